@@ -1,0 +1,136 @@
+# Everything this project does, as make targets. Continuous integration calls nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The stub compiler has an environment of its own, because an old protoc decides what users may run:
+# grpcio-tools 1.66.2 writes code for protobuf >= 5.27.2 and grpcio >= 1.66.2; a newer one would raise both floors.
+STUBS_VENV := .venv-stubs
+STUBS_TOOLS := grpcio-tools==1.66.2 protobuf==5.29.5 googleapis-common-protos==1.75.0 mypy-protobuf==3.7.0 setuptools==80.10.2
+STUBS_PACKAGE := spanner_grpc_sessions_pb
+PROTOS := $(wildcard protos/google/spanner/v1/*.proto)
+
+# The lowest versions that pyproject.toml allows; google-cloud-spanner asks for a higher protobuf, so it gets an
+# environment of its own, and tests/contract, which compares with it, is left to `make test`. Its grpcio-status is
+# named, because the newest one would raise grpcio.
+LOWEST_VENV := .venv-lowest
+LOWEST_GOOGLE_VENV := .venv-lowest-google
+LOWEST_GOOGLE := google-cloud-spanner==3.71.0 grpcio-status>=1.59.0
+
+# A client that nobody here wrote, for the tests of the local server.
+NODE_PEER := @google-cloud/spanner@9.0.0
+
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo serve bench lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(VENV)/.installed  ## make .venv with the library in it, as users have it
+
+dev: $(VENV)/.dev  ## make .venv with all that developing takes
+
+demo: install  ## show what the library does, against a local server
+	$(BIN)/python -m spanner_grpc_sessions.demo
+
+serve: install  ## run the local server until it is interrupted
+	$(BIN)/spanner-sessions serve
+
+bench: dev  ## time a call, beside the bare stub
+	$(BIN)/python benchmarks/call.py
+
+lint: dev  ## check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: dev  ## check the types of library, tests and benchmarks
+	$(BIN)/mypy
+
+node-peer: build/node/.installed  ## install Google's client for Node, for the tests of the local server; nothing where npm is missing
+
+test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for some
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_VENV)/.installed  ## run the tests on the lowest versions allowed
+	$(LOWEST_VENV)/bin/python -m pytest --ignore=tests/contract $(PYTEST_ARGS)
+	$(LOWEST_GOOGLE_VENV)/bin/python -m pytest tests/coexistence
+
+test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
+	$(BIN)/python -m pytest tests/packaging
+
+check: lint types check-stubs node-peer test test-lowest  ## everything that has to pass, the quick ones first
+
+build: dev  ## build wheel and sdist into dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP_INSTALL) --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP_INSTALL) --editable '.[dev]'
+	touch $(VENV)/.installed $@
+
+build/node/.installed: Makefile
+	mkdir -p build/node
+	if command -v npm > /dev/null; then npm install --silent --no-fund --no-audit --prefix build/node $(NODE_PEER) && touch $@; fi
+
+# $(1): requirements beside our own. The versions are settled first and then kept, so that the test tools cannot raise them.
+define install_lowest
+	$(PYTHON) -m venv $(@D)
+	printf '%s\n' $(foreach requirement,$(1),'$(requirement)') > $(@D)/direct.txt
+	$(BIN)/uv pip compile --quiet --python $(@D)/bin/python --resolution lowest-direct \
+	    --output-file $(@D)/lowest.txt pyproject.toml $(@D)/direct.txt
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --requirement $(@D)/lowest.txt pytest hypothesis --editable .
+	touch $@
+endef
+
+$(LOWEST_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
+	$(call install_lowest)
+
+$(LOWEST_GOOGLE_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
+	$(call install_lowest,$(LOWEST_GOOGLE))
+
+$(STUBS_VENV)/.installed: Makefile
+	$(PYTHON) -m venv $(STUBS_VENV)
+	$(STUBS_VENV)/bin/python $(PIP_INSTALL) $(STUBS_TOOLS)
+	touch $@
+
+# $(1): the folder that receives the package. Two substitutions make the output live beside any other
+# google.spanner.v1 in one process: the proto package is renamed in a scratch copy, and the service path that
+# servers know is put back into the gRPC file.
+define compile_stubs
+	rm -rf build/protos $(1)/$(STUBS_PACKAGE)
+	mkdir -p build/protos $(1)/$(STUBS_PACKAGE)
+	for proto in $(PROTOS); do \
+	    sed -e 's|^package google\.spanner\.v1;|package $(STUBS_PACKAGE);|' \
+	        -e 's|"google/spanner/v1/|"$(STUBS_PACKAGE)/|' $$proto > build/protos/$${proto##*/} || exit 1; \
+	done
+	include=$$($(STUBS_VENV)/bin/python -c 'import google.rpc; print(google.rpc.__path__[0] + "/../..")') && \
+	PATH="$(STUBS_VENV)/bin:$$PATH" $(STUBS_VENV)/bin/python -m grpc_tools.protoc \
+	    -I $(STUBS_PACKAGE)=build/protos -I $$include --python_out=$(1) --pyi_out=$(1) \
+	    $(patsubst protos/google/spanner/v1/%,$(STUBS_PACKAGE)/%,$(PROTOS)) && \
+	PATH="$(STUBS_VENV)/bin:$$PATH" $(STUBS_VENV)/bin/python -m grpc_tools.protoc \
+	    -I $(STUBS_PACKAGE)=build/protos -I $$include --grpc_python_out=$(1) --mypy_grpc_out=$(1) \
+	    $(STUBS_PACKAGE)/spanner.proto
+	sed -i -e "s|'/$(STUBS_PACKAGE)\.Spanner/|'/google.spanner.v1.Spanner/|" \
+	    -e "s|'$(STUBS_PACKAGE)\.Spanner'|'google.spanner.v1.Spanner'|" $(1)/$(STUBS_PACKAGE)/spanner_pb2_grpc.py
+	touch $(1)/$(STUBS_PACKAGE)/__init__.py $(1)/$(STUBS_PACKAGE)/py.typed
+endef
+
+stubs: $(STUBS_VENV)/.installed  ## compile protos/ into generated/
+	$(call compile_stubs,generated)
+
+check-stubs: $(STUBS_VENV)/.installed  ## fail if generated/ is not what protos/ compiles to
+	$(call compile_stubs,build/stubs)
+	diff -r --exclude=__pycache__ build/stubs/$(STUBS_PACKAGE) generated/$(STUBS_PACKAGE)
+
+clean:  ## remove what the targets build
+	rm -rf build dist $(VENV) $(STUBS_VENV) $(LOWEST_VENV) $(LOWEST_GOOGLE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

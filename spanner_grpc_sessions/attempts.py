@@ -1,0 +1,66 @@
+"""The attempts of one call: their numbers, their common deadline, and what follows from a failure."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+import grpc
+
+from spanner_grpc_sessions.headers import REQUEST_ID, Metadata
+from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.options import RetryOptions
+from spanner_grpc_sessions.retry import next_delay
+from spanner_grpc_sessions.rpc_errors import NotFound, from_grpc
+
+__all__ = ["Attempts"]
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What outlives an attempt that failed.
+
+    Attributes:
+        method: the RPC.
+        number: the request id without its last part, the attempt's number.
+        options: what is repeated.
+        deadline: of the whole call, in seconds of `time.monotonic`; None for no limit.
+        count: attempts made so far.
+    """
+
+    method: Method
+    number: str
+    options: RetryOptions
+    deadline: float | None
+    count: int = 1
+
+    def after(self, error: grpc.RpcError) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if an earlier one has done the work after all.
+
+        Raises:
+            RpcError: there should be no next attempt; made from `error`.
+        """
+        failure = from_grpc(error, method=self.method.name, request_id=f"{self.number}{self.count}")
+        if self.method.gone_is_done and self.count > 1 and isinstance(failure, NotFound):
+            return None
+        delay = next_delay(
+            self.options,
+            status=failure.status,
+            attempt=self.count,
+            remaining=self.remaining(),
+            retry_delay=failure.retry_delay,
+            fraction=random.random(),  # noqa: S311 - jitter, not a secret
+        )
+        if delay is None:
+            raise failure from error
+        self.count += 1
+        return delay
+
+    def remaining(self) -> float | None:
+        """Return the seconds until the deadline, at least 0; None for no limit."""
+        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
+
+    def request_id(self) -> Metadata:
+        """Return the header that numbers the attempt to make."""
+        return ((REQUEST_ID, f"{self.number}{self.count}"),)

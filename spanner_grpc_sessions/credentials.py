@@ -1,0 +1,135 @@
+"""From google.auth credentials to tokens: loading, scoping, refreshing."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import grpc
+from google.auth.credentials import AnonymousCredentials, Credentials, with_scopes_if_required
+
+from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.options import ClientOptions
+from spanner_grpc_sessions.token_source import NEVER, Token, TokenSource
+from spanner_grpc_sessions.transport import Target
+
+__all__ = ["CallCredentials", "TokenFetcher", "load_credentials", "token_source"]
+
+_RENEW_BEFORE: Final = 450.0
+"""Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale."""
+_HTTP_TIMEOUT: Final = 30.0
+_PLUGIN_TIMEOUT: Final = 60.0
+"""gRPC does not tell its plugins the deadline of the call; the call itself ends at it all the same."""
+
+
+def token_source(target: Target, credentials: Credentials | None, options: ClientOptions) -> TokenSource:
+    """Return the source of the tokens that calls to `target` carry."""
+    if not target.authenticated:
+        return TokenSource.anonymous()
+    return TokenSource(TokenFetcher(functools.partial(load_credentials, credentials, options)))
+
+
+class TokenFetcher:
+    """Fetches tokens from credentials. Not for several threads at a time: google-auth has no lock of its own.
+
+    Args:
+        load: returns the credentials; called once, when the first token is fetched, since it may do I/O.
+        clock: the wall clock, in seconds since the epoch.
+    """
+
+    def __init__(self, load: Callable[[], Credentials], *, clock: Callable[[], float] = time.time) -> None:
+        self._load = load
+        self._clock = clock
+        self._credentials: Credentials | None = None
+        self._request = _HttpRequest()
+
+    def __call__(self) -> Token:
+        """Return a token that is not about to expire; it may be one that someone else has just refreshed.
+
+        Raises:
+            Exception: whatever the credentials raise.
+        """
+        if self._credentials is None:
+            self._credentials = self._load()
+        credentials = self._credentials
+        if isinstance(credentials, AnonymousCredentials):
+            return Token((), NEVER, NEVER)
+        expiry = _expiry(credentials)
+        if not credentials.token or expiry - self._clock() < _RENEW_BEFORE:
+            credentials.refresh(self._request)
+            expiry = _expiry(credentials)
+        headers: dict[str, str] = {}
+        credentials.apply(headers)
+        return _token(headers, expiry, self._clock())
+
+
+class _HttpRequest:
+    """google-auth's HTTP transport, loaded when a token really has to be fetched: a self-signed JWT needs none."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._request(*args, **kwargs)
+
+    @functools.cached_property
+    def _request(self) -> Any:
+        from google.auth.transport.requests import Request  # noqa: PLC0415 - 150 ms that most clients never need
+
+        # google-auth would wait 120 s for an answer, and nobody else can ask for a token meanwhile.
+        return functools.partial(Request(), timeout=_HTTP_TIMEOUT)
+
+
+def load_credentials(credentials: Credentials | None, options: ClientOptions) -> Credentials:
+    """Return the credentials as calls use them: scoped, with quota project, self-signing where they can.
+
+    Args:
+        credentials: the caller's, or None for application default credentials (which may ask the metadata server).
+        options: `scopes` for credentials that have none, and `quota_project_id`.
+
+    Raises:
+        google.auth.exceptions.GoogleAuthError: there are no application default credentials.
+    """
+    if credentials is None:
+        import google.auth  # noqa: PLC0415 - needed without explicit credentials only
+
+        credentials, _ = google.auth.default(scopes=options.scopes)
+    credentials = with_scopes_if_required(credentials, options.scopes)
+    if options.quota_project_id is not None and hasattr(credentials, "with_quota_project"):
+        credentials = credentials.with_quota_project(options.quota_project_id)
+    # A JWT that the service account signs itself needs no network. Not with delegation, which must be exchanged.
+    if hasattr(credentials, "with_always_use_jwt_access") and getattr(credentials, "_subject", None) is None:
+        credentials = credentials.with_always_use_jwt_access(True)
+    return credentials
+
+
+class CallCredentials(grpc.AuthMetadataPlugin):
+    """The token source as a gRPC plugin, for channels that users build. gRPC runs it on a thread of its own."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self._tokens = tokens
+
+    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
+        """Give gRPC the headers of a token, or the reason why there is none."""
+        try:
+            headers = self._tokens.current()
+            callback(self._tokens.wait(_PLUGIN_TIMEOUT) if headers is None else headers, None)
+        except CredentialsError as error:
+            callback((), error)
+
+
+def _expiry(credentials: Credentials) -> float:
+    expiry: datetime | None = credentials.expiry
+    if expiry is None:
+        return NEVER
+    # google-auth keeps naive datetimes in UTC.
+    return (expiry if expiry.tzinfo else expiry.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _token(headers: dict[str, str], expiry: float, now: float) -> Token:
+    pairs = tuple((key.lower(), value) for key, value in headers.items())
+    if expiry == NEVER:
+        return Token(pairs, NEVER, NEVER)
+    life = expiry - now
+    # A token that lives for seconds is renewed at half its life, so that it is never renewed in a loop.
+    return Token(pairs, now + max(life / 2, life - _RENEW_BEFORE), expiry)

@@ -1,0 +1,155 @@
+"""The request headers of each call: kept per resource, so that a call builds no string but its request id.
+
+The names and values are those that Google's own clients send; `metadata` that a caller adds is checked here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote_plus
+
+import google.protobuf
+import grpc
+
+from spanner_grpc_sessions._version import __version__
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+from spanner_grpc_sessions.methods import Method
+
+__all__ = ["REQUEST_ID", "Headers", "Metadata", "RequestIds", "check_metadata"]
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+REQUEST_ID: Final = "x-goog-spanner-request-id"
+_OURS: Final = frozenset(
+    {
+        "authorization",
+        "google-cloud-resource-prefix",
+        "x-goog-api-client",
+        "x-goog-request-params",
+        "x-goog-spanner-route-to-leader",
+        REQUEST_ID,
+    }
+)
+_KEY: Final = re.compile(r"[0-9a-z_.\-]+")
+_MOST_ROUTES: Final = 1024
+"""Resources whose headers are kept per RPC. Session names come and go: past it the memory starts anew."""
+
+
+class Headers:
+    """The headers that do not change from call to call, kept per RPC and resource."""
+
+    def __init__(self, *, leader_aware_routing: bool) -> None:
+        self._leader_aware_routing = leader_aware_routing
+        self._api_client = ("x-goog-api-client", _api_client())
+        self._kept: dict[Method, dict[str, Metadata]] = {}
+
+    def of(self, method: Method, name: str) -> Metadata:
+        """Return the headers for a call of `method` on the resource `name`.
+
+        Raises:
+            InvalidName: `name` is not a name of the kind that the RPC takes.
+            InvalidType: it is not a string.
+        """
+        try:
+            return self._kept[method][name]
+        except (KeyError, TypeError):
+            return self._make(method, name)
+
+    def _make(self, method: Method, name: str) -> Metadata:
+        method.check(name)
+        database = "/".join(name.split("/")[:6])
+        headers: Metadata = (
+            ("google-cloud-resource-prefix", database),
+            ("x-goog-request-params", f"{method.routing_field}={quote_plus(name, safe='/')}"),
+            self._api_client,
+        )
+        if self._leader_aware_routing and method.route_to_leader:
+            headers += (("x-goog-spanner-route-to-leader", "true"),)
+        kept = self._kept.setdefault(method, {})
+        if len(kept) >= _MOST_ROUTES:
+            kept.clear()
+        kept[name] = headers
+        return headers
+
+
+class RequestIds:
+    """Numbers for x-goog-spanner-request-id: `1.<process>.<client>.<channel>.<request>.<attempt>`.
+
+    The process is 16 hexadecimal digits drawn at random; the others are decimal and count from 1.
+    """
+
+    def __init__(self) -> None:
+        if not _process:
+            _draw_process()
+        self._client = next(_clients)
+        self._requests = itertools.count(1)
+
+    def next(self) -> str:
+        """Return the number of a new request, without its attempt. Safe to call from any thread."""
+        return f"1.{_process}.{self._client}.1.{next(self._requests)}."
+
+
+def check_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
+    """Return a caller's metadata as a tuple if gRPC can send it and it replaces none of our headers.
+
+    Raises:
+        InvalidValue: a key or value that cannot be a header, or a key that this library sets itself.
+        InvalidType: not pairs of str and str (bytes for keys that end in -bin).
+    """
+    try:
+        pairs = tuple(map(_pair, metadata))
+    except (TypeError, ValueError) as error:
+        raise InvalidType(f"metadata must be pairs of key and value, got {type(metadata).__name__}") from error
+    for key, value in pairs:
+        _check_pair(key, value)
+    return pairs
+
+
+def _pair(pair: tuple[str, str | bytes]) -> tuple[str, str | bytes]:
+    if isinstance(pair, str):
+        # Text of two characters would pass for a pair; a dict gives such, when it is iterated over.
+        raise TypeError("text is no pair of key and value")
+    key, value = pair
+    return key, value
+
+
+def _check_pair(key: object, value: object) -> None:
+    if not isinstance(key, str):
+        raise InvalidType(f"a metadata key must be a str, got {type(key).__name__}")
+    if not _KEY.fullmatch(key) or key.startswith("grpc-"):
+        raise InvalidValue(f"metadata key {key!r} must be of a-z, 0-9, '_', '-' and '.', and not begin with grpc-")
+    if key in _OURS:
+        raise InvalidValue(f"metadata key {key!r} is set by this library")
+    # The value may be a secret: it is not repeated in the message.
+    if key.endswith("-bin"):
+        if not isinstance(value, bytes):
+            raise InvalidType(f"the value of metadata key {key!r} must be bytes, got {type(value).__name__}")
+    elif not isinstance(value, str):
+        raise InvalidType(f"the value of metadata key {key!r} must be a str, got {type(value).__name__}")
+    elif not (value.isascii() and value.isprintable()):
+        raise InvalidValue(f"the value of metadata key {key!r} must be printable ASCII")
+
+
+def _api_client() -> str:
+    python = platform.python_version()
+    return f"gl-python/{python} grpc/{grpc.__version__} gccl/{__version__} pb/{google.protobuf.__version__}"
+
+
+_clients = itertools.count(1)
+_process = ""
+
+
+def _draw_process() -> None:
+    global _process  # noqa: PLW0603 - one identity per process
+    _process = secrets.token_hex(8)
+
+
+if hasattr(os, "register_at_fork"):
+    # A child must not number its requests like its parent, nor like its siblings.
+    os.register_at_fork(after_in_child=_draw_process)

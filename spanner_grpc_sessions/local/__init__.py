@@ -1,0 +1,18 @@
+"""A Cloud Spanner to test against: a real gRPC server on this machine that knows the session RPCs and `SELECT 1`.
+
+    from spanner_grpc_sessions import SessionsClient
+    from spanner_grpc_sessions.local import LocalSpanner
+
+    with LocalSpanner() as spanner:
+        with SessionsClient(spanner.credentials(), options=spanner.client_options()) as client:
+            client.create_session("projects/p/instances/i/databases/d")
+
+It keeps sessions in memory, checks tokens as Spanner does, and misbehaves on request (`spanner.faults`).
+"""
+
+from spanner_grpc_sessions.local.calls import Call
+from spanner_grpc_sessions.local.faults import Fault, Faults, TokenFault
+from spanner_grpc_sessions.local.identity import NotRunning
+from spanner_grpc_sessions.local.server import LocalSpanner
+
+__all__ = ["Call", "Fault", "Faults", "LocalSpanner", "NotRunning", "TokenFault"]

@@ -1,0 +1,194 @@
+"""Options of the client, validated when they are made. Pure: no I/O, no gRPC."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal
+
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+
+__all__ = ["DEFAULT", "SCOPE_DATA", "ClientOptions", "Default", "RetryOptions", "Timeout", "check_timeout"]
+
+SCOPE_DATA: Final = "https://www.googleapis.com/auth/spanner.data"
+"""The narrow scope: data only. Every session RPC accepts it, as the REST reference of `sessions.create` says."""
+
+
+class Default(Enum):
+    """The type of `DEFAULT`: the value that a parameter has when the caller said nothing, where None has a meaning."""
+
+    DEFAULT = "default"
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+DEFAULT: Final = Default.DEFAULT
+Timeout = float | Literal[Default.DEFAULT] | None
+"""Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
+
+_LONGEST_TIMEOUT: Final = 1e9
+_STATUSES: Final = frozenset(
+    {
+        "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+        "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+        "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+    }
+)  # fmt: skip
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """Return `timeout` if gRPC can keep it: None, or a number of seconds from 0 to a billion.
+
+    Raises:
+        InvalidValue: it is negative, too large or not a number (no limit is None).
+        InvalidType: it is not a number.
+    """
+    if timeout is None:
+        return None
+    _require_number("timeout", timeout)
+    # gRPC counts in nanoseconds of 64 bits: a deadline past the year 2262 has passed already, for it.
+    if not 0 <= timeout <= _LONGEST_TIMEOUT:
+        raise InvalidValue(
+            f"timeout must be a number of seconds from 0 to {_LONGEST_TIMEOUT:.0e}, or None for no limit, "
+            f"got {timeout!r}"
+        )
+    return timeout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryOptions:
+    """When and how often a failed attempt is repeated; the RPC's timeout bounds the total.
+
+    The defaults are the ones that Google publishes for Spanner in spanner_grpc_service_config.json.
+
+    Attributes:
+        initial_delay: longest wait before the second attempt, in seconds. Each wait is drawn between 0 and the
+            current longest one (full jitter), so that many clients do not come back together.
+        multiplier: how much the longest wait grows with each attempt.
+        max_delay: its upper limit, in seconds.
+        statuses: canonical names of the statuses that are repeated.
+
+    Raises:
+        InvalidValue: a number is out of its range or not finite, or a status is no canonical name.
+        InvalidType: a value of the wrong type.
+    """
+
+    initial_delay: float = 0.25
+    multiplier: float = 1.3
+    max_delay: float = 32.0
+    statuses: frozenset[str] = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+
+    def __post_init__(self) -> None:
+        for name, value, lowest in (
+            ("initial_delay", self.initial_delay, 0),
+            ("multiplier", self.multiplier, 1),
+            ("max_delay", self.max_delay, 0),
+        ):
+            _require_number(name, value)
+            # Compared with the largest float, for an int may be larger.
+            if not lowest <= value <= sys.float_info.max:
+                raise InvalidValue(f"{name} must be a finite number >= {lowest}, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        statuses = _texts("statuses", self.statuses)
+        for status in statuses:
+            if status not in _STATUSES:
+                raise InvalidValue(f"statuses must be canonical names like 'UNAVAILABLE', got {status!r}")
+        object.__setattr__(self, "statuses", frozenset(statuses))
+
+    @classmethod
+    def none(cls) -> RetryOptions:
+        """Return options under which nothing is repeated."""
+        return cls(statuses=frozenset())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientOptions:
+    """Where a client connects and how it presents itself.
+
+    Attributes:
+        endpoint: "host:port", port 443 when absent; None is Spanner's global endpoint in the universe, or
+            `SPANNER_EMULATOR_HOST` when that is set and no endpoint is given.
+        plaintext: connect without TLS. For emulators; credentials then travel only to this machine (loopback).
+        root_certificates: PEM bytes of the authorities to trust instead of gRPC's own.
+        client_certificate: PEM bytes of (certificate chain, private key) for mutual TLS.
+        universe_domain: the Google Cloud universe; the endpoint is spanner.{universe_domain}.
+        quota_project_id: the project that pays and is limited, sent as x-goog-user-project.
+        scopes: OAuth scopes to ask for; the narrow data scope by default.
+        retry: what is repeated after a failure; see `RetryOptions`.
+        leader_aware_routing: ask to be served by the leader region where that saves a hop.
+        user_agent: text put before gRPC's own user agent.
+
+    Raises:
+        InvalidValue: a value that breaks its rule.
+        InvalidType: a value of the wrong type.
+    """
+
+    endpoint: str | None = None
+    plaintext: bool = False
+    root_certificates: bytes | None = None
+    client_certificate: tuple[bytes, bytes] | None = field(default=None, repr=False)
+    universe_domain: str = "googleapis.com"
+    quota_project_id: str | None = None
+    scopes: tuple[str, ...] = (SCOPE_DATA,)
+    retry: RetryOptions = field(default_factory=RetryOptions)
+    leader_aware_routing: bool = True
+    user_agent: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scopes", _texts("scopes", self.scopes))
+        for name in ("endpoint", "universe_domain", "quota_project_id", "user_agent"):
+            _require_visible_text(name, getattr(self, name))
+        if self.universe_domain is None:
+            raise InvalidType("universe_domain must be a str, got None")
+        for name in ("plaintext", "leader_aware_routing"):
+            _require_bool(name, getattr(self, name))
+        _require_type("root_certificates", self.root_certificates, bytes)
+        _require_certificate(self.client_certificate)
+        if not isinstance(self.retry, RetryOptions):
+            raise InvalidType(f"retry must be RetryOptions, got {type(self.retry).__name__}")
+        if self.endpoint is not None and "://" in self.endpoint:
+            raise InvalidValue(f"endpoint must be host:port without a scheme, got {self.endpoint!r}")
+        if self.plaintext and (self.root_certificates or self.client_certificate):
+            raise InvalidValue("plaintext and certificates exclude each other: plaintext has no TLS to use them in")
+
+
+def _require_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidType(f"{name} must be a number of seconds, got {value!r}")
+
+
+def _texts(name: str, values: object) -> tuple[str, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidType(f"{name} must be several texts, like a tuple of str, got {values!r}")
+    texts = tuple(values)
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidType(f"each of {name} must be a str, got {text!r}")
+    return texts
+
+
+def _require_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidType(f"{name} must be a bool, got {value!r}")
+
+
+def _require_certificate(pair: object) -> None:
+    if pair is None:
+        return
+    if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, bytes) for part in pair)):
+        # One of the two is a private key: they are not repeated in the message.
+        raise InvalidType(f"client_certificate must be (chain, key), both PEM bytes, got {type(pair).__name__}")
+
+
+def _require_type(name: str, value: object, expected: type) -> None:
+    if value is not None and not isinstance(value, expected):
+        raise InvalidType(f"{name} must be {expected.__name__} or None, got {type(value).__name__}")
+
+
+def _require_visible_text(name: str, value: object) -> None:
+    _require_type(name, value, str)
+    if isinstance(value, str) and not (value and value.isascii() and value.isprintable()):
+        raise InvalidValue(f"{name} must be non-empty printable ASCII, got {value!r}")

@@ -1,0 +1,9 @@
+"""Messages as REST JSON: the dict that Spanner's REST API would have answered.
+
+The mapping is the one of proto3 JSON, as `google.protobuf.json_format` implements it; the code for a message class
+is compiled from its descriptor at the first use of the class, so that no call pays for reflection. Pure: no I/O.
+"""
+
+from spanner_grpc_sessions.rest.encode import encoder_of, to_rest
+
+__all__ = ["encoder_of", "to_rest"]

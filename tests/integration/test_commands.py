@@ -1,0 +1,172 @@
+"""The command line and the demo, as programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spanner_grpc_sessions.cli import main
+from spanner_grpc_sessions.local import LocalSpanner
+from tests.servers import EmulatorServer, LocalServer, Server
+
+_DATABASE = "projects/p/instances/i/databases/d"
+
+
+@pytest.fixture
+def run(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command against each server, and return its status, the bodies it printed and what it told people."""
+    if isinstance(server, LocalServer):
+        root = tmp_path / "root.pem"
+        root.write_bytes(server.local.root_certificates or b"")
+        key = server.local.service_account_file(tmp_path / "key.json")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+        options = ["--endpoint", server.local.endpoint, "--root-certificates", str(root)]
+    else:
+        assert isinstance(server, EmulatorServer)
+        monkeypatch.setenv("SPANNER_EMULATOR_HOST", server.emulator.grpc_endpoint)
+        options = []
+
+    def run(command: str, *arguments: str) -> tuple[int, list[Any], str]:
+        status = main([command, *options, *arguments])
+        out, err = capsys.readouterr()
+        return status, [json.loads(line) for line in out.splitlines()], err
+
+    return run
+
+
+def test_create_prints_the_session(run: Any, server: Server) -> None:
+    """The REST body of the session, on one line."""
+    status, bodies, _ = run("create", server.new_database(), "--label", "team=checkout", "--label", "empty=")
+    assert (status, bodies[0]["labels"]) == (0, {"team": "checkout", "empty": ""})
+
+
+def test_create_of_many_prints_a_line_for_each(run: Any, server: Server) -> None:
+    """More than the server gives in one call are fetched in several."""
+    status, bodies, _ = run("create", server.new_database(), "--count", "103")
+    assert (status, len({body["name"] for body in bodies})) == (0, 103)
+
+
+def test_session_is_got_listed_pinged_and_deleted(run: Any, server: Server) -> None:
+    """The other commands do what they say, and print what REST answers."""
+    database = server.new_database()
+    name = run("create", database)[1][0]["name"]
+    assert run("get", name)[1][0]["name"] == name
+    assert [body["name"] for body in run("list", database)[1]] == [name]
+    assert run("ping", name)[:2] == (0, [])
+    assert run("delete", name)[:2] == (0, [{}])
+    assert run("list", database)[:2] == (0, [])
+
+
+def test_error_is_printed_as_rest_gives_it(run: Any, server: Server) -> None:
+    """The error body goes to standard error, and the status is 1."""
+    status, bodies, err = run("ping", f"{server.new_database()}/sessions/none")
+    assert (status, bodies) == (1, [])
+    assert json.loads(err)["error"]["status"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["create", "nonsense"],
+        ["create", _DATABASE, "--label", "Team=x"],
+        ["create", _DATABASE, "--multiplexed", "--count", "2"],
+        ["create", _DATABASE, "--local", "--endpoint", "127.0.0.1:1"],
+        ["ping", _DATABASE],
+    ],
+)
+def test_wrong_value_is_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A value that breaks its rule exits with 2 and one line that says which, without a traceback."""
+    assert main([*arguments, "--plaintext"] if "--local" not in arguments else arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("spanner-sessions: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["create"],
+        ["create", _DATABASE, "--count", "0"],
+        ["create", _DATABASE, "--count", "x"],
+        ["create", _DATABASE, "--label", "team"],
+        ["create", _DATABASE, "--timeout", "-1"],
+        ["create", _DATABASE, "--timeout", "soon"],
+    ],
+)
+def test_wrong_arguments_are_wrong_usage(arguments: list[str]) -> None:
+    """What the parser refuses exits with 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_missing_credentials_are_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, local: LocalSpanner
+) -> None:
+    """Without application default credentials the command says so and exits with 1."""
+    root = tmp_path / "root.pem"
+    root.write_bytes(local.root_certificates or b"")
+    assert main(["create", _DATABASE, "--endpoint", local.endpoint, "--root-certificates", str(root)]) == 1
+    assert "credentials" in capsys.readouterr().err
+
+
+def test_missing_file_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is not there is an error like another."""
+    assert main(["create", _DATABASE, "--root-certificates", "no-such-file"]) == 1
+    assert "no-such-file" in capsys.readouterr().err
+
+
+def test_local_starts_a_server_for_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--local` needs no server and no credentials."""
+    assert main(["create", _DATABASE, "--local", "--multiplexed"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["multiplexed"] is True
+    assert "local Spanner" in err
+
+
+@pytest.mark.parametrize("plaintext", [False, True])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_serve_serves_until_it_is_interrupted(plaintext: bool, end: signal.Signals) -> None:
+    """What it prints is enough for another process to create a session; a signal ends it and its files."""
+    program = [sys.executable, "-m", "spanner_grpc_sessions"]
+    serve = [*program, "serve", *(["--plaintext"] if plaintext else [])]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            told = json.loads(server.stdout.readline())
+            environment = {**os.environ, **{key: value for key, value in told.items() if key.isupper()}}
+            where = (
+                [] if plaintext else ["--endpoint", told["endpoint"], "--root-certificates", told["rootCertificates"]]
+            )
+            created = subprocess.run(
+                [*program, "create", _DATABASE, *where], env=environment, capture_output=True, text=True, timeout=60
+            )
+            assert created.returncode == 0, created.stderr
+            assert json.loads(created.stdout)["name"].startswith(_DATABASE)
+        finally:
+            server.send_signal(end)
+        assert server.wait(20) == 0
+    assert not any(Path(path).exists() for path in told.values())
+
+
+def test_demo_shows_the_whole_way() -> None:
+    """The demo ends well, prints the session and what was verified, and no secret."""
+    demo = subprocess.run(
+        [sys.executable, "-m", "spanner_grpc_sessions.demo"], capture_output=True, text=True, timeout=60
+    )
+    assert demo.returncode == 0, demo.stderr
+    assert '"team": "checkout"' in demo.stdout
+    assert "self-signed JWT" in demo.stdout
+    assert demo.stdout.count(" ms ") >= 6
+    assert "PRIVATE KEY" not in demo.stdout
+    assert "Bearer" not in demo.stdout
+    assert demo.stderr == ""

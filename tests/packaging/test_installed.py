@@ -1,0 +1,47 @@
+"""The wheel alone, in a fresh environment, away from the checkout, does what it promises."""
+
+from __future__ import annotations
+
+import json
+
+from spanner_grpc_sessions._version import __version__
+from tests.packaging.conftest import Installed
+
+DATABASE = "projects/p/instances/i/databases/d"
+
+
+def test_package_comes_from_the_environment(installed: Installed) -> None:
+    """The checkout is out of reach, or the other tests here would prove nothing."""
+    code = "import spanner_grpc_sessions as ours; print(ours.__file__, ours.__version__)"
+    file, version = installed.run("python", "-c", code).stdout.split()
+    assert file.startswith(str(installed.python.parents[1]))
+    assert version == __version__
+
+
+def test_dependencies_are_complete(installed: Installed) -> None:
+    """Every module imports, the embedded server's too: nothing is needed that the wheel does not ask for."""
+    code = """
+import importlib, pkgutil, spanner_grpc_sessions as ours
+for module in pkgutil.walk_packages(ours.__path__, "spanner_grpc_sessions."):
+    if not module.name.endswith(".__main__"):
+        importlib.import_module(module.name)
+"""
+    process = installed.run("python", "-W", "error", "-c", code)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_command_shows_its_help(installed: Installed) -> None:
+    """`spanner-sessions --help` is on the path and names the commands."""
+    process = installed.run("spanner-sessions", "--help")
+    assert process.returncode == 0, process.stderr
+    assert all(command in process.stdout for command in ("create", "get", "list", "delete", "ping", "serve"))
+
+
+def test_command_creates_a_session_on_a_local_server(installed: Installed) -> None:
+    """`spanner-sessions create … --local` prints the REST Session as one JSON object, and nothing else on stdout."""
+    process = installed.run("spanner-sessions", "create", DATABASE, "--label", "team=checkout", "--local")
+    assert process.returncode == 0, process.stderr
+    session = json.loads(process.stdout)
+    assert session["name"].startswith(f"{DATABASE}/sessions/")
+    assert session["labels"] == {"team": "checkout"}
+    assert session.keys() == {"name", "labels", "createTime", "approximateLastUseTime"}
