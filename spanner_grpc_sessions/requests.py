@@ -1,4 +1,4 @@
-"""Requests of the session RPCs, built from checked arguments. Pure: no I/O, no gRPC.
+"""Requests of the session RPCs, built from checked arguments. Pure: no I/O.
 
 What the documents rule out is refused here, before anything is sent; what only the server can know is left to it.
 """
