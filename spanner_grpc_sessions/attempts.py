@@ -10,7 +10,7 @@ import grpc
 
 from spanner_grpc_sessions.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.methods import Method
-from spanner_grpc_sessions.options import RetryOptions
+from spanner_grpc_sessions.options import LONGEST_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.retry import next_delay
 from spanner_grpc_sessions.rpc_errors import NotFound, from_grpc
 
@@ -55,7 +55,8 @@ class Attempts:
         if delay is None:
             raise failure from error
         self.count += 1
-        return delay
+        # Without a deadline a server may ask for more than any clock of Python can wait.
+        return min(delay, LONGEST_TIMEOUT)
 
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, at least 0; None for no limit."""

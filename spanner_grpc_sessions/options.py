@@ -10,7 +10,16 @@ from typing import Final, Literal
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 
-__all__ = ["DEFAULT", "SCOPE_DATA", "ClientOptions", "Default", "RetryOptions", "Timeout", "check_timeout"]
+__all__ = [
+    "DEFAULT",
+    "LONGEST_TIMEOUT",
+    "SCOPE_DATA",
+    "ClientOptions",
+    "Default",
+    "RetryOptions",
+    "Timeout",
+    "check_timeout",
+]
 
 SCOPE_DATA: Final = "https://www.googleapis.com/auth/spanner.data"
 """The narrow scope: data only. Every session RPC accepts it, as the REST reference of `sessions.create` says."""
@@ -29,7 +38,7 @@ DEFAULT: Final = Default.DEFAULT
 Timeout = float | Literal[Default.DEFAULT] | None
 """Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
 
-_LONGEST_TIMEOUT: Final = 1e9
+LONGEST_TIMEOUT: Final = 1e9
 _STATUSES: Final = frozenset(
     {
         "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -50,9 +59,9 @@ def check_timeout(timeout: float | None) -> float | None:
         return None
     _require_number("timeout", timeout)
     # gRPC counts in nanoseconds of 64 bits: a deadline past the year 2262 has passed already, for it.
-    if not 0 <= timeout <= _LONGEST_TIMEOUT:
+    if not 0 <= timeout <= LONGEST_TIMEOUT:
         raise InvalidValue(
-            f"timeout must be a number of seconds from 0 to {_LONGEST_TIMEOUT:.0e}, or None for no limit, "
+            f"timeout must be a number of seconds from 0 to {LONGEST_TIMEOUT:.0e}, or None for no limit, "
             f"got {timeout!r}"
         )
     return timeout

@@ -74,7 +74,6 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         self.request_id = request_id
         self.error_details: list[dict[str, Any]] = list(details.entries)
         self.retry_delay = details.retry_delay
-        self._details = details
         self._trailing_metadata = trailing_metadata
         super().__init__(f"{method}: {self.status}: {message} [request id {request_id}]")
 
@@ -106,15 +105,8 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         return {"error": error}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        restore = partial(
-            type(self),
-            method=self.method,
-            request_id=self.request_id,
-            code=self._code,
-            details=self._details,
-            trailing_metadata=self._trailing_metadata,
-        )
-        # The rest is what was added later, like the notes of `add_note`.
+        # The arguments make the text; all else, also what was added later like the notes of `add_note`, is state.
+        restore = partial(type(self), method=self.method, request_id=self.request_id, code=self._code)
         return restore, (self.message,), self.__dict__
 
 

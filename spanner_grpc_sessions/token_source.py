@@ -218,12 +218,7 @@ def _left(deadline: float) -> float | None:
 
 
 async def _settled(answer: _Answer, timeout: float | None) -> None:
-    here = asyncio.wrap_future(answer)
-    try:
-        await asyncio.wait((here,), timeout=timeout)
-    finally:
-        # Or an answer that comes after the event loop was closed would be reported as a mistake.
-        here.cancel()
+    await asyncio.wait((asyncio.wrap_future(answer),), timeout=timeout)
 
 
 def _outcome(answer: _Answer, attempt: int, deadline: float) -> Token | float:

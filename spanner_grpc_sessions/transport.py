@@ -57,7 +57,7 @@ def resolve(
     Raises:
         CredentialsError: credentials were given for a plaintext connection that leaves this machine.
         InvalidType: `credentials` are none of google.auth's.
-        InvalidValue: the environment variable has another form than host:port.
+        InvalidValue: the environment variable has another form than host:port, or `plaintext` has nowhere to go.
     """
     if credentials is not None and not isinstance(credentials, Credentials):
         raise InvalidType(f"credentials must be google.auth credentials or None, got {type(credentials).__name__}")
@@ -65,6 +65,8 @@ def resolve(
         emulator = environment.get(_EMULATOR)
         if emulator:
             return Target(_emulator_address(emulator), Security.PLAINTEXT, authenticated=False)
+        if options.plaintext:
+            raise InvalidValue("plaintext needs an endpoint: Spanner's own speaks TLS only")
         return Target(f"spanner.{options.universe_domain}:{_DEFAULT_PORT}", Security.TLS, _needs_token(credentials))
     address = _with_port(options.endpoint)
     if not options.plaintext:

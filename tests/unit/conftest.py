@@ -1,10 +1,14 @@
-"""Fixtures of the unit tests: a token source that the test drives."""
+"""Fixtures of the unit tests: a token source that the test drives, and a service account of this run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.oauth2 import service_account
 
 from spanner_grpc_sessions.token_source import TokenSource
 from tests.unit.token_endpoints import DEADLINE, SECOND, Clock, Endpoint
@@ -32,3 +36,32 @@ def source(endpoint: Endpoint, clock: Clock) -> Iterator[TokenSource]:
         endpoint.answer(SECOND)
     source.close(timeout=DEADLINE)
     assert not any(thread.is_alive() for thread in endpoint.threads)
+
+
+@pytest.fixture(scope="session")
+def key() -> rsa.RSAPrivateKey:
+    """A key of this run."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def info(key: rsa.RSAPrivateKey) -> dict[str, str]:
+    """What a service account's key file holds."""
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    return {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key_id": "1",
+        "private_key": pem,
+        "client_email": "tester@p.iam.gserviceaccount.com",
+        # Nobody listens on port 1: who asks it for a token gets a TransportError.
+        "token_uri": "http://127.0.0.1:1/token",
+    }
+
+
+@pytest.fixture
+def account(info: Mapping[str, str]) -> Any:
+    """The credentials of a service account, without scopes."""
+    return service_account.Credentials.from_service_account_info(info)

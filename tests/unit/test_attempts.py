@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import grpc
@@ -87,6 +88,14 @@ def test_the_servers_wish_is_waited_for() -> None:
     """RetryInfo in the trailers sets the least wait."""
     trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=70)))
     assert attempts(seconds=1000.0).after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer])) == 70.0
+
+
+def test_a_wish_without_measure_is_waited_for_as_long_as_python_can() -> None:
+    """Without a deadline the longest RetryInfo there is becomes a wait that `threading` accepts."""
+    trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=315_576_000_000)))
+    delay = attempts().after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
+    assert delay is not None
+    assert 1e8 < delay < threading.TIMEOUT_MAX
 
 
 def test_a_wish_that_passes_the_deadline_ends_the_call() -> None:

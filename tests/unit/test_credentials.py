@@ -1,4 +1,4 @@
-"""Credentials made ready for calls, and tokens fetched from them: with google-auth's own objects, without network."""
+"""Credentials made ready for calls, with google-auth's own objects and without network."""
 
 from __future__ import annotations
 
@@ -9,83 +9,23 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import google.auth.transport
 import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import api_key, jwt
-from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, TransportError
 from google.oauth2 import credentials as oauth2
-from google.oauth2 import service_account
 
 from spanner_grpc_sessions.credentials import CallCredentials, TokenFetcher, load_credentials, token_source
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import SCOPE_DATA, ClientOptions
 from spanner_grpc_sessions.token_source import NEVER, TokenSource
 from spanner_grpc_sessions.transport import Security, Target
-from tests.unit.token_endpoints import DEADLINE, Clock, Endpoint, token
+from tests.unit.token_endpoints import DEADLINE, Endpoint, token
 
-EXPIRY = datetime(2030, 1, 1)
-EXPIRES = EXPIRY.replace(tzinfo=timezone.utc).timestamp()
-# Nobody listens on port 1: who asks it for a token gets a TransportError.
-NOWHERE = "http://127.0.0.1:1/token"
 OPTIONS = ClientOptions()
-
-
-@pytest.fixture(scope="module")
-def key() -> rsa.RSAPrivateKey:
-    """A key of this run."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@pytest.fixture
-def info(key: rsa.RSAPrivateKey) -> dict[str, str]:
-    """What a service account's key file holds."""
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    return {
-        "type": "service_account",
-        "project_id": "p",
-        "private_key_id": "1",
-        "private_key": pem,
-        "client_email": "tester@p.iam.gserviceaccount.com",
-        "token_uri": NOWHERE,
-    }
-
-
-@pytest.fixture
-def account(info: Mapping[str, str]) -> Any:
-    """The credentials of a service account, without scopes."""
-    return service_account.Credentials.from_service_account_info(info)
-
-
-class ShortLived(Credentials):
-    """Credentials of a user's own, whose tokens live for as long as the test says."""
-
-    def __init__(self, life: float, clock: Clock) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # google-auth is typed in part only
-        self._life = life
-        self._clock = clock
-        self.refreshes = 0
-
-    def refresh(self, request: google.auth.transport.Request) -> None:
-        """Make the next token."""
-        self.refreshes += 1
-        self.token = f"token-{self.refreshes}"
-        self.expiry = datetime.fromtimestamp(self._clock() + self._life, timezone.utc).replace(tzinfo=None)
-
-    def apply(self, headers: dict[str, str], token: str | None = None) -> None:
-        """Add a header in a spelling that gRPC refuses."""
-        super().apply(headers, token)  # type: ignore[no-untyped-call]  # as above
-        headers["X-Goog-User-Project"] = "payer"
-
-
-def fetcher(credentials: Any, clock: Clock) -> TokenFetcher:
-    """Return a fetcher of tokens from credentials that are ready."""
-    return TokenFetcher(lambda: credentials, clock=clock)
 
 
 def claims_of(headers: Mapping[str, str], key: rsa.RSAPrivateKey) -> Mapping[str, Any]:
@@ -109,7 +49,8 @@ def test_a_service_account_signs_its_tokens_itself(account: Any, key: rsa.RSAPri
 
 def test_a_delegated_service_account_asks_the_token_endpoint(account: Any) -> None:
     """Domain-wide delegation needs an exchange: nothing is signed in the user's name."""
-    loaded = load_credentials(account.with_subject("user@example.com"), OPTIONS)
+    loaded: Any = load_credentials(account.with_subject("user@example.com"), OPTIONS)
+    assert not loaded._always_use_jwt_access
     with pytest.raises(TransportError):
         TokenFetcher(lambda: loaded)()
 
@@ -145,9 +86,7 @@ def test_the_callers_credentials_are_not_changed(account: Any) -> None:
     assert (account.scopes, account.quota_project_id, account._always_use_jwt_access) == (None, None, False)
 
 
-@pytest.mark.parametrize(
-    "credentials", [AnonymousCredentials(), api_key.Credentials("k"), oauth2.Credentials("t"), ShortLived(1, Clock())]
-)
+@pytest.mark.parametrize("credentials", [AnonymousCredentials(), api_key.Credentials("k"), oauth2.Credentials("t")])
 def test_credentials_of_other_kinds_are_used_as_they_are(credentials: Any) -> None:
     """What can neither be scoped nor sign for itself is left alone."""
     assert load_credentials(credentials, OPTIONS) is credentials
@@ -202,78 +141,6 @@ def test_no_repr_has_key_or_token(account: Any, info: Mapping[str, str]) -> None
     shown = f"{fetch!r} {fetched!r} {token_source(Target('x:1', Security.TLS, True), account, OPTIONS)!r}"
     assert info["private_key"].splitlines()[1] not in shown
     assert dict(fetched.headers)["authorization"].removeprefix("Bearer ") not in shown
-
-
-@pytest.mark.parametrize(("left", "renew_before"), [(3600, 450), (900, 450), (450.5, 225.25)])
-def test_a_fresh_token_is_not_refreshed(account: Any, left: float, renew_before: float) -> None:
-    """A token that someone else has refreshed serves while it has more than 450 s left."""
-    account.token, account.expiry = "old", EXPIRY
-    fetched = fetcher(account, Clock(EXPIRES - left))()
-    assert fetched.headers == (("authorization", "Bearer old"),)
-    assert (fetched.renew_at, fetched.valid_until) == (EXPIRES - renew_before, EXPIRES)
-
-
-@pytest.mark.parametrize("left", [449.9, 0.0, -1000.0])
-def test_a_token_about_to_expire_is_refreshed(account: Any, left: float) -> None:
-    """At 450 s, twice what google-auth calls stale, a new one is made."""
-    loaded: Any = load_credentials(account, OPTIONS)
-    loaded.token, loaded.expiry = "old", EXPIRY
-    fetched = fetcher(loaded, Clock(EXPIRES - left))()
-    assert dict(fetched.headers)["authorization"] != "Bearer old"
-
-
-def test_a_token_without_expiry_is_valid_for_ever() -> None:
-    """A static token is never renewed."""
-    fetched = fetcher(oauth2.Credentials("static"), Clock(1e12))()
-    assert fetched.headers == (("authorization", "Bearer static"),)
-    assert (fetched.renew_at, fetched.valid_until) == (NEVER, NEVER)
-
-
-def test_an_api_key_is_sent_in_its_header() -> None:
-    """Credentials that are no OAuth token bring the header of their own."""
-    assert fetcher(api_key.Credentials("k"), Clock())().headers == (("x-goog-api-key", "k"),)
-
-
-def test_anonymous_credentials_bring_no_header() -> None:
-    """They are never refreshed, which they would refuse."""
-    fetched = fetcher(AnonymousCredentials(), Clock())()
-    assert (fetched.headers, fetched.renew_at) == ((), NEVER)
-
-
-@pytest.mark.parametrize(("life", "renew_after"), [(3600, 3150), (1000, 550), (900, 450), (300, 150), (2, 1)])
-def test_a_short_life_is_used_to_its_half(life: float, renew_after: float) -> None:
-    """A token is renewed 450 s ahead, but never before half its life is over."""
-    clock = Clock(EXPIRES)
-    fetched = fetcher(ShortLived(life, clock), clock)()
-    assert (fetched.renew_at, fetched.valid_until) == (EXPIRES + renew_after, EXPIRES + life)
-
-
-def test_headers_are_lower_case() -> None:
-    """GRPC refuses capitals, so what credentials add is spelled as HTTP/2 wants it."""
-    clock = Clock(EXPIRES)
-    assert fetcher(ShortLived(3600, clock), clock)().headers == (
-        ("authorization", "Bearer token-1"),
-        ("x-goog-user-project", "payer"),
-    )
-
-
-def test_credentials_are_loaded_once_and_not_before_they_are_needed(account: Any) -> None:
-    """Loading may do I/O: it waits for the first fetch, and is tried again if it failed."""
-    answers: list[Any] = [OSError("not yet"), account]
-    account.token, account.expiry = "old", EXPIRY
-
-    def load() -> Any:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    fetch = TokenFetcher(load, clock=Clock(EXPIRES - 1000))
-    assert len(answers) == 2
-    with pytest.raises(OSError, match="not yet"):
-        fetch()
-    assert fetch() == fetch()
-    assert answers == []
 
 
 def test_a_target_without_authentication_has_an_anonymous_source(account: Any) -> None:

@@ -23,7 +23,7 @@ def test_close_wakes_those_who_wait(source: TokenSource, endpoint: Endpoint) -> 
         await asyncio.to_thread(endpoint.await_fetch)
         await source.close_async(timeout=0.0)
         with pytest.raises(CredentialsError, match="closed"):
-            await task
+            await asyncio.wait_for(task, DEADLINE)
 
     waiting = [in_thread(source.wait, None) for _ in range(3)]
     asyncio.run(wait_and_close())
@@ -105,7 +105,7 @@ def test_a_cancelled_task_cancels_nobody_else(source: TokenSource, endpoint: End
         patient, hasty = (asyncio.create_task(source.wait_async(None)) for _ in range(2))
         await asyncio.to_thread(endpoint.await_fetch)
         hasty.cancel()
-        await asyncio.wait([hasty])
+        await asyncio.wait([hasty], timeout=DEADLINE)
         endpoint.answer(FIRST)
         return await asyncio.wait_for(patient, DEADLINE), hasty.cancelled()
 
@@ -126,7 +126,7 @@ def test_an_answer_after_the_event_loop_is_no_mistake(
         await asyncio.to_thread(endpoint.await_fetch)
         if end == "cancelled":
             task.cancel()
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=DEADLINE)
         assert task.cancelled() or isinstance(task.exception(), CredentialsError)
 
     asyncio.run(give_up())

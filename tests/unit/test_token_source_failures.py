@@ -21,7 +21,7 @@ def test_a_permanent_error_ends_the_wait_at_once(source: TokenSource, endpoint: 
     cause = RefreshError("invalid_grant: no such account")
     endpoint.answer(cause)
     with pytest.raises(CredentialsError, match="RefreshError: invalid_grant: no such account") as error:
-        source.wait(None)
+        wait(source, "sync", None)
     assert error.value.__cause__ is cause
     assert endpoint.calls == 1
 
@@ -133,6 +133,11 @@ def test_a_failed_renewal_is_not_tried_again_at_once(source: TokenSource, endpoi
     clock.now = 200.0
     assert source.wait(DEADLINE) == SECOND.headers
     assert source._renew_at == SECOND.renew_at
+    clock.now = SECOND.renew_at
+    source.current()
+    endpoint.await_fetch()
+    fail(source, endpoint, TransportError("refused"))
+    assert source._renew_at == clock.now + 1.0
 
 
 def test_a_thread_that_cannot_be_started_is_tried_again(

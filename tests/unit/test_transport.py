@@ -58,6 +58,12 @@ def test_nothing_is_authenticated_on_the_emulator(
     assert target == Target(host, Security.PLAINTEXT, authenticated=False)
 
 
+def test_plaintext_to_nowhere_is_refused() -> None:
+    """Plaintext without an endpoint would have been TLS in silence."""
+    with pytest.raises(InvalidValue, match="plaintext needs an endpoint"):
+        resolve(ClientOptions(plaintext=True), None, {})
+
+
 @pytest.mark.parametrize("host", ["http://localhost:9010", "https://h:1", "localhost", "dns:///localhost:9010"])
 def test_an_emulator_with_a_scheme_or_without_a_port_is_refused(host: str) -> None:
     """The variable is host:port; anything else would fail later, as a server that cannot be reached."""
