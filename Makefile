@@ -40,8 +40,9 @@ demo: install  ## show what the library does, against a local server
 serve: install  ## run the local server until it is interrupted
 	$(BIN)/spanner-sessions serve
 
-bench: dev  ## time a call, beside the bare stub
+bench: dev  ## time a call beside the bare stub, and conversions beside json_format
 	$(BIN)/python benchmarks/call.py
+	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2
 
 lint: dev  ## check style and format
 	$(BIN)/ruff check

@@ -1,9 +1,10 @@
-"""Messages as REST JSON: the dict that Spanner's REST API would have answered.
+"""Messages as REST JSON, and back: the dict that Spanner's REST API would have answered or taken.
 
 The mapping is the one of proto3 JSON, as `google.protobuf.json_format` implements it; the code for a message class
 is compiled from its descriptor at the first use of the class, so that no call pays for reflection. Pure: no I/O.
 """
 
+from spanner_grpc_sessions.rest.decode import decoder_of, from_rest
 from spanner_grpc_sessions.rest.encode import encoder_of, to_rest
 
-__all__ = ["encoder_of", "to_rest"]
+__all__ = ["decoder_of", "encoder_of", "from_rest", "to_rest"]

@@ -104,6 +104,7 @@ def test_default_values_are_written_only_where_they_were_set() -> None:
         ({"double_list": [0.0, float("-inf"), 1e308]}, {"doubleList": [0.0, "-Infinity", 1e308]}),
         ({"float": 0.1, "double": 0.1}, {"float": 0.1, "double": 0.1}),
         ({"float": 16777216.0}, {"float": 16777216.0}),
+        ({"float": 0.0009853}, {"float": 0.0009853}),
         ({"float": 3.4028234663852886e38}, {"float": 3.4028235e38}),
         ({"int64": -(2**63), "int32": -(2**31)}, {"int64": "-9223372036854775808", "int32": -2147483648}),
         ({"uint64": 2**64 - 1, "fixed32": 2**32 - 1}, {"fixed32": 4294967295, "uint64": "18446744073709551615"}),

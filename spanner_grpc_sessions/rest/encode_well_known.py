@@ -24,6 +24,7 @@ _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _DURATION_SECONDS = range(-315_576_000_000, 315_576_000_001)
 _EPOCH = datetime(1970, 1, 1)  # always UTC, and printed without an offset
 _SECOND = 1_000_000_000  # in nanoseconds
+_THREE_DIGITS = tuple(f"{number:03}" for number in range(1000))
 
 # The last whole second that was printed. Sessions made together share it, and formatting a date is most of the cost
 # of a timestamp. Always replaced whole, so that another thread reads a pair that fits.
@@ -45,9 +46,10 @@ def encode_timestamp(message: Any) -> str:
         return text + "Z"
     if nanos % 1000 or not 0 < nanos < _SECOND:
         return text + _fraction(nanos) + "Z"
-    # Servers count in microseconds, and here %-formatting is a third faster than its rivals.
-    micros = nanos // 1000
-    return "%s.%06dZ" % (text, micros) if micros % 1000 else "%s.%03dZ" % (text, micros // 1000)  # noqa: UP031
+    # Servers count in microseconds; two look-ups take half as long as formatting six digits.
+    millis, micros = nanos // 1_000_000, nanos // 1000 % 1000
+    digits = _THREE_DIGITS
+    return f"{text}.{digits[millis]}{digits[micros]}Z" if micros else f"{text}.{digits[millis]}Z"
 
 
 def encode_duration(message: Any) -> str:
@@ -63,6 +65,22 @@ def encode_duration(message: Any) -> str:
 
 def encode_value(message: Any) -> Any:
     """Return what a `google.protobuf.Value` holds; a Value that holds nothing is null."""
+    # To look for a text is cheaper than to ask for the kind, and most cells of a row are texts.
+    return message.string_value or _value_of_kind(message)
+
+
+def encode_list_value(message: Any) -> list[Any]:
+    """Return the elements of a `google.protobuf.ListValue`."""
+    return [element.string_value or _value_of_kind(element) for element in message.values]
+
+
+def encode_struct(message: Any) -> dict[str, Any]:
+    """Return the fields of a `google.protobuf.Struct`."""
+    fields = message.fields
+    return {key: encode_value(fields[key]) for key in fields}
+
+
+def _value_of_kind(message: Any) -> Any:
     kind = message.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
@@ -76,17 +94,6 @@ def encode_value(message: Any) -> Any:
     if kind == "struct_value":
         return encode_struct(message.struct_value)
     return getattr(message, kind)
-
-
-def encode_list_value(message: Any) -> list[Any]:
-    """Return the elements of a `google.protobuf.ListValue`."""
-    return [encode_value(element) for element in message.values]
-
-
-def encode_struct(message: Any) -> dict[str, Any]:
-    """Return the fields of a `google.protobuf.Struct`."""
-    fields = message.fields
-    return {key: encode_value(fields[key]) for key in fields}
 
 
 def encode_double(number: float) -> float | str:

@@ -1,0 +1,57 @@
+"""Random messages and random JSON, both directions held against protobuf's `json_format`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from typing import Any, Final
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spanner_grpc_sessions.rest import to_rest
+from tests.fuzz.fuzz_from_rest import TARGETS, fuzz
+from tests.fuzz.inputs import bodies
+from tests.fuzz.oracle import assert_agreement, read
+from tests.messages import message_classes, messages
+
+CLASSES: Final = message_classes()
+IN_CI: Final = bool(os.environ.get("CI"))
+
+
+def tries(in_ci: int) -> settings:
+    """Return how often a property is tried for each class: this often in CI, a tenth of it elsewhere."""
+    return settings(max_examples=in_ci if IN_CI else in_ci // 10, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize("message_class", CLASSES, ids=lambda message_class: message_class.DESCRIPTOR.full_name)
+@tries(130)
+@given(data=st.data())
+def test_random_messages_agree_in_both_directions(message_class: type[Message], data: st.DataObject) -> None:
+    """More than 10,000 messages in CI: written as the reference writes them, and read back to what it reads."""
+    message = data.draw(messages(message_class))
+    body = to_rest(message)
+    reference = json_format.MessageToDict(message)
+    assert json.dumps(body) == json.dumps(reference)  # where the order shows too
+    assert isinstance(read(message_class, body), message_class)
+    assert_agreement(message_class, body)
+
+
+@pytest.mark.parametrize("message_class", TARGETS, ids=lambda message_class: message_class.DESCRIPTOR.full_name)
+@tries(80)
+@given(data=st.data())
+def test_random_json_is_taken_or_refused_as_by_the_reference(message_class: type[Message], data: st.DataObject) -> None:
+    """Right, nearly right and wrong: the same message, or the one of our two exceptions that tells where."""
+    assert_agreement(message_class, data.draw(bodies(message_class)))
+
+
+def test_the_fuzz_target_takes_any_bytes() -> None:
+    """What a fuzzer does: it hands bytes to the target, of which most are too short to make an input of."""
+    one_input: Any = fuzz.hypothesis.fuzz_one_input  # type: ignore[attr-defined]  # hypothesis adds it to the function
+    bytes_of = random.Random(0)  # noqa: S311 - repeatable on purpose
+    drawn = [one_input(bytes_of.randbytes(size)) for size in range(0, 2000, 100)]
+    assert any(drawn)
