@@ -37,7 +37,8 @@ class CallPath:
         self._request_ids = RequestIds()
         self._calls: dict[Method, Callable[..., Any]] = {}
         self._channel: grpc.Channel | None = None
-        self._changing = threading.Lock()
+        # Reentrant, for a signal handler may close the client while its thread opens it.
+        self._changing = threading.RLock()
         self._closing = threading.Event()
 
     def __repr__(self) -> str:
@@ -137,6 +138,10 @@ class CallPath:
         if self._closing.is_set():
             raise ClientClosed("the client is closed: make a new one")
         if self._channel is None:
-            self._channel = open_channel(self._target, self._options)
+            channel = open_channel(self._target, self._options)
+            if self._closing.is_set():
+                channel.close()
+                raise ClientClosed("the client was closed while it was opened")
+            self._channel = channel
             self._tokens.start()
         return self._channel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -39,10 +40,10 @@ class AsyncCallPath:
         self._calls: dict[Method, Callable[..., Any]] = {}
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._closing = asyncio.Event()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._channel else "new"
+        state = "closed" if self._closing.is_set() else "open" if self._channel else "new"
         return f"{self._target.address} {self._target.security.value} {state}"
 
     async def open(self) -> None:
@@ -55,7 +56,7 @@ class AsyncCallPath:
 
     async def close(self) -> None:
         """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
-        self._closed = True
+        self._closing.set()
         channel, self._channel = self._channel, None
         self._calls.clear()
         if channel is not None:
@@ -111,15 +112,14 @@ class AsyncCallPath:
         self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
         while True:
-            if isinstance(error, asyncio.CancelledError) and (not self._closed or _task_is_cancelled()):
+            if isinstance(error, asyncio.CancelledError) and (not self._closing.is_set() or _task_is_cancelled()):
                 raise error
-            if self._closed or not isinstance(error, grpc.RpcError):
+            if self._closing.is_set() or not isinstance(error, grpc.RpcError):
                 raise ClientClosed("the client was closed during the call") from error
             pause = attempts.after(error)
             if pause is None:
                 return attempts.method.response_class()
-            await asyncio.sleep(pause)
-            if self._closed:
+            if await self._closes_within(pause):
                 raise ClientClosed("the client was closed between two attempts of the call") from error
             token = self._tokens.current()
             if token is None:
@@ -130,6 +130,11 @@ class AsyncCallPath:
             except (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError) as again:
                 error = again
 
+    async def _closes_within(self, seconds: float) -> bool:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        return self._closing.is_set()
+
     def _prepare(self, method: Method) -> Callable[..., Any]:
         call = self._calls[method] = self._open().unary_unary(
             method.path,
@@ -139,7 +144,7 @@ class AsyncCallPath:
         return call
 
     def _open(self) -> grpc.aio.Channel:
-        if self._closed:
+        if self._closing.is_set():
             raise ClientClosed("the client is closed: make a new one")
         loop = asyncio.get_running_loop()
         if self._channel is None:

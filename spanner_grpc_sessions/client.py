@@ -13,6 +13,7 @@ from spanner_grpc_sessions import methods
 from spanner_grpc_sessions.call_path import CallPath
 from spanner_grpc_sessions.credentials import CallCredentials, token_source
 from spanner_grpc_sessions.errors import InvalidType
+from spanner_grpc_sessions.headers import check_metadata
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.resources import ListSessionsBody, Session, SessionsBody
 from spanner_grpc_sessions.transport import resolve
@@ -206,6 +207,8 @@ class SessionsClient:
             filter: see `list_sessions`.
             timeout: seconds for each page.
         """
+        # Kept whole: a generator would be used up by the first page.
+        kept = check_metadata(metadata)
         token = ""
         while True:
             page = self.list_sessions(
@@ -215,7 +218,7 @@ class SessionsClient:
                 filter=filter,
                 timeout=timeout,
                 retry=retry,
-                metadata=metadata,
+                metadata=kept,
             )
             sessions = page.get("sessions", [])
             yield from sessions

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import grpc
 from google.auth.credentials import AnonymousCredentials, Credentials, with_scopes_if_required
+from google.auth.exceptions import GoogleAuthError
 
-from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.token_source import NEVER, Token, TokenSource
 from spanner_grpc_sessions.transport import Target
@@ -29,7 +30,8 @@ def token_source(target: Target, credentials: Credentials | None, options: Clien
     """Return the source of the tokens that calls to `target` carry."""
     if not target.authenticated:
         return TokenSource.anonymous()
-    return TokenSource(TokenFetcher(functools.partial(load_credentials, credentials, options)))
+    load = functools.partial(load_credentials, credentials, options)
+    return TokenSource(TokenFetcher(load, quota_project_id=options.quota_project_id))
 
 
 class TokenFetcher:
@@ -37,11 +39,19 @@ class TokenFetcher:
 
     Args:
         load: returns the credentials; called once, when the first token is fetched, since it may do I/O.
+        quota_project_id: sent with the token, also where the credentials know no such thing.
         clock: the wall clock, in seconds since the epoch.
     """
 
-    def __init__(self, load: Callable[[], Credentials], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Credentials],
+        *,
+        quota_project_id: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._load = load
+        self._quota_project_id = quota_project_id
         self._clock = clock
         self._credentials: Credentials | None = None
         self._request = _HttpRequest()
@@ -49,21 +59,37 @@ class TokenFetcher:
     def __call__(self) -> Token:
         """Return a token that is not about to expire; it may be one that someone else has just refreshed.
 
+        The first may be any valid token that the credentials come with: they may be unable to make another, and if
+        they are able, it is renewed in good time.
+
         Raises:
+            CredentialsError: the token cannot be sent as a header.
             Exception: whatever the credentials raise.
         """
+        least = _RENEW_BEFORE
         if self._credentials is None:
             self._credentials = self._load()
+            least = 0.0
         credentials = self._credentials
         if isinstance(credentials, AnonymousCredentials):
             return Token((), NEVER, NEVER)
         expiry = _expiry(credentials)
-        if not credentials.token or expiry - self._clock() < _RENEW_BEFORE:
-            credentials.refresh(self._request)
+        if not credentials.token or expiry - self._clock() <= least:
+            self._refresh(credentials)
             expiry = _expiry(credentials)
         headers: dict[str, str] = {}
         credentials.apply(headers)
+        if self._quota_project_id is not None:
+            headers["x-goog-user-project"] = self._quota_project_id
         return _token(headers, expiry, self._clock())
+
+    def _refresh(self, credentials: Credentials) -> None:
+        try:
+            credentials.refresh(self._request)
+        except GoogleAuthError as error:
+            # google-auth puts the whole answer of the token endpoint beside the text, other tokens included.
+            error.args = error.args[:1]
+            raise
 
 
 class _HttpRequest:
@@ -81,11 +107,11 @@ class _HttpRequest:
 
 
 def load_credentials(credentials: Credentials | None, options: ClientOptions) -> Credentials:
-    """Return the credentials as calls use them: scoped, with quota project, self-signing where they can.
+    """Return the credentials as calls use them: scoped, self-signing where they can.
 
     Args:
         credentials: the caller's, or None for application default credentials (which may ask the metadata server).
-        options: `scopes` for credentials that have none, and `quota_project_id`.
+        options: `scopes` for credentials that have none.
 
     Raises:
         google.auth.exceptions.GoogleAuthError: there are no application default credentials.
@@ -95,8 +121,6 @@ def load_credentials(credentials: Credentials | None, options: ClientOptions) ->
 
         credentials, _ = google.auth.default(scopes=options.scopes)
     credentials = with_scopes_if_required(credentials, options.scopes)
-    if options.quota_project_id is not None and hasattr(credentials, "with_quota_project"):
-        credentials = credentials.with_quota_project(options.quota_project_id)
     # A JWT that the service account signs itself needs no network. Not with delegation, which must be exchanged.
     if hasattr(credentials, "with_always_use_jwt_access") and getattr(credentials, "_subject", None) is None:
         credentials = credentials.with_always_use_jwt_access(True)
@@ -112,9 +136,9 @@ class CallCredentials(grpc.AuthMetadataPlugin):
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
         """Give gRPC the headers of a token, or the reason why there is none."""
         try:
-            headers = self._tokens.current()
+            headers = None if self._tokens.closed else self._tokens.current()
             callback(self._tokens.wait(_PLUGIN_TIMEOUT) if headers is None else headers, None)
-        except CredentialsError as error:
+        except (CredentialsError, ClientClosed) as error:
             callback((), error)
 
 
@@ -128,6 +152,10 @@ def _expiry(credentials: Credentials) -> float:
 
 def _token(headers: dict[str, str], expiry: float, now: float) -> Token:
     pairs = tuple((key.lower(), value) for key, value in headers.items())
+    for key, value in pairs:
+        # gRPC would refuse the call for it, and say nothing of the token.
+        if not (value.isascii() and value.isprintable()):
+            raise CredentialsError(f"the credentials gave a value for {key} that no header can hold")
     if expiry == NEVER:
         return Token(pairs, NEVER, NEVER)
     life = expiry - now

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import itertools
 import random
 import threading
@@ -19,7 +20,7 @@ from typing import Final
 
 from google.auth import exceptions as google_exceptions
 
-from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 
 __all__ = ["NEVER", "Token", "TokenHeaders", "TokenSource"]
 
@@ -75,6 +76,7 @@ class TokenSource:
         self._failures = 0
         self._worker: threading.Thread | None = None
         self._closing = threading.Event()
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @classmethod
     def anonymous(cls) -> TokenSource:
@@ -98,6 +100,11 @@ class TokenSource:
                 self._changed.notify_all()
         return token.headers if now < token.valid_until else None
 
+    @property
+    def closed(self) -> bool:
+        """Whether the source was closed."""
+        return self._closing.is_set()
+
     def start(self) -> None:
         """Ask for the first token without waiting for it."""
         if self.current() is None:
@@ -111,6 +118,7 @@ class TokenSource:
 
         Raises:
             CredentialsError: the credentials gave no token, or not in time.
+            ClientClosed: the source was closed.
         """
         deadline = _deadline(timeout)
         for attempt in itertools.count(1):
@@ -127,15 +135,15 @@ class TokenSource:
         deadline = _deadline(timeout)
         for attempt in itertools.count(1):
             answer = self._want()
-            await _settled(answer, _left(deadline))
+            await self._notified(_left(deadline), answer.done)
             outcome = _outcome(answer, attempt, deadline)
             if isinstance(outcome, Token):
                 return outcome.headers
-            await asyncio.sleep(outcome)
+            await self._notified(outcome, self._closing.is_set)
         raise AssertionError
 
     def close(self, timeout: float = 1.0) -> None:
-        """End the thread; those who wait for a token get a CredentialsError. Idempotent.
+        """End the thread; those who wait for a token get `ClientClosed`. Idempotent.
 
         Args:
             timeout: seconds to wait for the thread, which may be inside a request to the token endpoint.
@@ -145,7 +153,8 @@ class TokenSource:
             wanted, self._wanted = self._wanted, None
             self._changed.notify_all()
         if wanted is not None:
-            wanted.set_result(CredentialsError("the client was closed"))
+            wanted.set_result(ClientClosed("the client was closed"))
+        self._notify()
         if self._worker is not None and self._worker is not threading.current_thread():
             self._worker.join(timeout)
 
@@ -161,7 +170,7 @@ class TokenSource:
         """Return the answer to come, starting the request if none is in flight."""
         with self._changed:
             if self._closing.is_set():
-                raise CredentialsError("the client was closed")
+                raise ClientClosed("the client was closed")
             if self._clock() < self._token.renew_at:
                 # It came between the caller's look at it and this one.
                 fresh: _Answer = concurrent.futures.Future()
@@ -169,8 +178,6 @@ class TokenSource:
                 return fresh
             if self._wanted is None:
                 self._wanted = concurrent.futures.Future()
-                # Marked as running, or a cancelled waiter in asyncio would cancel it for everybody.
-                self._wanted.set_running_or_notify_cancel()
                 self._changed.notify_all()
             if self._worker is None:
                 worker = threading.Thread(target=self._run, name="spanner-sessions-token", daemon=True)
@@ -207,6 +214,33 @@ class TokenSource:
                 self._renew_at = self._clock() + min(_FIRST_RETRY * 2.0 ** min(self._failures, 16), _LAST_RETRY)
         if wanted is not None:
             wanted.set_result(outcome)
+        self._notify()
+
+    async def _notified(self, timeout: float | None, is_over: Callable[[], bool]) -> None:
+        """Wait in asyncio until `is_over`, which is asked again at each notification."""
+        deadline = _deadline(timeout)
+        while True:
+            waiter = (asyncio.get_running_loop(), asyncio.Event())
+            with self._changed:
+                self._waiters.add(waiter)
+            try:
+                if is_over():
+                    return
+                await asyncio.wait_for(waiter[1].wait(), _left(deadline))
+            except asyncio.TimeoutError:
+                return
+            finally:
+                # Not left to the end of the request: a thousand calls may give up meanwhile.
+                with self._changed:
+                    self._waiters.discard(waiter)
+
+    def _notify(self) -> None:
+        with self._changed:
+            waiters = list(self._waiters)
+        for loop, event in waiters:
+            # A loop that was closed under its waiter has nobody left to tell.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(event.set)
 
 
 def _deadline(timeout: float | None) -> float:
@@ -215,10 +249,6 @@ def _deadline(timeout: float | None) -> float:
 
 def _left(deadline: float) -> float | None:
     return None if deadline == NEVER else max(deadline - time.monotonic(), 0.0)
-
-
-async def _settled(answer: _Answer, timeout: float | None) -> None:
-    await asyncio.wait((asyncio.wrap_future(answer),), timeout=timeout)
 
 
 def _outcome(answer: _Answer, attempt: int, deadline: float) -> Token | float:
@@ -231,10 +261,20 @@ def _outcome(answer: _Answer, attempt: int, deadline: float) -> Token | float:
     pause = random.random() * min(_FIRST_RETRY * 2.0 ** min(attempt, 16), _LAST_PAUSE)  # noqa: S311 - no secret
     if _is_passing(error) and time.monotonic() + pause < deadline:
         return pause
-    if isinstance(error, CredentialsError):
-        raise CredentialsError(*error.args)
-    raise CredentialsError(f"the credentials gave no token: {type(error).__name__}: {error}") from error
+    if isinstance(error, CredentialsError | ClientClosed):
+        raise type(error)(*error.args)
+    raise CredentialsError(f"the credentials gave no token: {type(error).__name__}: {_text(error)}") from error
 
 
 def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, google_exceptions.TransportError) or bool(getattr(error, "retryable", False))
+    try:
+        return isinstance(error, google_exceptions.TransportError) or bool(getattr(error, "retryable", False))
+    except Exception:  # noqa: BLE001 - an error of anybody's making
+        return False
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error of anybody's making
+        return "it has no text"

@@ -27,7 +27,7 @@ class Security(Enum):
     """What protects a connection, and with it a token."""
 
     TLS = "TLS"
-    LOCAL = "local"  # gRPC's local security type: plaintext that gRPC itself refuses to open to another machine
+    LOCAL = "local"  # gRPC's local security type: plaintext that gRPC itself opens to this machine only
     PLAINTEXT = "plaintext"  # carries no token
 
 
@@ -80,7 +80,7 @@ def resolve(
 
 def open_channel(target: Target, options: ClientOptions) -> grpc.Channel:
     """Return a new channel to `target`. It connects with its first call."""
-    arguments = _channel_arguments(options)
+    arguments = _channel_arguments(target, options)
     credentials = _channel_credentials(target, options)
     if credentials is None:
         return grpc.insecure_channel(target.address, arguments)
@@ -89,7 +89,7 @@ def open_channel(target: Target, options: ClientOptions) -> grpc.Channel:
 
 def open_async_channel(target: Target, options: ClientOptions) -> grpc.aio.Channel:
     """Return a new asyncio channel to `target`, bound to the running loop. It connects with its first call."""
-    arguments = _channel_arguments(options)
+    arguments = _channel_arguments(target, options)
     credentials = _channel_credentials(target, options)
     if credentials is None:
         return grpc.aio.insecure_channel(target.address, arguments)
@@ -112,9 +112,13 @@ def _channel_credentials(target: Target, options: ClientOptions) -> grpc.Channel
     return grpc.ssl_channel_credentials(options.root_certificates, key, chain)
 
 
-def _channel_arguments(options: ClientOptions) -> list[tuple[str, Any]]:
+def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str, Any]]:
     agent = f"spanner-grpc-sessions/{__version__}"
+    # gRPC sends even what is meant for this machine through a proxy of the environment, and takes the proxy, if it is
+    # on this machine, for the local peer that a token may be shown to.
+    stays_here = target.security is not Security.TLS or _is_loopback(target.address)
     return [
+        ("grpc.enable_http_proxy", int(not stays_here)),
         ("grpc.primary_user_agent", f"{options.user_agent} {agent}" if options.user_agent else agent),
         # As often as Google's clients do: pings that come more often are answered with GOAWAY too_many_pings.
         ("grpc.keepalive_time_ms", 120_000),

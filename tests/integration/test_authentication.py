@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import socket
 import threading
 import time
 import traceback
@@ -192,12 +193,29 @@ def test_emulator_never_sees_a_token(colour: Colour, monkeypatch: pytest.MonkeyP
         assert [call.header("authorization") for call in server.calls] == [None, None]
 
 
+@pytest.mark.parametrize("plaintext", [True, False])
+def test_proxy_of_the_environment_gets_nothing_meant_for_this_machine(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch, plaintext: bool
+) -> None:
+    """Calls to a loopback address pass by any proxy: it might carry the token anywhere."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy, LocalSpanner(tls=not plaintext) as server:
+        proxy.settimeout(0)
+        for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        credentials = _token("local token") if plaintext else server.credentials()
+        with colour.client(credentials, options=server.client_options()) as client:
+            client.create_session(_DATABASE)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
 def test_quota_project_is_sent(local: LocalSpanner, colour: Colour) -> None:
     """The quota project of the options reaches the server."""
     options = local.client_options(quota_project_id="paying")
-    with colour.client(local.credentials(), options=options) as client:
-        client.create_session(_DATABASE)
-    assert local.calls[0].header("x-goog-user-project") == "paying"
+    for credentials in (local.credentials(), _token(local.issue_token())):
+        with colour.client(credentials, options=options) as client:
+            client.create_session(_DATABASE)
+    assert [call.header("x-goog-user-project") for call in local.calls] == ["paying"] * 2
 
 
 def test_no_thread_is_started_per_call(local: LocalSpanner, colour: Colour) -> None:
@@ -237,8 +255,11 @@ def test_call_credentials_serve_a_channel_of_the_callers_own(local: LocalSpanner
         with grpc.secure_channel(local.endpoint, both) as channel:
             stub = spanner_pb2_grpc.SpannerStub(channel)
             session = stub.CreateSession(spanner_pb2.CreateSessionRequest(database=_DATABASE), timeout=10)
-    assert session.name.startswith(_DATABASE)
-    assert local.calls[0].auth == "self-signed JWT"
+            assert session.name.startswith(_DATABASE)
+            assert local.calls[0].auth == "self-signed JWT"
+            client.close()
+            with pytest.raises(grpc.RpcError, match="closed"):
+                stub.CreateSession(spanner_pb2.CreateSessionRequest(database=_DATABASE), timeout=10)
 
 
 def test_no_secret_is_shown(

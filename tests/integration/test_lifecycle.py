@@ -9,9 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from google.oauth2 import credentials as user_credentials
 
 from spanner_grpc_sessions import AsyncSessionsClient, ClientClosed, RetryOptions, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.transport import open_channel
 from tests.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
@@ -79,15 +81,45 @@ def test_call_in_flight_ends_when_the_client_is_closed(local: LocalSpanner, colo
         _assert_ends_closed(call)
 
 
-def test_pause_between_attempts_ends_when_the_client_is_closed(local: LocalSpanner) -> None:
-    """A call that waits for its next attempt does not hold up the end of the client."""
+def test_pause_between_attempts_ends_when_the_client_is_closed(local: LocalSpanner, colour: Colour) -> None:
+    """A call that waits for its next attempt does not outlive the client."""
     local.faults.add("CreateSession", status="UNAVAILABLE", retry_delay=30, times=None)
-    client = SessionsClient(local.credentials(), options=local.client_options())
-    with ThreadPoolExecutor() as threads:
+    with colour.client(local.credentials(), options=local.client_options()) as client, ThreadPoolExecutor() as threads:
         call = threads.submit(client.create_session, _DATABASE, timeout=60)
         _wait_until(lambda: len(local.calls) == 1)
         client.close()
         _assert_ends_closed(call)
+
+
+def test_wait_for_the_first_token_ends_when_the_client_is_closed(local: LocalSpanner, colour: Colour) -> None:
+    """A call that waits for a token ends as closed, not as a failure of the credentials."""
+    release = threading.Event()
+
+    class Slow(user_credentials.Credentials):
+        def refresh(self, request: object) -> None:
+            release.wait(30)
+
+    credentials = Slow(None)  # type: ignore[no-untyped-call]  # google.oauth2 is typed in part only
+    with colour.client(credentials, options=local.client_options()) as client, ThreadPoolExecutor() as threads:
+        call = threads.submit(client.create_session, _DATABASE, timeout=60)
+        _wait_until(lambda: bool(_own_threads()))
+        client.close()
+        _assert_ends_closed(call)
+        release.set()
+
+
+def test_signal_handler_may_close_the_client(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is closed while its own thread opens it says so, and does not hang."""
+    client = SessionsClient(local.credentials(), options=local.client_options())
+
+    def close_and_open(*arguments: Any) -> Any:
+        client.close()
+        return open_channel(*arguments)
+
+    monkeypatch.setattr("spanner_grpc_sessions.call_path.open_channel", close_and_open)
+    with pytest.raises(ClientClosed, match="while it was opened"):
+        client.open()
+    assert repr(client).endswith(" closed>")
 
 
 def test_other_event_loop_is_refused(local: LocalSpanner) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spanner_grpc_sessions import DatabaseNotFound, NotFound, SessionNotFound, SessionsClient
+from spanner_grpc_sessions.local import LocalSpanner
 from tests.colours import Colour
 from tests.emulator import Emulator
 from tests.servers import EmulatorServer, Server
@@ -87,6 +88,15 @@ def test_iterating_gives_every_session_once(client: SessionsClient, database: st
     names = [session["name"] for session in client.batch_create_sessions(database, 5)["session"]]
     found = [session["name"] for session in client.iter_sessions(database, page_size=page_size)]
     assert sorted(found) == sorted(names)
+
+
+def test_iterating_sends_the_metadata_with_every_page(local: LocalSpanner, colour: Colour) -> None:
+    """Also metadata that can be gone through only once."""
+    database = "projects/p/instances/i/databases/d"
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        client.batch_create_sessions(database, 5)
+        list(client.iter_sessions(database, page_size=2, metadata=(pair for pair in [("x-a", "1")])))
+    assert [call.header("x-a") for call in local.calls if call.method == "ListSessions"] == ["1", "1", "1"]
 
 
 def test_ping_returns_nothing(client: SessionsClient, database: str) -> None:

@@ -75,15 +75,14 @@ def test_scopes_of_the_options_are_asked_for(account: Any, key: rsa.RSAPrivateKe
 def test_quota_project_of_the_options_wins(account: Any, own: str | None, option: str | None, sent: str | None) -> None:
     """The project that pays is the options', else the credentials', else it is not sent."""
     credentials = account.with_quota_project(own) if own else account
-    loaded = load_credentials(credentials, ClientOptions(quota_project_id=option))
-    headers = dict(TokenFetcher(lambda: loaded)().headers)
+    headers = dict(TokenFetcher(lambda: load_credentials(credentials, OPTIONS), quota_project_id=option)().headers)
     assert headers.get("x-goog-user-project") == sent
 
 
 def test_the_callers_credentials_are_not_changed(account: Any) -> None:
     """Scopes and the rest are set on a copy: the caller may use its object elsewhere."""
-    load_credentials(account, ClientOptions(quota_project_id="q"))
-    assert (account.scopes, account.quota_project_id, account._always_use_jwt_access) == (None, None, False)
+    load_credentials(account, OPTIONS)
+    assert (account.scopes, account._always_use_jwt_access) == (None, False)
 
 
 @pytest.mark.parametrize("credentials", [AnonymousCredentials(), api_key.Credentials("k"), oauth2.Credentials("t")])
@@ -99,8 +98,8 @@ def test_application_default_credentials_are_found(
     file = tmp_path / "key.json"
     file.write_text(json.dumps(info))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    loaded: Any = load_credentials(None, ClientOptions(quota_project_id="q"))
-    assert (loaded.service_account_email, loaded.quota_project_id) == (info["client_email"], "q")
+    loaded: Any = load_credentials(None, OPTIONS)
+    assert loaded.service_account_email == info["client_email"]
     assert tuple(loaded.scopes) == (SCOPE_DATA,)
     assert TokenFetcher(lambda: loaded)().headers[0][0] == "authorization"
 

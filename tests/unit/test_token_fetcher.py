@@ -10,9 +10,11 @@ import google.auth.transport
 import pytest
 from google.auth import api_key
 from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import RefreshError
 from google.oauth2 import credentials as oauth2
 
 from spanner_grpc_sessions.credentials import TokenFetcher, load_credentials
+from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.token_source import NEVER
 from tests.unit.token_endpoints import Clock
@@ -59,11 +61,40 @@ def test_a_fresh_token_is_not_refreshed(account: Any, left: float, renew_before:
 
 @pytest.mark.parametrize("left", [449.9, 0.0, -1000.0])
 def test_a_token_about_to_expire_is_refreshed(account: Any, left: float) -> None:
-    """At 450 s, twice what google-auth calls stale, a new one is made."""
+    """At 450 s, twice what google-auth calls stale, a new one is made: at once, or after the one that came along."""
     loaded: Any = load_credentials(account, OPTIONS)
     loaded.token, loaded.expiry = "old", EXPIRY
-    fetched = fetcher(loaded, Clock(EXPIRES - left))()
-    assert dict(fetched.headers)["authorization"] != "Bearer old"
+    fetch = fetcher(loaded, Clock(EXPIRES - left))
+    if left > 0:
+        assert dict(fetch().headers)["authorization"] == "Bearer old"
+    assert dict(fetch().headers)["authorization"] != "Bearer old"
+
+
+def test_a_valid_token_that_cannot_be_renewed_serves() -> None:
+    """Credentials that hold a token and no means to make another are used up to its last moment."""
+    credentials: Any = oauth2.Credentials("handed over", expiry=EXPIRY)
+    fetched = fetcher(credentials, Clock(EXPIRES - 440))()
+    assert (fetched.headers, fetched.valid_until) == ((("authorization", "Bearer handed over"),), EXPIRES)
+
+
+@pytest.mark.parametrize("token", ["line\n", "a\r\nx-injected: 1", "\u00e9", "a\0b"])
+def test_a_token_that_no_header_can_hold_is_refused(token: str) -> None:
+    """GRPC would fail the call without a word of the token; the error does not repeat it."""
+    with pytest.raises(CredentialsError, match="authorization") as error:
+        fetcher(oauth2.Credentials(token), Clock())()
+    assert token not in str(error.value)
+
+
+def test_the_answer_of_a_token_endpoint_is_not_repeated() -> None:
+    """google-auth puts the whole answer beside its text, other tokens included; only the text goes on."""
+
+    class Talkative(Credentials):
+        def refresh(self, request: google.auth.transport.Request) -> None:
+            raise RefreshError("no access token", {"id_token": "SECRET"})
+
+    with pytest.raises(RefreshError) as error:
+        fetcher(Talkative(), Clock())()  # type: ignore[no-untyped-call]  # google-auth is typed in part only
+    assert error.value.args == ("no access token",)
 
 
 def test_a_token_without_expiry_is_valid_for_ever() -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 from google.auth.exceptions import TransportError
 
-from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 from spanner_grpc_sessions.token_source import TokenSource
 from tests.unit.token_endpoints import DEADLINE, FIRST, Clock, Endpoint, in_thread
 
@@ -22,13 +22,13 @@ def test_close_wakes_those_who_wait(source: TokenSource, endpoint: Endpoint) -> 
         task = asyncio.create_task(source.wait_async(None))
         await asyncio.to_thread(endpoint.await_fetch)
         await source.close_async(timeout=0.0)
-        with pytest.raises(CredentialsError, match="closed"):
+        with pytest.raises(ClientClosed, match="closed"):
             await asyncio.wait_for(task, DEADLINE)
 
     waiting = [in_thread(source.wait, None) for _ in range(3)]
     asyncio.run(wait_and_close())
     for call in waiting:
-        with pytest.raises(CredentialsError, match="closed"):
+        with pytest.raises(ClientClosed, match="closed"):
             call.result()
     assert endpoint.calls == 1
 
@@ -48,7 +48,7 @@ def test_close_wakes_a_thread_that_pauses(
     call = in_thread(source.wait, None)
     assert pausing.wait(DEADLINE)
     source.close()
-    with pytest.raises(CredentialsError, match="closed"):
+    with pytest.raises(ClientClosed, match="closed"):
         call.result()
 
 
@@ -61,7 +61,7 @@ def test_close_ends_the_thread_and_may_be_repeated(source: TokenSource, endpoint
     assert not any(thread.is_alive() for thread in endpoint.threads)
     clock.now = 150.0
     assert source.current() == FIRST.headers
-    with pytest.raises(CredentialsError, match="closed"):
+    with pytest.raises(ClientClosed, match="closed"):
         source.wait(DEADLINE)
     assert endpoint.calls == 1
 
@@ -71,7 +71,7 @@ def test_close_before_any_use_is_fine(endpoint: Endpoint) -> None:
     source = TokenSource(endpoint)
     source.close()
     asyncio.run(source.close_async())
-    with pytest.raises(CredentialsError, match="closed"):
+    with pytest.raises(ClientClosed, match="closed"):
         source.start()
     assert endpoint.calls == 0
 

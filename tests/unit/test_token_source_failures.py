@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
+from typing import Any
 
 import pytest
 from google.auth.exceptions import RefreshError, TransportError
 
 from spanner_grpc_sessions.errors import CredentialsError
-from spanner_grpc_sessions.token_source import TokenSource
+from spanner_grpc_sessions.token_source import Token, TokenSource
 from tests.unit.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, fail, token, wait
 
 RANDOM = "spanner_grpc_sessions.token_source.random.random"
@@ -173,3 +174,54 @@ def test_no_repr_and_no_message_has_the_token(source: TokenSource, endpoint: End
     ]
     assert "secret" not in "".join(shown)
     assert "valid_until=200.0" in repr(source)
+
+
+class _Mute(Exception):
+    """An error that cannot even be asked."""
+
+    @property
+    def retryable(self) -> bool:
+        raise RuntimeError("no answer")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_that_cannot_be_asked_is_told_all_the_same() -> None:
+    """Whatever its methods do, the caller gets a CredentialsError with it as the cause."""
+
+    def fetch() -> Token:
+        raise _Mute
+
+    source = TokenSource(fetch)
+    try:
+        with pytest.raises(CredentialsError, match="_Mute: it has no text"):
+            source.wait(10)
+    finally:
+        source.close()
+
+
+def test_those_who_gave_up_leave_nothing_behind() -> None:
+    """A thousand asyncio callers that waited in vain for one token are forgotten at once."""
+    release = threading.Event()
+
+    def fetch() -> Token:
+        release.wait(30)
+        raise OSError
+
+    async def give_up() -> None:
+        with pytest.raises(CredentialsError):
+            await source.wait_async(0.001)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(give_up() for _ in range(1000)))
+
+    source = TokenSource(fetch)
+    try:
+        asyncio.run(all_of_them())
+        assert source._waiters == set()
+        request: Any = source._wanted
+        assert request._done_callbacks == []
+    finally:
+        release.set()
+        source.close()
