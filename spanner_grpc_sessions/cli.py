@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from spanner_grpc_sessions.rpc_errors import RpcError
 __all__ = ["main"]
 
 _LARGEST_BATCH = 100
+_INTERRUPTED = 130  # as shells count: 128 and the number of SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InvalidValue, InvalidType) as error:
         print(f"spanner-sessions: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not try to write the rest of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except RpcError as error:
         print(json.dumps(error.to_rest()), file=sys.stderr)
         return 1
@@ -50,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _create(parsed: argparse.Namespace) -> None:
     labels = dict(parsed.label)
+    if len(labels) < len(parsed.label):
+        raise InvalidValue("--label must not name the same key twice")
     with _client(parsed) as client:
         if parsed.count == 1:
             _print(
@@ -112,7 +122,12 @@ def _serve(parsed: argparse.Namespace) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with LocalSpanner(tls=not parsed.plaintext, port=parsed.port) as spanner, tempfile.TemporaryDirectory() as folder:
+    spanner = LocalSpanner(tls=not parsed.plaintext, port=parsed.port)
+    try:
+        spanner.start()
+    except RuntimeError as error:
+        raise SpannerSessionsError(f"no server can listen on port {parsed.port}: {error}") from error
+    with spanner, tempfile.TemporaryDirectory() as folder:
         if parsed.plaintext:
             _print(spanner.environment())
         else:
@@ -185,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     list_.add_argument("database", metavar="DATABASE")
     list_.add_argument("--filter", default="", help="labels.KEY:* or labels.KEY:TEXT")
 
-    delete = _command(commands, "delete", _delete, "end sessions")
+    delete = _command(commands, "delete", _delete, "end sessions; stops at the first that cannot be ended")
     delete.add_argument("names", metavar="NAME", nargs="+")
 
     ping = _command(commands, "ping", _ping, "keep a session alive: run SELECT 1 on it")

@@ -11,7 +11,19 @@ SpannerSessionsError
 
 from __future__ import annotations
 
-__all__ = ["ClientClosed", "CredentialsError", "InvalidName", "InvalidType", "InvalidValue", "SpannerSessionsError"]
+import reprlib
+from typing import Final
+
+__all__ = [
+    "ClientClosed",
+    "CredentialsError",
+    "InvalidName",
+    "InvalidType",
+    "InvalidValue",
+    "SpannerSessionsError",
+    "short",
+    "shorten",
+]
 
 
 class SpannerSessionsError(Exception):
@@ -42,6 +54,33 @@ class ClientClosed(SpannerSessionsError):
     """The client was used after `close()`, or from another event loop than the one it was opened in."""
 
 
-for _name in __all__:
+class _Short(reprlib.Repr):
+    """`repr` that is quick and does not fail: a value may be as long and as deep as its sender likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxlong = self.maxother = 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write long integers in decimal.
+        return super().repr_int(x, level) if x.bit_length() < 1000 else f"an integer of {x.bit_length()} bits"
+
+
+def short(value: object) -> str:
+    """Return the `repr` of a value on one line, at most 80 characters of it, for the text of an exception."""
+    return shorten(_repr(value).replace("\n", " "), 80)
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return a text without its middle if it is longer than `longest` characters."""
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
+
+
+_repr: Final = _Short().repr
+
+
+for _error_class in (SpannerSessionsError, InvalidValue, InvalidType, InvalidName, CredentialsError, ClientClosed):
     # Tracebacks and pickles show the name that users import.
-    globals()[_name].__module__ = "spanner_grpc_sessions"
+    _error_class.__module__ = "spanner_grpc_sessions"

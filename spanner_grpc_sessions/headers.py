@@ -37,6 +37,8 @@ _OURS: Final = frozenset(
     }
 )
 _KEY: Final = re.compile(r"[0-9a-z_.\-]+")
+_LARGEST_METADATA: Final = 8192
+"""What servers take by default. Beyond it a call would fail, and be repeated until its deadline."""
 _MOST_ROUTES: Final = 1024
 """Resources whose headers are kept per RPC. Session names come and go: past it the memory starts anew."""
 
@@ -62,7 +64,8 @@ class Headers:
             return self._make(method, name)
 
     def _make(self, method: Method, name: str) -> Metadata:
-        method.check(name)
+        # A plain str, whatever subclass was given: it becomes a key.
+        name = str.__str__(method.check(name))
         database = "/".join(name.split("/")[:6])
         headers: Metadata = (
             ("google-cloud-resource-prefix", database),
@@ -108,6 +111,9 @@ def check_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
         raise InvalidType(f"metadata must be pairs of key and value, got {type(metadata).__name__}") from error
     for key, value in pairs:
         _check_pair(key, value)
+    size = sum(len(key) + len(value) for key, value in pairs)
+    if size > _LARGEST_METADATA:
+        raise InvalidValue(f"metadata must be at most {_LARGEST_METADATA} bytes in all, got {size}")
     return pairs
 
 

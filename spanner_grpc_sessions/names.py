@@ -19,6 +19,7 @@ __all__ = ["check_database", "check_session", "database_of"]
 
 # Visible ASCII but the slash: the name becomes a header value, where a control character could begin a new header.
 _ID = r"[!-.0-~]+"
+_LONGEST = 2048
 _DATABASE_FORM = "projects/{project}/instances/{instance}/databases/{database}"
 _SESSION_FORM = _DATABASE_FORM + "/sessions/{session}"
 _DATABASE = re.compile(rf"projects/{_ID}/instances/{_ID}/databases/{_ID}")
@@ -77,3 +78,6 @@ def _match_session(name: str) -> re.Match[str]:
 def _require_text(name: object, kind: str, form: str) -> None:
     if not isinstance(name, str):
         raise InvalidType(f"{kind} name must be a str like {form}, got {type(name).__name__}")
+    if len(name) > _LONGEST:
+        # It travels in two headers and gRPC bounds them all: the call would fail, and be repeated until its deadline.
+        raise InvalidName(f"{kind} name must be at most {_LONGEST} characters long, got {len(name)}")

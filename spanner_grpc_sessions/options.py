@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
-from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short
 
 __all__ = [
     "DEFAULT",
@@ -18,6 +19,7 @@ __all__ = [
     "Default",
     "RetryOptions",
     "Timeout",
+    "check_endpoint",
     "check_timeout",
 ]
 
@@ -39,6 +41,8 @@ Timeout = float | Literal[Default.DEFAULT] | None
 """Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
 
 LONGEST_TIMEOUT: Final = 1e9
+_ENDPOINT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[-.A-Za-z0-9_]*))(?::(?P<port>[0-9]{1,5}))?")
+_HIGHEST_PORT: Final = 65535
 _STATUSES: Final = frozenset(
     {
         "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -62,9 +66,27 @@ def check_timeout(timeout: float | None) -> float | None:
     if not 0 <= timeout <= LONGEST_TIMEOUT:
         raise InvalidValue(
             f"timeout must be a number of seconds from 0 to {LONGEST_TIMEOUT:.0e}, or None for no limit, "
-            f"got {timeout!r}"
+            f"got {short(timeout)}"
         )
     return timeout
+
+
+def check_endpoint(what: str, endpoint: str) -> bool:
+    """Return whether an endpoint names its port (or is a Unix socket and needs none).
+
+    Args:
+        what: the name of the setting, for the error.
+        endpoint: a host name, IPv4 address or IPv6 address in brackets, with or without ":port"; or "unix:path".
+
+    Raises:
+        InvalidValue: it has another form. gRPC would take it, and look for a server in vain or at another port.
+    """
+    if endpoint.startswith("unix:") and len(endpoint) > len("unix:"):
+        return True
+    match = _ENDPOINT.fullmatch(endpoint)
+    if not match or not 0 < int(match["port"] or 1) <= _HIGHEST_PORT:
+        raise InvalidValue(f"{what} must be host:port without a scheme, the port up to 65535, got {endpoint!r}")
+    return match["port"] is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +121,7 @@ class RetryOptions:
             _require_number(name, value)
             # Compared with the largest float, for an int may be larger.
             if not lowest <= value <= sys.float_info.max:
-                raise InvalidValue(f"{name} must be a finite number >= {lowest}, got {value!r}")
+                raise InvalidValue(f"{name} must be a finite number >= {lowest}, got {short(value)}")
             object.__setattr__(self, name, float(value))
         statuses = _texts("statuses", self.statuses)
         for status in statuses:
@@ -158,30 +180,30 @@ class ClientOptions:
         _require_certificate(self.client_certificate)
         if not isinstance(self.retry, RetryOptions):
             raise InvalidType(f"retry must be RetryOptions, got {type(self.retry).__name__}")
-        if self.endpoint is not None and "://" in self.endpoint:
-            raise InvalidValue(f"endpoint must be host:port without a scheme, got {self.endpoint!r}")
+        if self.endpoint is not None:
+            check_endpoint("endpoint", self.endpoint)
         if self.plaintext and (self.root_certificates or self.client_certificate):
             raise InvalidValue("plaintext and certificates exclude each other: plaintext has no TLS to use them in")
 
 
 def _require_number(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidType(f"{name} must be a number of seconds, got {value!r}")
+        raise InvalidType(f"{name} must be a number of seconds, got {short(value)}")
 
 
 def _texts(name: str, values: object) -> tuple[str, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InvalidType(f"{name} must be several texts, like a tuple of str, got {values!r}")
+        raise InvalidType(f"{name} must be several texts, like a tuple of str, got {short(values)}")
     texts = tuple(values)
     for text in texts:
         if not isinstance(text, str):
-            raise InvalidType(f"each of {name} must be a str, got {text!r}")
+            raise InvalidType(f"each of {name} must be a str, got {short(text)}")
     return texts
 
 
 def _require_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise InvalidType(f"{name} must be a bool, got {value!r}")
+        raise InvalidType(f"{name} must be a bool, got {short(value)}")
 
 
 def _require_certificate(pair: object) -> None:

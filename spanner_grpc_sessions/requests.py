@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short
 from spanner_grpc_sessions.stubs import spanner_pb2
 
 __all__ = ["batch_create_sessions", "create_session", "delete_session", "get_session", "list_sessions", "ping_session"]
@@ -28,7 +28,7 @@ def create_session(
     if labels is None and creator_role is None and multiplexed is False:
         return spanner_pb2.CreateSessionRequest(database=database)
     if not isinstance(multiplexed, bool):
-        raise InvalidType(f"multiplexed must be a bool, got {multiplexed!r}")
+        raise InvalidType(f"multiplexed must be a bool, got {short(multiplexed)}")
     session = _template(labels, creator_role)
     if multiplexed and session.labels:
         raise InvalidValue("a multiplexed session has no labels: Spanner refuses them")
@@ -108,7 +108,7 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _text(what: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InvalidType(f"{what} must be a str, got {value!r}")
+        raise InvalidType(f"{what} must be a str, got {short(value)}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -118,6 +118,6 @@ def _text(what: str, value: Any) -> str:
 
 def _require_int32(what: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"{what} must be an int, got {value!r}")
+        raise InvalidType(f"{what} must be an int, got {short(value)}")
     if value not in _INT32:
-        raise InvalidValue(f"{what} must fit in 32 bits, got {value}")
+        raise InvalidValue(f"{what} must fit in 32 bits, got {short(value)}")

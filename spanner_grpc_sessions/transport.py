@@ -15,7 +15,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
-from spanner_grpc_sessions.options import ClientOptions
+from spanner_grpc_sessions.options import ClientOptions, check_endpoint
 
 __all__ = ["Security", "Target", "open_async_channel", "open_channel", "resolve"]
 
@@ -136,17 +136,13 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
 
 
 def _emulator_address(value: str) -> str:
-    if "://" in value or ":" not in value:
-        raise InvalidValue(f"{_EMULATOR} must be host:port without a scheme, got {value!r}")
+    if not check_endpoint(_EMULATOR, value):
+        raise InvalidValue(f"{_EMULATOR} must be host:port, got {value!r}")
     return value
 
 
 def _with_port(endpoint: str) -> str:
-    if endpoint.startswith("unix:"):
-        return endpoint
-    _, bracket, rest = endpoint.rpartition("]")
-    has_port = rest.startswith(":") if bracket else ":" in endpoint
-    return endpoint if has_port else f"{endpoint}:{_DEFAULT_PORT}"
+    return endpoint if check_endpoint("endpoint", endpoint) else f"{endpoint}:{_DEFAULT_PORT}"
 
 
 def _is_loopback(address: str) -> bool:

@@ -295,5 +295,5 @@ class LocalSpanner:
 
 
 def _check_range(name: str, value: float, lowest: float, highest: float) -> None:
-    if not lowest <= value <= highest:
+    if not isinstance(value, int | float) or not lowest <= value <= highest:
         raise InvalidValue(f"{name} must be from {lowest} to {highest}, got {value!r}")

@@ -20,7 +20,7 @@ def from_rest(message_class: type[M], mapping: Mapping[str, Any]) -> M:
     """Return the message that a REST body stands for.
 
     Args:
-        message_class: any class of protobuf messages, those of google.spanner.v1 above all.
+        message_class: any class of proto3 messages, those of google.spanner.v1 above all.
         mapping: the body; it is only read. Any mapping will do, at every level. Keys are the JSON or the proto names
             of fields, and None stands for an absent field.
 

@@ -47,7 +47,7 @@ def to_rest(message: Message) -> Any:
     """Return a message as Spanner's REST API would have answered it.
 
     Args:
-        message: any protobuf message; those of google.spanner.v1 come out as a dict.
+        message: any proto3 message; those of google.spanner.v1 come out as a dict. Extensions of proto2 are left out.
 
     Returns:
         JSON-compatible values, equal to those of `google.protobuf.json_format.MessageToDict`: int64 as text, bytes as

@@ -7,13 +7,12 @@ adds the key or the index under which it lies, and lets it go on.
 from __future__ import annotations
 
 import re
-import reprlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short, shorten
 
-__all__ = ["DEEPEST", "REFUSED", "Expectation", "Refusal", "short", "too_deep", "unknown_field"]
+__all__ = ["DEEPEST", "REFUSED", "Expectation", "Refusal", "too_deep", "unknown_field"]
 
 DEEPEST: Final = 100
 """How many messages may lie within each other, the outermost counted: the default of `json_format.ParseDict`."""
@@ -47,7 +46,7 @@ class Refusal(Exception):
     def error(self, title: str) -> InvalidValue | InvalidType:
         """Return the exception for the caller; `title` names the whole input where that is what is refused."""
         path = "".join(reversed(self._steps)).removeprefix(".") or title
-        return self._error_class(f"{_shorten(path, _LONGEST_PATH)}: {self._reason}")
+        return self._error_class(f"{shorten(path, _LONGEST_PATH)}: {self._reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +78,3 @@ def too_deep(value: object) -> Refusal:
 def unknown_field(title: str) -> Refusal:
     """Return the refusal of a key that is no field of the message `title`."""
     return Refusal(InvalidValue, f"unknown field of {title}")
-
-
-class _Short(reprlib.Repr):
-    """`repr` that is quick and does not fail: JSON may be as long and as deep as its sender likes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel = 2
-        self.maxstring = self.maxlong = self.maxother = 60
-
-    def repr_int(self, x: int, level: int) -> str:
-        # Python refuses to write long integers in decimal.
-        return super().repr_int(x, level) if x.bit_length() < 1000 else f"an integer of {x.bit_length()} bits"
-
-
-def short(value: object) -> str:
-    """Return the `repr` of a value on one line, at most 80 characters of it."""
-    return _shorten(_repr(value).replace("\n", " "), 80)
-
-
-def _shorten(text: str, longest: int) -> str:
-    half = (longest - 1) // 2
-    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
-
-
-_repr: Final = _Short().repr

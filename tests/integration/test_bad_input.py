@@ -36,6 +36,7 @@ _BAD_NAMES = [
     "projects/p/instances/i/databases/d e",
     "/projects/p/instances/i/databases/d",
 ]
+_LONG_NAME = "projects/p/instances/i/databases/" + "d" * 2048
 _BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"labels": {"Team": "x"}}, ValueError, "'Team'"),
     ({"labels": {"": "x"}}, ValueError, "''"),
@@ -67,6 +68,8 @@ _BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"metadata": "x-y"}, TypeError, "metadata"),
     ({"metadata": [("x-y",)]}, TypeError, "metadata"),
     ({"metadata": 7}, TypeError, "metadata"),
+    ({"metadata": [("x-y", "a" * 9000)]}, ValueError, "9003"),
+    ({"timeout": 10**5000}, ValueError, "bits"),
     ({"retry": 3}, TypeError, "retry"),
 ]
 
@@ -98,6 +101,15 @@ def test_session_that_is_none_is_refused(local: LocalSpanner, colour: Colour, na
     assert local.calls == []
 
 
+def test_name_that_no_header_can_hold_is_refused(local: LocalSpanner, colour: Colour) -> None:
+    """It would otherwise be tried until the deadline, and be in every text of the way."""
+    with _client(local, colour) as client:
+        with pytest.raises(InvalidName, match="2048") as caught:
+            client.create_session(_LONG_NAME)
+        assert len(str(caught.value)) < 200
+    assert local.calls == []
+
+
 @pytest.mark.parametrize("name", [None, 7, b"projects/p/instances/i/databases/d", ["x"], {}])
 def test_name_of_another_type_is_refused(local: LocalSpanner, colour: Colour, name: Any) -> None:
     """What is not a str raises InvalidType, hashable or not."""
@@ -124,7 +136,14 @@ def test_argument_that_breaks_its_rule_is_refused(
 
 @pytest.mark.parametrize(
     ("count", "kind"),
-    [(0, InvalidValue), (-1, InvalidValue), (2**31, InvalidValue), (1.0, InvalidType), (True, InvalidType)],
+    [
+        (0, InvalidValue),
+        (-1, InvalidValue),
+        (2**31, InvalidValue),
+        (1.0, InvalidType),
+        (True, InvalidType),
+        pytest.param(10**5000, InvalidValue, id="endless"),
+    ],
 )
 def test_session_count_that_is_none_is_refused(
     local: LocalSpanner, colour: Colour, count: Any, kind: type[Exception]

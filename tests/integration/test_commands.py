@@ -76,6 +76,7 @@ def test_error_is_printed_as_rest_gives_it(run: Any, server: Server) -> None:
     [
         ["create", "nonsense"],
         ["create", _DATABASE, "--label", "Team=x"],
+        ["create", _DATABASE, "--label", "team=x", "--label", "team=y"],
         ["create", _DATABASE, "--multiplexed", "--count", "2"],
         ["create", _DATABASE, "--local", "--endpoint", "127.0.0.1:1"],
         ["ping", _DATABASE],
@@ -156,6 +157,31 @@ def test_serve_serves_until_it_is_interrupted(plaintext: bool, end: signal.Signa
             server.send_signal(end)
         assert server.wait(20) == 0
     assert not any(Path(path).exists() for path in told.values())
+
+
+def test_port_that_is_taken_is_told_in_a_line(local: LocalSpanner, capsys: pytest.CaptureFixture[str]) -> None:
+    """`serve` on a port that somebody else listens on says so and exits with 1."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert main(["serve", "--port", local.endpoint.rpartition(":")[2]]) == 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert "no server can listen" in capsys.readouterr().err
+
+
+def test_reader_that_has_seen_enough_ends_the_output_in_silence() -> None:
+    """`| head -1` leaves no message and no traceback."""
+    create = [sys.executable, "-m", "spanner_grpc_sessions", "create", _DATABASE, "--count", "2000", "--local"]
+    with subprocess.Popen(create, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.readline()
+        program.stdout.close()
+        told = program.stderr.read()
+        assert program.wait(20) == 1
+    assert "Broken" not in told
+    assert "Traceback" not in told
 
 
 def test_demo_shows_the_whole_way() -> None:
