@@ -83,13 +83,12 @@ build/node/.installed: Makefile
 	mkdir -p build/node
 	if command -v npm > /dev/null; then npm install --silent --no-fund --no-audit --prefix build/node $(NODE_PEER) && touch $@; fi
 
-# $(1): requirements beside our own. The versions are settled first and then kept, so that the test tools cannot raise them.
+# $(1): requirements beside our own. They are installed first and then kept, so that the test tools cannot raise them.
 define install_lowest
 	$(PYTHON) -m venv $(@D)
-	printf '%s\n' $(foreach requirement,$(1),'$(requirement)') > $(@D)/direct.txt
-	$(BIN)/uv pip compile --quiet --python $(@D)/bin/python --resolution lowest-direct \
-	    --output-file $(@D)/lowest.txt pyproject.toml $(@D)/direct.txt
-	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --requirement $(@D)/lowest.txt pytest hypothesis --editable .
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --resolution lowest-direct --editable . \
+	    $(foreach requirement,$(1),'$(requirement)')
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python pytest hypothesis
 	touch $@
 endef
 
