@@ -1,4 +1,4 @@
-"""The exceptions that need no RPC, and the root of all of them. Pure: no gRPC.
+"""The exceptions that need no RPC, the root of all of them, and how their texts show values. Pure: no gRPC.
 
 SpannerSessionsError
 ├── InvalidValue (also ValueError)      a value that breaks a rule; nothing was sent

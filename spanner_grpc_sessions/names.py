@@ -34,7 +34,7 @@ def check_database(name: str) -> str:
             character, none of them a slash.
 
     Raises:
-        InvalidName: the text has another form.
+        InvalidName: the text has another form, or more than 2,048 characters.
         InvalidType: it is not a string.
     """
     _require_text(name, "database", _DATABASE_FORM)
@@ -50,7 +50,7 @@ def check_session(name: str) -> str:
         name: a database name followed by `/sessions/{session}`.
 
     Raises:
-        InvalidName: the text has another form.
+        InvalidName: the text has another form, or more than 2,048 characters.
         InvalidType: it is not a string.
     """
     _match_session(name)
@@ -61,7 +61,7 @@ def database_of(session: str) -> str:
     """Return the name of the database that a session belongs to.
 
     Raises:
-        InvalidName: `session` is not a session name.
+        InvalidName: `session` is not a session name, or has more than 2,048 characters.
         InvalidType: it is not a string.
     """
     return _match_session(session)[1]

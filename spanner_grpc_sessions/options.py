@@ -41,7 +41,8 @@ Timeout = float | Literal[Default.DEFAULT] | None
 """Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
 
 LONGEST_TIMEOUT: Final = 1e9
-_ENDPOINT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[-.A-Za-z0-9_]*))(?::(?P<port>[0-9]{1,5}))?")
+"""Seconds: the longest that a call may last, or that a server may make it wait."""
+_ENDPOINT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][-.A-Za-z0-9_]*)(?::(?P<port>[0-9]{1,5}))?")
 _HIGHEST_PORT: Final = 65535
 _STATUSES: Final = frozenset(
     {

@@ -219,20 +219,19 @@ class TokenSource:
     async def _notified(self, timeout: float | None, is_over: Callable[[], bool]) -> None:
         """Wait in asyncio until `is_over`, which is asked again at each notification."""
         deadline = _deadline(timeout)
-        while True:
-            waiter = (asyncio.get_running_loop(), asyncio.Event())
+        event = asyncio.Event()
+        waiter = (asyncio.get_running_loop(), event)
+        with self._changed:
+            self._waiters.add(waiter)
+        try:
+            with contextlib.suppress(asyncio.TimeoutError):
+                while not is_over():
+                    await asyncio.wait_for(event.wait(), _left(deadline))
+                    event.clear()
+        finally:
+            # Not left to the end of the request: a thousand calls may give up meanwhile.
             with self._changed:
-                self._waiters.add(waiter)
-            try:
-                if is_over():
-                    return
-                await asyncio.wait_for(waiter[1].wait(), _left(deadline))
-            except asyncio.TimeoutError:
-                return
-            finally:
-                # Not left to the end of the request: a thousand calls may give up meanwhile.
-                with self._changed:
-                    self._waiters.discard(waiter)
+                self._waiters.discard(waiter)
 
     def _notify(self) -> None:
         with self._changed:

@@ -1,7 +1,7 @@
 """JSON to the well-known types whose JSON is not that of their fields: timestamps, durations, free-form values.
 
 Each function fills a message as `google.protobuf.json_format.ParseDict` does; `depth` counts the messages around it,
-itself included. `Any` needs the code of other messages and lies in `decode`. Pure: no I/O.
+itself included. `Any` needs the code of other messages and lies in `decode_compiler`. Pure: no I/O.
 """
 
 from __future__ import annotations
