@@ -224,7 +224,7 @@ def test_no_thread_is_started_per_call(local: LocalSpanner, colour: Colour) -> N
         client.create_session(_DATABASE)
         before = {thread.ident for thread in _client_threads()}
         started = _count_started(lambda: [client.create_session(_DATABASE) for _ in range(100)])
-        assert {thread.ident for thread in _client_threads()} == before
+        assert {thread.ident for thread in _client_threads()} <= before
     assert started == []
 
 

@@ -187,7 +187,8 @@ def test_stop_ends_every_thread_at_once() -> None:
     before = set(threading.enumerate())
     faults = WatchedFaults()
     spanner = LocalSpanner(faults=faults)
-    assert set(threading.enumerate()) == before
+    # Threads of earlier tests may still be ending.
+    assert set(threading.enumerate()) <= before
     spanner.start()
     spanner.start()
     faults.add(drop=True)
@@ -205,7 +206,7 @@ def test_stop_ends_every_thread_at_once() -> None:
         assert {failure(partial(call.result, timeout=20)).status for call in calls} == {"UNAVAILABLE"}
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=5)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert spanner.sessions == []
 
 
@@ -241,7 +242,7 @@ def test_a_taken_port_is_an_error_and_leaves_nothing(plain: LocalSpanner) -> Non
     other = LocalSpanner(tls=False, port=int(plain.endpoint.rpartition(":")[2]))
     with pytest.raises(RuntimeError):
         other.start()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     assert "stopped" in repr(other)
 
 
