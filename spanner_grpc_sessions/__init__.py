@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         FailedPrecondition,
         Internal,
         InvalidArgument,
+        InvalidRequest,
         NotFound,
         OutOfRange,
         PermissionDenied,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         Unavailable,
         Unimplemented,
         Unknown,
+        UnknownPath,
     )
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "InvalidName",
+    "InvalidRequest",
     "InvalidType",
     "InvalidValue",
     "ListSessionsBody",
@@ -88,6 +91,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "UnknownPath",
     "__version__",
 ]
 

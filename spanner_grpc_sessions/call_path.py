@@ -14,6 +14,7 @@ from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
+from spanner_grpc_sessions.streams import Stream
 from spanner_grpc_sessions.token_source import TokenSource
 from spanner_grpc_sessions.transport import Target, open_channel
 
@@ -83,13 +84,7 @@ class CallPath:
             retry: what to repeat; None for what the options of the client say.
             metadata: further request headers.
         """
-        headers = self._headers.of(method, name)
-        request = method.build(name, *arguments)
-        limit = method.timeout if timeout is DEFAULT else check_timeout(timeout)
-        if retry is not None and not isinstance(retry, RetryOptions):
-            raise InvalidType(f"retry must be RetryOptions or None, got {retry!r}")
-        if metadata:
-            headers += check_metadata(metadata)
+        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
         call = self._calls.get(method) or self._prepare(method)
         left = limit
@@ -105,6 +100,53 @@ class CallPath:
             attempts = Attempts(method, number, retry or self._options.retry, deadline)
             answer = self._repeat(error, call, request, headers, attempts)
         return method.decode(answer)
+
+    def stream(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> Stream:
+        """Call an RPC that streams its answer, and return the stream of its decoded messages. It is never repeated.
+
+        The arguments are those of `call`.
+        """
+        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
+        started = time.monotonic()
+        call = self._calls.get(method) or self._prepare(method)
+        left = limit
+        token = self._tokens.current()
+        if token is None:
+            token = self._tokens.wait(limit)
+            left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
+        request_id = f"{self._request_ids.next()}1"
+        try:
+            answers = call(request, left, (*headers, *token, (REQUEST_ID, request_id)))
+        except ValueError as error:
+            raise ClientClosed("the client was closed during the call") from error
+        return Stream(answers, method, request_id, self._closing)
+
+    def _ready(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> tuple[Metadata, Any, float | None]:
+        headers = self._headers.of(method, name)
+        request = method.build(name, *arguments)
+        if method.writes is not None and method.writes(request):
+            headers = self._headers.to_leader(headers)
+        if retry is not None and not isinstance(retry, RetryOptions):
+            raise InvalidType(f"retry must be RetryOptions or None, got {retry!r}")
+        if metadata:
+            headers += check_metadata(metadata)
+        return headers, request, method.timeout if timeout is DEFAULT else check_timeout(timeout)
 
     def _repeat(
         self, error: Exception, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
@@ -127,7 +169,9 @@ class CallPath:
 
     def _prepare(self, method: Method) -> Callable[..., Any]:
         with self._changing:
-            call = self._calls[method] = self._open().unary_unary(
+            channel = self._open()
+            prepare = channel.unary_stream if method.streams else channel.unary_unary
+            call = self._calls[method] = prepare(
                 method.path,
                 request_serializer=method.request_class.SerializeToString,
                 response_deserializer=method.response_class.FromString,

@@ -16,6 +16,7 @@ from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
+from spanner_grpc_sessions.streams import AsyncStream, task_is_cancelled
 from spanner_grpc_sessions.token_source import TokenSource
 from spanner_grpc_sessions.transport import Target, open_async_channel
 
@@ -82,13 +83,7 @@ class AsyncCallPath:
             retry: what to repeat; None for what the options of the client say.
             metadata: further request headers.
         """
-        headers = self._headers.of(method, name)
-        request = method.build(name, *arguments)
-        limit = method.timeout if timeout is DEFAULT else check_timeout(timeout)
-        if retry is not None and not isinstance(retry, RetryOptions):
-            raise InvalidType(f"retry must be RetryOptions or None, got {retry!r}")
-        if metadata:
-            headers += check_metadata(metadata)
+        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
         call = self._calls.get(method)
         if call is None or asyncio.get_running_loop() is not self._loop:
@@ -108,11 +103,60 @@ class AsyncCallPath:
             answer = await self._repeat(error, call, request, headers, attempts)
         return method.decode(answer)
 
+    async def stream(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> AsyncStream:
+        """Call an RPC that streams its answer, and return the stream of its decoded messages. It is never repeated.
+
+        The arguments are those of `call`.
+        """
+        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
+        started = time.monotonic()
+        call = self._calls.get(method)
+        if call is None or asyncio.get_running_loop() is not self._loop:
+            call = self._prepare(method)
+        left = limit
+        token = self._tokens.current()
+        if token is None:
+            token = await self._tokens.wait_async(limit)
+            left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
+        request_id = f"{self._request_ids.next()}1"
+        try:
+            answers = call(request, timeout=left, metadata=_Pairs((*headers, *token, (REQUEST_ID, request_id))))
+        except grpc.aio.UsageError as error:
+            raise ClientClosed("the client was closed during the call") from error
+        return AsyncStream(answers, method, request_id, self._closing)
+
+    def _ready(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> tuple[Metadata, Any, float | None]:
+        headers = self._headers.of(method, name)
+        request = method.build(name, *arguments)
+        if method.writes is not None and method.writes(request):
+            headers = self._headers.to_leader(headers)
+        if retry is not None and not isinstance(retry, RetryOptions):
+            raise InvalidType(f"retry must be RetryOptions or None, got {retry!r}")
+        if metadata:
+            headers += check_metadata(metadata)
+        return headers, request, method.timeout if timeout is DEFAULT else check_timeout(timeout)
+
     async def _repeat(
         self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
         while True:
-            if isinstance(error, asyncio.CancelledError) and (not self._closing.is_set() or _task_is_cancelled()):
+            if isinstance(error, asyncio.CancelledError) and (not self._closing.is_set() or task_is_cancelled()):
                 raise error
             if self._closing.is_set() or not isinstance(error, grpc.RpcError):
                 raise ClientClosed("the client was closed during the call") from error
@@ -136,7 +180,9 @@ class AsyncCallPath:
         return self._closing.is_set()
 
     def _prepare(self, method: Method) -> Callable[..., Any]:
-        call = self._calls[method] = self._open().unary_unary(
+        channel = self._open()
+        prepare = channel.unary_stream if method.streams else channel.unary_unary
+        call = self._calls[method] = prepare(
             method.path,
             request_serializer=method.request_class.SerializeToString,
             response_deserializer=method.response_class.FromString,
@@ -167,9 +213,3 @@ class _Pairs(grpc.aio.Metadata):
 
     def __iter__(self) -> Iterator[tuple[str, str | bytes]]:
         return iter(self._pairs)
-
-
-def _task_is_cancelled() -> bool:
-    task = asyncio.current_task()
-    # Python 3.10 cannot tell; there a closed client is the better guess.
-    return bool(task is not None and hasattr(task, "cancelling") and task.cancelling())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.auth.credentials import Credentials
 
-from spanner_grpc_sessions import methods
 from spanner_grpc_sessions.call_path import CallPath
 from spanner_grpc_sessions.credentials import CallCredentials, token_source
 from spanner_grpc_sessions.errors import InvalidType
-from spanner_grpc_sessions.headers import check_metadata
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
-from spanner_grpc_sessions.resources import ListSessionsBody, Session, SessionsBody
+from spanner_grpc_sessions.session_rpcs import SessionRpcs
+from spanner_grpc_sessions.transcoding import route
 from spanner_grpc_sessions.transport import resolve
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SessionsClient"]
 
 
-class SessionsClient:
+class SessionsClient(SessionRpcs):
     """Cloud Spanner sessions over gRPC, with the bodies of the REST API. Safe to share between threads.
 
     A context manager. It opens at the first call if it was not opened before, and should be closed.
@@ -56,7 +55,7 @@ class SessionsClient:
         options = options or ClientOptions()
         target = resolve(options, credentials)
         self._tokens = token_source(target, credentials, options)
-        self._path = CallPath(target, options, self._tokens)
+        super().__init__(CallPath(target, options, self._tokens))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._path!r}>"
@@ -90,176 +89,34 @@ class SessionsClient:
         """
         return grpc.metadata_call_credentials(CallCredentials(self._tokens), "spanner-grpc-sessions")
 
-    def create_session(
+    def rest(
         self,
-        database: str,
+        http_method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
         *,
-        labels: Mapping[str, str] | None = None,
-        creator_role: str | None = None,
-        multiplexed: bool = False,
+        query: Mapping[str, Any] | None = None,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> Session:
-        """Create a session; the answer is the body of REST's `sessions.create`.
-
-        A session runs one transaction at a time, and the server drops it after an hour without use: keep and reuse
-        it, and delete it when it is not needed any more. An attempt whose answer got lost leaves such a session.
+    ) -> Any:
+        """Make a REST call of Cloud Spanner's data API (`spanner.projects.instances.databases.sessions`), over gRPC.
 
         Args:
-            database: `projects/{project}/instances/{instance}/databases/{database}`.
-            labels: at most 64; keys of 1 to 63, values of 0 to 63 characters a-z, 0-9 and '-', first a letter, last no
-                hyphen (the rules of the REST resource `Session`).
-            creator_role: the database role that the session runs with (fine-grained access control).
-            multiplexed: a session for any number of transactions at a time. It takes no labels, and is neither listed
-                nor deleted; it lives 28 days.
-        """
-        arguments = (labels, creator_role, multiplexed)
-        answer: Session = self._path.call(methods.CREATE_SESSION, database, arguments, timeout, retry, metadata)
-        return answer
+            http_method: "GET", "POST" or "DELETE".
+            path: `/v1/projects/…`, as the REST reference gives it; it may end in a query.
+            body: the JSON object of the request; None for none.
+            query: query parameters, name to value or list of values; None stands for an absent one.
 
-    def batch_create_sessions(
-        self,
-        database: str,
-        session_count: int,
-        *,
-        labels: Mapping[str, str] | None = None,
-        creator_role: str | None = None,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> SessionsBody:
-        """Create several sessions in one call; the answer is the body of REST's `sessions.batchCreate`.
-
-        Args:
-            database: `projects/{project}/instances/{instance}/databases/{database}`.
-            session_count: how many, at least 1. The server may create fewer, and never more than 100.
-            labels: of each session; see `create_session`.
-            creator_role: of each session; see `create_session`.
-        """
-        arguments = (session_count, labels, creator_role)
-        answer: SessionsBody = self._path.call(
-            methods.BATCH_CREATE_SESSIONS, database, arguments, timeout, retry, metadata
-        )
-        return answer
-
-    def get_session(
-        self,
-        name: str,
-        *,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> Session:
-        """Look a session up; the answer is the body of REST's `sessions.get`.
-
-        Args:
-            name: the session's name, as it was given when it was created.
+        Returns:
+            The body that REST answers, a dict. Of a method that streams, an iterator of such bodies, one as soon as it
+            arrives: read it to its end or `close()` it (a `with` block does), for it holds the server's work. A stream
+            is never repeated; `timeout` bounds the whole of it.
 
         Raises:
-            SessionNotFound: the session does not exist any more.
+            InvalidRequest: query or body have something that the method does not take; the text says where.
+            UnknownPath: the API has no such method.
         """
-        answer: Session = self._path.call(methods.GET_SESSION, name, (), timeout, retry, metadata)
-        return answer
-
-    def list_sessions(
-        self,
-        database: str,
-        *,
-        page_size: int = 0,
-        page_token: str = "",
-        filter: str = "",  # noqa: A002 - the name of the REST parameter
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> ListSessionsBody:
-        """List one page of a database's sessions; the answer is the body of REST's `sessions.list`.
-
-        Args:
-            database: `projects/{project}/instances/{instance}/databases/{database}`.
-            page_size: most sessions to return; 0 for as many as the server gives.
-            page_token: `nextPageToken` of the page before.
-            filter: `labels.<key>:*` for sessions with that label, `labels.<key>:<text>` for those whose value has the
-                text in it.
-        """
-        arguments = (page_size, page_token, filter)
-        answer: ListSessionsBody = self._path.call(methods.LIST_SESSIONS, database, arguments, timeout, retry, metadata)
-        return answer
-
-    def iter_sessions(
-        self,
-        database: str,
-        *,
-        page_size: int = 0,
-        filter: str = "",  # noqa: A002 - the name of the REST parameter
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> Iterator[Session]:
-        """Iterate over all sessions of a database, page after page.
-
-        Ends at the last page, or at an empty one whose token is the one that asked for it. Sessions that come and go
-        meanwhile may be missing: the server promises no snapshot.
-
-        Args:
-            database: `projects/{project}/instances/{instance}/databases/{database}`.
-            page_size: most sessions to fetch in one call; 0 for as many as the server gives.
-            filter: see `list_sessions`.
-            timeout: seconds for each page.
-        """
-        # Kept whole: a generator would be used up by the first page.
-        kept = check_metadata(metadata)
-        token = ""
-        while True:
-            page = self.list_sessions(
-                database,
-                page_size=page_size,
-                page_token=token,
-                filter=filter,
-                timeout=timeout,
-                retry=retry,
-                metadata=kept,
-            )
-            sessions = page.get("sessions", [])
-            yield from sessions
-            next_token = page.get("nextPageToken", "")
-            if not next_token or (not sessions and next_token == token):
-                return
-            token = next_token
-
-    def delete_session(
-        self,
-        name: str,
-        *,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> dict[str, Any]:
-        """End a session and what runs on it; the answer is the empty body of REST's `sessions.delete`.
-
-        Args:
-            name: the session's name.
-
-        Raises:
-            SessionNotFound: the session does not exist any more, and no attempt of this call deleted it.
-        """
-        answer: dict[str, Any] = self._path.call(methods.DELETE_SESSION, name, (), timeout, retry, metadata)
-        return answer
-
-    def ping_session(
-        self,
-        name: str,
-        *,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
-    ) -> None:
-        """Keep a session alive for another hour by running `SELECT 1` on it, as the REST reference advises.
-
-        Args:
-            name: the session's name. Ping idle sessions only: the query uses the session's one transaction.
-
-        Raises:
-            SessionNotFound: the session does not exist any more.
-        """
-        self._path.call(methods.PING_SESSION, name, (), timeout, retry, metadata)
+        method, name, arguments = route(http_method, path, query, body)
+        call = self._path.stream if method.streams else self._path.call
+        return call(method, name, arguments, timeout, retry, metadata)

@@ -25,6 +25,7 @@ __all__ = ["REQUEST_ID", "Headers", "Metadata", "RequestIds", "check_metadata"]
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
+_TO_LEADER: Final = ("x-goog-spanner-route-to-leader", "true")
 REQUEST_ID: Final = "x-goog-spanner-request-id"
 _OURS: Final = frozenset(
     {
@@ -32,7 +33,7 @@ _OURS: Final = frozenset(
         "google-cloud-resource-prefix",
         "x-goog-api-client",
         "x-goog-request-params",
-        "x-goog-spanner-route-to-leader",
+        _TO_LEADER[0],
         REQUEST_ID,
     }
 )
@@ -63,6 +64,10 @@ class Headers:
         except (KeyError, TypeError):
             return self._make(method, name)
 
+    def to_leader(self, headers: Metadata) -> Metadata:
+        """Return the headers with the one that asks for the leader region, unless that is switched off."""
+        return (*headers, _TO_LEADER) if self._leader_aware_routing else headers
+
     def _make(self, method: Method, name: str) -> Metadata:
         # A plain str, whatever subclass was given: it becomes a key.
         name = str.__str__(method.check(name))
@@ -72,8 +77,8 @@ class Headers:
             ("x-goog-request-params", f"{method.routing_field}={quote_plus(name, safe='/')}"),
             self._api_client,
         )
-        if self._leader_aware_routing and method.route_to_leader:
-            headers += (("x-goog-spanner-route-to-leader", "true"),)
+        if method.route_to_leader:
+            headers = self.to_leader(headers)
         kept = self._kept.setdefault(method, {})
         if len(kept) >= _MOST_ROUTES:
             kept.clear()

@@ -1,22 +1,23 @@
 """The RPCs as rows: what each is called, asks, answers, and how it is timed, repeated and routed. Pure data.
 
-Timeouts and what may be repeated are those that Google publishes in spanner_grpc_service_config.json; which RPCs ask
-for the leader region is what google-cloud-spanner does.
+Timeouts are those that Google publishes in spanner_grpc_service_config.json; which RPCs ask for the leader region is
+what google-cloud-spanner does. All else is read from the service's descriptor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from spanner_grpc_sessions import requests
 from spanner_grpc_sessions.names import check_database, check_session
-from spanner_grpc_sessions.rest import encoder_of
-from spanner_grpc_sessions.stubs import result_set_pb2, spanner_pb2
+from spanner_grpc_sessions.rest import encoder_of, to_rest
+from spanner_grpc_sessions.rest.http_rules import HttpRule, rule_of
+from spanner_grpc_sessions.stubs import spanner_pb2
 
 __all__ = [
     "BATCH_CREATE_SESSIONS",
@@ -25,24 +26,27 @@ __all__ = [
     "GET_SESSION",
     "LIST_SESSIONS",
     "PING_SESSION",
+    "RPCS",
     "Method",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Method:
-    """One RPC of the service google.spanner.v1.Spanner.
+    """One RPC of the service google.spanner.v1.Spanner, and one way to call it.
 
     Attributes:
         name: of the RPC, like "CreateSession".
         build: makes the request from the resource's name and the other arguments.
         request_class: the class of what `build` makes.
         response_class: the class of what the server answers.
-        decode: from the answer to what the caller gets.
+        streams: whether it answers with any number of messages.
+        decode: from an answer to what the caller gets.
         check: raises unless the resource's name has the form that this RPC needs.
-        routing_field: the request field that the routing header repeats.
-        timeout: seconds for the whole call, attempts and waits included.
+        http: how REST spells it.
+        timeout: seconds for the whole call, attempts and waits included; None for no limit.
         route_to_leader: whether the leader region serves it best.
+        writes: of an RPC that may read or write, whether a request writes and the leader region serves it best.
         gone_is_done: whether NOT_FOUND, on an attempt that is not the first, means that an earlier one succeeded.
     """
 
@@ -50,11 +54,13 @@ class Method:
     build: Callable[..., Message]
     request_class: type[Message]
     response_class: type[Message]
+    streams: bool
     decode: Callable[[Any], Any]
     check: Callable[[str], str]
-    routing_field: str
-    timeout: float
+    http: HttpRule
+    timeout: float | None
     route_to_leader: bool = False
+    writes: Callable[[Any], bool] | None = None
     gone_is_done: bool = False
 
     @property
@@ -62,73 +68,74 @@ class Method:
         """The path of the RPC on the wire."""
         return f"/google.spanner.v1.Spanner/{self.name}"
 
+    @property
+    def routing_field(self) -> str:
+        """The request field that the routing header repeats: the one that REST has in the path."""
+        return self.http.variable
 
-CREATE_SESSION: Final = Method(
-    name="CreateSession",
-    build=requests.create_session,
-    request_class=spanner_pb2.CreateSessionRequest,
-    response_class=spanner_pb2.Session,
-    decode=encoder_of(spanner_pb2.Session),
-    check=check_database,
-    routing_field="database",
-    timeout=30.0,
-    route_to_leader=True,
-)
 
-BATCH_CREATE_SESSIONS: Final = Method(
-    name="BatchCreateSessions",
-    build=requests.batch_create_sessions,
-    request_class=spanner_pb2.BatchCreateSessionsRequest,
-    response_class=spanner_pb2.BatchCreateSessionsResponse,
-    decode=encoder_of(spanner_pb2.BatchCreateSessionsResponse),
-    check=check_database,
-    routing_field="database",
-    timeout=60.0,
-    route_to_leader=True,
-)
+_SERVICE: Final = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 
-GET_SESSION: Final = Method(
-    name="GetSession",
-    build=requests.get_session,
-    request_class=spanner_pb2.GetSessionRequest,
-    response_class=spanner_pb2.Session,
-    decode=encoder_of(spanner_pb2.Session),
-    check=check_session,
-    routing_field="name",
-    timeout=30.0,
-    route_to_leader=True,
-)
 
-LIST_SESSIONS: Final = Method(
-    name="ListSessions",
-    build=requests.list_sessions,
-    request_class=spanner_pb2.ListSessionsRequest,
-    response_class=spanner_pb2.ListSessionsResponse,
-    decode=encoder_of(spanner_pb2.ListSessionsResponse),
-    check=check_database,
-    routing_field="database",
-    timeout=3600.0,
-)
+def _rpc(name: str, timeout: float | None, **settings: Any) -> Method:
+    declared = _SERVICE.methods_by_name[name]
+    http = rule_of(declared)
+    return Method(
+        name=name,
+        build=lambda _, request: request,
+        request_class=GetMessageClass(declared.input_type),
+        response_class=GetMessageClass(declared.output_type),
+        streams=declared.server_streaming,
+        decode=to_rest,
+        check=check_session if http.pattern.endswith("/sessions/*") else check_database,
+        http=http,
+        timeout=timeout,
+        **settings,
+    )
 
-DELETE_SESSION: Final = Method(
-    name="DeleteSession",
-    build=requests.delete_session,
-    request_class=spanner_pb2.DeleteSessionRequest,
-    response_class=Empty,
-    decode=encoder_of(Empty),
-    check=check_session,
-    routing_field="name",
-    timeout=30.0,
-    gone_is_done=True,
-)
 
-PING_SESSION: Final = Method(
-    name="ExecuteSql",
-    build=requests.ping_session,
-    request_class=spanner_pb2.ExecuteSqlRequest,
-    response_class=result_set_pb2.ResultSet,
-    decode=lambda _: None,
-    check=check_session,
-    routing_field="session",
-    timeout=30.0,
-)
+def _begins_to_write(options: Any) -> bool:
+    return options.WhichOneof("mode") in {"read_write", "partitioned_dml"}
+
+
+def _is_part_of_writing(request: Any) -> bool:
+    # Of a transaction that has begun, only the sequence number of a DML statement tells that it writes.
+    return _begins_to_write(request.transaction.begin) or bool(getattr(request, "seqno", 0))
+
+
+RPCS: Final = {
+    rpc.name: rpc
+    for rpc in (
+        _rpc("CreateSession", 30.0, route_to_leader=True),
+        _rpc("BatchCreateSessions", 60.0, route_to_leader=True),
+        _rpc("GetSession", 30.0, route_to_leader=True),
+        _rpc("ListSessions", 3600.0),
+        _rpc("DeleteSession", 30.0, gone_is_done=True),
+        _rpc("ExecuteSql", 30.0, writes=_is_part_of_writing),
+        _rpc("ExecuteStreamingSql", 3600.0, writes=_is_part_of_writing),
+        _rpc("ExecuteBatchDml", 30.0, route_to_leader=True),
+        _rpc("Read", 30.0, writes=_is_part_of_writing),
+        _rpc("StreamingRead", 3600.0, writes=_is_part_of_writing),
+        _rpc("BeginTransaction", 30.0, writes=lambda request: _begins_to_write(request.options)),
+        _rpc("Commit", 3600.0, route_to_leader=True),
+        _rpc("Rollback", 30.0, route_to_leader=True),
+        _rpc("PartitionQuery", 30.0, route_to_leader=True),
+        _rpc("PartitionRead", 30.0, route_to_leader=True),
+        _rpc("BatchWrite", 3600.0, route_to_leader=True),
+        _rpc("FetchCacheUpdate", None),
+    )
+}
+"""Every RPC of the service, as a call that takes the request and answers as REST does."""
+
+
+def _way(rpc: str, build: Callable[..., Message], decode: Callable[[Any], Any] | None = None) -> Method:
+    row = RPCS[rpc]
+    return replace(row, build=build, decode=decode or encoder_of(row.response_class))
+
+
+CREATE_SESSION: Final = _way("CreateSession", requests.create_session)
+BATCH_CREATE_SESSIONS: Final = _way("BatchCreateSessions", requests.batch_create_sessions)
+GET_SESSION: Final = _way("GetSession", requests.get_session)
+LIST_SESSIONS: Final = _way("ListSessions", requests.list_sessions)
+DELETE_SESSION: Final = _way("DeleteSession", requests.delete_session)
+PING_SESSION: Final = replace(_way("ExecuteSql", requests.ping_session, lambda _: None), writes=None)

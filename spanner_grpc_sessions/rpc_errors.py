@@ -1,11 +1,14 @@
 """Failed calls as exceptions: one class per canonical status, and from gRPC's error to ours.
 
 RpcError (also grpc.RpcError)
-├── Cancelled, Unknown, InvalidArgument, DeadlineExceeded, AlreadyExists, PermissionDenied, ResourceExhausted,
+├── Cancelled, Unknown, DeadlineExceeded, AlreadyExists, PermissionDenied, ResourceExhausted,
 │   FailedPrecondition, Aborted, OutOfRange, Unimplemented, Internal, Unavailable, DataLoss, Unauthenticated
+├── InvalidArgument
+│   └── InvalidRequest (also InvalidValue)  query or body of a REST call do not fit: nothing was sent
 └── NotFound
     ├── SessionNotFound                 the session is gone: make a new one
-    └── DatabaseNotFound                the database is gone: a new session will not help
+    ├── DatabaseNotFound                the database is gone: a new session will not help
+    └── UnknownPath (also InvalidValue) no REST call has this path: nothing was sent
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any, Final
 
 import grpc
 
-from spanner_grpc_sessions.errors import SpannerSessionsError
+from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
 from spanner_grpc_sessions.status_details import DATABASE_RESOURCES, SESSION_RESOURCE, Details, read_details
 
 # The canonical mapping, as google/rpc/code.proto states it.
@@ -51,7 +54,8 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         message: what the server said. Its wording is not stable; decide by class, status and details.
         error_details: the google.rpc details as REST gives them, a list of dicts with `@type`.
         method: name of the RPC, like "CreateSession".
-        request_id: the x-goog-spanner-request-id header of the last attempt; Google's support asks for it.
+        request_id: the x-goog-spanner-request-id header of the last attempt; Google's support asks for it. Empty if
+            nothing was sent.
         retry_delay: seconds that the server asked to wait before another attempt, or None.
     """
 
@@ -62,7 +66,7 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         message: str,
         *,
         method: str,
-        request_id: str,
+        request_id: str = "",
         code: grpc.StatusCode | None = None,
         details: Details = Details(),  # noqa: B008 - frozen
         trailing_metadata: tuple[tuple[str, str | bytes], ...] = (),
@@ -75,7 +79,8 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         self.error_details: list[dict[str, Any]] = list(details.entries)
         self.retry_delay = details.retry_delay
         self._trailing_metadata = trailing_metadata
-        super().__init__(f"{method}: {self.status}: {message} [request id {request_id}]")
+        sent = f" [request id {request_id}]" if request_id else ""
+        super().__init__(f"{method}: {self.status}: {message}{sent}")
 
     def code(self) -> grpc.StatusCode:
         """Return the status as gRPC's enum."""
@@ -214,6 +219,14 @@ class Unauthenticated(RpcError):
     _status = "UNAUTHENTICATED"
 
 
+class InvalidRequest(InvalidArgument, InvalidValue):
+    """Query or body of a REST call do not fit its RPC: what REST answers with 400. Raised before anything is sent."""
+
+
+class UnknownPath(NotFound, InvalidValue):
+    """The API has no method with this path: what REST answers with 404. Raised before anything is sent."""
+
+
 _CLASSES: Final = {cls._status: cls for cls in RpcError.__subclasses__()}
 _NOT_FOUND_CLASSES: Final[dict[str, type[RpcError]]] = {
     SESSION_RESOURCE: SessionNotFound,
@@ -222,8 +235,10 @@ _NOT_FOUND_CLASSES: Final[dict[str, type[RpcError]]] = {
 
 __all__ = [  # noqa: PLE0604 - every class above, one per status
     "DatabaseNotFound",
+    "InvalidRequest",
     "RpcError",
     "SessionNotFound",
+    "UnknownPath",
     "from_grpc",
     *(cls.__name__ for cls in _CLASSES.values()),
 ]
@@ -261,6 +276,6 @@ def _ask(error: grpc.RpcError, question: str) -> Any:
     return answer() if callable(answer) else None
 
 
-for _error_class in (RpcError, *_CLASSES.values(), SessionNotFound, DatabaseNotFound):
+for _error_class in (RpcError, *_CLASSES.values(), SessionNotFound, DatabaseNotFound, InvalidRequest, UnknownPath):
     # Tracebacks and pickles show the name that users import.
     _error_class.__module__ = "spanner_grpc_sessions"

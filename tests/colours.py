@@ -22,6 +22,7 @@ from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+    from typing_extensions import Self
 
     from spanner_grpc_sessions import SessionsClient
     from spanner_grpc_sessions.options import ClientOptions
@@ -100,21 +101,36 @@ class Blocking:
 
     def _wrap(self, value: Any) -> Any:
         if isinstance(value, AsyncIterable):
-            return self._iterate(value)
+            return BlockingIterator(value, self._thread)
         if callable(value) or isinstance(value, grpc.aio.Channel | spanner_pb2_grpc.SpannerStub):
             return Blocking(value, self._thread)
         return value
 
-    def _iterate(self, items: AsyncIterable[Any]) -> Iterator[Any]:
-        iterator = aiter(items)
+
+class BlockingIterator(Blocking, Iterator[Any]):
+    """The blocking face of an asynchronous iterator, which may have methods besides."""
+
+    def __init__(self, items: AsyncIterable[Any], thread: LoopThread) -> None:
+        super().__init__(thread.call(aiter, items), thread)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
         try:
-            while True:
-                yield self._thread.call(anext, iterator)
+            return self._thread.call(anext, self._target)
         except StopAsyncIteration:
-            return
-        finally:
-            if inspect.isasyncgen(iterator):
-                self._thread.call(iterator.aclose)
+            raise StopIteration from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration, as `close` of a generator does."""
+        self._thread.call(self._target.aclose)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ import re
 from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 from spanner_grpc_sessions import DatabaseNotFound, NotFound, SessionNotFound, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.colours import Colour
 from tests.emulator import Emulator
+from tests.scripted import scripted_server
 from tests.servers import EmulatorServer, Server
 
 # RFC 3339 in UTC with 0, 3, 6 or 9 fraction digits, as the REST reference says.
@@ -97,6 +100,56 @@ def test_iterating_sends_the_metadata_with_every_page(local: LocalSpanner, colou
         client.batch_create_sessions(database, 5)
         list(client.iter_sessions(database, page_size=2, metadata=(pair for pair in [("x-a", "1")])))
     assert [call.header("x-a") for call in local.calls if call.method == "ListSessions"] == ["1", "1", "1"]
+
+
+def test_iterating_survives_sessions_that_vanish(client: SessionsClient, server: Server, database: str) -> None:
+    """Sessions that go between two pages, the next ones among them, are left out; what stays comes once."""
+    for _ in range(9):
+        client.create_session(database)
+    listed = [session["name"] for session in client.list_sessions(database)["sessions"]]
+    doomed = {*listed[1:5], listed[6]}
+    walked: list[str] = []
+    for session in client.iter_sessions(database, page_size=2):
+        if not walked:
+            for name in doomed:
+                client.delete_session(name)
+        walked.append(session["name"])
+    assert walked == [name for name in listed if name not in doomed or name == listed[1]]
+
+
+def test_listing_survives_the_loss_of_all(client: SessionsClient, database: str) -> None:
+    """When all sessions have gone, the next page is empty and the last."""
+    client.batch_create_sessions(database, 5)
+    page = client.list_sessions(database, page_size=2)
+    for session in client.list_sessions(database)["sessions"]:
+        client.delete_session(session["name"])
+    assert client.list_sessions(database, page_size=2, page_token=page["nextPageToken"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pages"),
+    [
+        (["a", "a"], 2),  # an empty page whose token is the one that asked for it
+        (["a", "b", "b"], 3),
+        (["a", "b", ""], 3),
+        ([""], 1),
+    ],
+)
+def test_iterating_ends_on_an_empty_page_with_a_token_that_repeats(
+    colour: Colour, tokens: list[str], pages: int
+) -> None:
+    """An empty page alone is not the end, for its token may be new; a token that repeats with it is."""
+    asked: list[str] = []
+
+    def answer(request: Any, _: Any) -> Any:
+        asked.append(request.page_token)
+        sessions = [spanner_pb2.Session(name=f"{len(asked)}")] if len(asked) == 1 else []
+        return spanner_pb2.ListSessionsResponse(sessions=sessions, next_page_token=tokens[len(asked) - 1])
+
+    with scripted_server(ListSessions=answer) as options:
+        with colour.client(AnonymousCredentials(), options=options) as client:
+            assert list(client.iter_sessions("projects/p/instances/i/databases/d")) == [{"name": "1"}]
+    assert asked == ["", *tokens[: pages - 1]]
 
 
 def test_ping_returns_nothing(client: SessionsClient, database: str) -> None:

@@ -20,10 +20,11 @@ PLAIN = {"call_credentials"}
 
 
 def members(client: type[Any]) -> dict[str, Any]:
-    """Return what a class defines for its users, by the name that the synchronous twin has."""
+    """Return what a class and its bases define for their users, by the name that the synchronous twin has."""
     return {
         TWINS.get(name, name): member
-        for name, member in vars(client).items()
+        for base in reversed(client.__mro__[:-1])
+        for name, member in vars(base).items()
         if not name.startswith("_") or name in {*TWINS, *TWINS.values(), "__init__", "__repr__"}
     }
 

@@ -6,14 +6,17 @@ import pytest
 
 from spanner_grpc_sessions import methods
 from spanner_grpc_sessions.errors import InvalidName
-from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.methods import RPCS, Method
 from spanner_grpc_sessions.resources import ListSessionsBody, Session, SessionsBody
+from spanner_grpc_sessions.rest import from_rest
 from spanner_grpc_sessions.stubs import spanner_pb2
 
 DATABASE = "projects/p/instances/i/databases/d"
 SESSION = f"{DATABASE}/sessions/s"
+SERVICE = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 
-# RPC: timeout in seconds (spanner_grpc_service_config.json), routing field and leader routing (google-cloud-spanner).
+# RPC: timeout in seconds (spanner_grpc_service_config.json), routing field, and whether it always goes to the leader
+# region (google-cloud-spanner).
 PUBLISHED = {
     "CreateSession": (30.0, "database", True),
     "BatchCreateSessions": (60.0, "database", True),
@@ -21,14 +24,28 @@ PUBLISHED = {
     "ListSessions": (3600.0, "database", False),
     "DeleteSession": (30.0, "name", False),
     "ExecuteSql": (30.0, "session", False),
+    "ExecuteStreamingSql": (3600.0, "session", False),
+    "ExecuteBatchDml": (30.0, "session", True),
+    "Read": (30.0, "session", False),
+    "StreamingRead": (3600.0, "session", False),
+    "BeginTransaction": (30.0, "session", False),
+    "Commit": (3600.0, "session", True),
+    "Rollback": (30.0, "session", True),
+    "PartitionQuery": (30.0, "session", True),
+    "PartitionRead": (30.0, "session", True),
+    "BatchWrite": (3600.0, "session", True),
+    "FetchCacheUpdate": (None, "database", False),
 }
-ROWS = [value for value in vars(methods).values() if isinstance(value, Method)]
+WAYS = [value for value in vars(methods).values() if isinstance(value, Method)]
+ROWS = [*RPCS.values(), *WAYS]
 row = pytest.mark.parametrize("method", ROWS, ids=lambda method: method.name)
 
 
-def test_every_published_rpc_has_one_row() -> None:
-    """No row is missing, and none is there twice."""
-    assert sorted(method.name for method in ROWS) == sorted(PUBLISHED)
+def test_every_rpc_has_one_row() -> None:
+    """No RPC of the service is missing, each row has the name of its key, and the session RPCs have a way besides."""
+    assert list(RPCS) == list(PUBLISHED) == [rpc.name for rpc in RPCS.values()]
+    assert set(RPCS) == set(SERVICE.methods_by_name)
+    assert {way.name for way in WAYS} == {"ExecuteSql", *list(RPCS)[:5]}
 
 
 @row
@@ -39,10 +56,34 @@ def test_a_row_says_what_is_published(method: Method) -> None:
     assert method.path == f"/google.spanner.v1.Spanner/{method.name}"
 
 
+@pytest.mark.parametrize(
+    ("rpc", "body", "writes"),
+    [
+        ("ExecuteSql", {}, False),
+        ("ExecuteSql", {"transaction": {"begin": {"readWrite": {}}}}, True),
+        ("ExecuteSql", {"transaction": {"begin": {"partitionedDml": {}}}}, True),
+        ("ExecuteSql", {"transaction": {"begin": {"readOnly": {}}}}, False),
+        ("ExecuteSql", {"transaction": {"singleUse": {"readOnly": {}}}}, False),
+        ("ExecuteSql", {"transaction": {"id": "AA=="}, "seqno": 1}, True),
+        ("ExecuteStreamingSql", {"transaction": {"id": "AA=="}}, False),
+        ("Read", {"transaction": {"begin": {"readWrite": {}}}}, True),
+        ("StreamingRead", {}, False),
+        ("BeginTransaction", {"options": {"readWrite": {}}}, True),
+        ("BeginTransaction", {"options": {"readOnly": {}}}, False),
+    ],
+)
+def test_what_may_write_goes_to_the_leader_when_it_does(rpc: str, body: dict[str, object], writes: bool) -> None:
+    """Of the RPCs that may read or write, the request decides."""
+    decide = RPCS[rpc].writes
+    assert decide is not None
+    assert decide(from_rest(RPCS[rpc].request_class, body)) is writes
+
+
 @row
 def test_a_row_has_the_types_of_the_service(method: Method) -> None:
     """Request and response classes are the ones that the .proto file declares, and the routing field exists."""
-    declared = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"].methods_by_name[method.name]
+    declared = SERVICE.methods_by_name[method.name]
+    assert method.streams is declared.server_streaming
     assert method.request_class.DESCRIPTOR is declared.input_type
     assert method.response_class.DESCRIPTOR is declared.output_type
     assert method.routing_field in declared.input_type.fields_by_name

@@ -1,0 +1,154 @@
+"""Streamed answers as iterators of what REST has for each message, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.rpc_errors import from_grpc
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["AsyncStream", "Stream", "task_is_cancelled"]
+
+
+class Stream(Iterator[dict[str, Any]]):
+    """The messages of a server-streaming RPC as dicts, each when it arrives; one iterator, to be read once.
+
+    It ends with the RPC, with `close()`, with its `with` block, or when it is dropped: then the server is told to stop.
+    Reading raises what a call raises: `RpcError` when the RPC fails, `ClientClosed` when the client is closed.
+
+    Args:
+        call: the call in flight.
+        method: the RPC.
+        request_id: the x-goog-spanner-request-id header that was sent.
+        closing: set once the client is closed.
+    """
+
+    def __init__(self, call: Any, method: Method, request_id: str, closing: threading.Event) -> None:
+        self._call = call
+        self._method = method
+        self._request_id = request_id
+        self._closing = closing
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        if self._closed:
+            raise StopIteration
+        try:
+            message = next(self._call)
+        except grpc.RpcError as error:
+            if self._closed:
+                raise StopIteration from None
+            raise self._failure(error) from error
+        answer: dict[str, Any] = self._method.decode(message)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
+        self._closed = True
+        self._call.cancel()
+
+    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
+        if self._closing.is_set():
+            return ClientClosed("the client was closed during the call")
+        return from_grpc(error, method=self._method.name, request_id=self._request_id)
+
+
+class AsyncStream(AsyncIterator[dict[str, Any]]):
+    """The messages of a server-streaming RPC as dicts, each when it arrives; one iterator, to be read once.
+
+    It ends with the RPC, with `close()`, with its `async with` block, or when it is dropped: then the server is told to
+    stop. Reading raises what a call raises: `RpcError` when the RPC fails, `ClientClosed` when the client is closed.
+
+    Args:
+        call: the call in flight.
+        method: the RPC.
+        request_id: the x-goog-spanner-request-id header that was sent.
+        closing: set once the client is closed.
+    """
+
+    def __init__(self, call: Any, method: Method, request_id: str, closing: asyncio.Event) -> None:
+        self._call = call
+        self._method = method
+        self._request_id = request_id
+        self._closing = closing
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            message = await self._call.read()
+        except grpc.RpcError as error:
+            if self._closed:
+                raise StopAsyncIteration from None
+            raise self._failure(error) from error
+        except asyncio.CancelledError as error:
+            if task_is_cancelled() or not (self._closed or self._closing.is_set()):
+                raise
+            # gRPC cancels whoever reads from a call that was ended here, not by the task's own cancellation.
+            if self._closed:
+                raise StopAsyncIteration from None
+            raise ClientClosed("the client was closed during the call") from error
+        if message is grpc.aio.EOF:
+            raise StopAsyncIteration
+        answer: dict[str, Any] = self._method.decode(message)
+        return answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
+        self._closed = True
+        self._call.cancel()
+
+    aclose = close
+    """The name by which `contextlib.aclosing` asks for it."""
+
+    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
+        if self._closing.is_set():
+            return ClientClosed("the client was closed during the call")
+        return from_grpc(error, method=self._method.name, request_id=self._request_id)
+
+
+def task_is_cancelled() -> bool:
+    """Return whether somebody cancelled the current task, so that a CancelledError in it is theirs."""
+    task = asyncio.current_task()
+    # Python 3.10 cannot tell; there a closed client is the better guess.
+    return bool(task is not None and hasattr(task, "cancelling") and task.cancelling())
