@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,60 +9,43 @@ from typing import Any
 import grpc
 
 from spanner_grpc_sessions.attempts import Attempts
+from spanner_grpc_sessions.connection import Connection
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
+from spanner_grpc_sessions.outfit import Outfitter
+from spanner_grpc_sessions.rpc_errors import RpcError
 from spanner_grpc_sessions.streams import Stream
-from spanner_grpc_sessions.token_source import TokenSource
-from spanner_grpc_sessions.transport import Target, open_channel
 
 __all__ = ["CallPath"]
 
 
 class CallPath:
-    """A channel, a token source, and what every call of a client goes through. Safe to share between threads.
+    """What every call of a client goes through. Safe to share between threads.
 
     Args:
-        target: where to connect.
+        connection: to make the calls on.
         options: of the client.
-        tokens: where the token of each call comes from. Closed with the path.
     """
 
-    def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
-        self._target = target
+    def __init__(self, connection: Connection, options: ClientOptions) -> None:
+        self._connection = connection
+        self._tokens = connection.tokens
+        self._calls = connection.calls
         self._options = options
-        self._tokens = tokens
-        self._headers = Headers(leader_aware_routing=options.leader_aware_routing)
+        self._headers = Headers(
+            leader_aware_routing=options.leader_aware_routing, end_to_end_tracing=options.end_to_end_tracing
+        )
         self._request_ids = RequestIds()
-        self._calls: dict[Method, Callable[..., Any]] = {}
-        self._channel: grpc.Channel | None = None
-        # Reentrant, for a signal handler may close the client while its thread opens it.
-        self._changing = threading.RLock()
-        self._closing = threading.Event()
 
-    def __repr__(self) -> str:
-        state = "closed" if self._closing.is_set() else "open" if self._channel else "new"
-        return f"{self._target.address} {self._target.security.value} {state}"
+    def outfitter(self, report: Callable[[RpcError], None] | None = None) -> Outfitter:
+        """Return what gives the calls of foreign stubs the same headers and numbers.
 
-    def open(self) -> None:
-        """Make the channel and start to fetch the token, without waiting for either. Idempotent.
-
-        Raises:
-            ClientClosed: the path was closed.
+        Args:
+            report: is told every failure of a call.
         """
-        with self._changing:
-            self._open()
-
-    def close(self) -> None:
-        """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
-        with self._changing:
-            self._closing.set()
-            channel, self._channel = self._channel, None
-            self._calls.clear()
-        if channel is not None:
-            channel.close()
-        self._tokens.close()
+        return Outfitter(self._headers, self._request_ids, report)
 
     def call(
         self,
@@ -86,7 +68,7 @@ class CallPath:
         """
         headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
-        call = self._calls.get(method) or self._prepare(method)
+        call = self._calls.get(method) or self._connection.prepare(method)
         left = limit
         token = self._tokens.current()
         if token is None:
@@ -116,7 +98,7 @@ class CallPath:
         """
         headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
-        call = self._calls.get(method) or self._prepare(method)
+        call = self._calls.get(method) or self._connection.prepare(method)
         left = limit
         token = self._tokens.current()
         if token is None:
@@ -127,7 +109,7 @@ class CallPath:
             answers = call(request, left, (*headers, *token, (REQUEST_ID, request_id)))
         except ValueError as error:
             raise ClientClosed("the client was closed during the call") from error
-        return Stream(answers, method, request_id, self._closing)
+        return Stream(answers, method, request_id, self._connection.closing)
 
     def _ready(
         self,
@@ -152,12 +134,12 @@ class CallPath:
         self, error: Exception, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
         while True:
-            if self._closing.is_set() or not isinstance(error, grpc.RpcError):
+            if self._connection.closing.is_set() or not isinstance(error, grpc.RpcError):
                 raise ClientClosed("the client was closed during the call") from error
             pause = attempts.after(error)
             if pause is None:
                 return attempts.method.response_class()
-            if self._closing.wait(pause):
+            if self._connection.closing.wait(pause):
                 raise ClientClosed("the client was closed between two attempts of the call") from error
             token = self._tokens.current()
             if token is None:
@@ -166,26 +148,3 @@ class CallPath:
                 return call(request, attempts.remaining(), (*headers, *token, *attempts.request_id()))
             except (grpc.RpcError, ValueError) as again:
                 error = again
-
-    def _prepare(self, method: Method) -> Callable[..., Any]:
-        with self._changing:
-            channel = self._open()
-            prepare = channel.unary_stream if method.streams else channel.unary_unary
-            call = self._calls[method] = prepare(
-                method.path,
-                request_serializer=method.request_class.SerializeToString,
-                response_deserializer=method.response_class.FromString,
-            )
-        return call
-
-    def _open(self) -> grpc.Channel:
-        if self._closing.is_set():
-            raise ClientClosed("the client is closed: make a new one")
-        if self._channel is None:
-            channel = open_channel(self._target, self._options)
-            if self._closing.is_set():
-                channel.close()
-                raise ClientClosed("the client was closed while it was opened")
-            self._channel = channel
-            self._tokens.start()
-        return self._channel

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,13 @@ import grpc
 from google.auth.credentials import Credentials
 
 from spanner_grpc_sessions.call_path import CallPath
+from spanner_grpc_sessions.connection import Connection
 from spanner_grpc_sessions.credentials import CallCredentials, token_source
 from spanner_grpc_sessions.errors import InvalidType
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
+from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
 from spanner_grpc_sessions.session_rpcs import SessionRpcs
+from spanner_grpc_sessions.stub_channel import StubChannel
+from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 from spanner_grpc_sessions.transcoding import route
 from spanner_grpc_sessions.transport import resolve
 
@@ -55,10 +60,17 @@ class SessionsClient(SessionRpcs):
         options = options or ClientOptions()
         target = resolve(options, credentials)
         self._tokens = token_source(target, credentials, options)
-        super().__init__(CallPath(target, options, self._tokens))
+        self._connection = Connection(target, options, self._tokens)
+        super().__init__(CallPath(self._connection, options))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._path!r}>"
+        return f"<{type(self).__name__} {self._connection!r}>"
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None and connection.state == "open":
+            connection.abandon()
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -74,12 +86,38 @@ class SessionsClient(SessionRpcs):
         Raises:
             ClientClosed: the client was closed.
         """
-        self._path.open()
+        self._connection.open()
         return self
 
     def close(self) -> None:
         """Close the connection and end the client's thread. Idempotent; calls in flight end as `ClientClosed`."""
-        self._path.close()
+        self._connection.close()
+
+    def warm_up(self, timeout: float | None = 30.0) -> None:
+        """Connect, and have a token, side by side: then the first call costs no more than any other.
+
+        Args:
+            timeout: seconds, None for no limit.
+
+        Raises:
+            DeadlineExceeded: there was no connection in time.
+            CredentialsError: there was no token in time.
+            ClientClosed: the client is, or was meanwhile, closed.
+        """
+        self._connection.warm_up(check_timeout(timeout))
+
+    def channel(self) -> grpc.Channel:
+        """Return a channel for stubs of google.spanner.v1, ours or your own, on the client's connections.
+
+        Their calls get the client's token and headers, and Google's published deadline where they give none. They are
+        not repeated, and raise what the client's own calls raise. It ends with the client; closing it does nothing.
+        """
+        return StubChannel(self._connection, self._path.outfitter())
+
+    @cached_property
+    def stub(self) -> spanner_pb2_grpc.SpannerStub:
+        """The service's stub on such a channel."""
+        return spanner_pb2_grpc.SpannerStub(self.channel())
 
     def call_credentials(self) -> grpc.CallCredentials:
         """Return call credentials of the client's own token source, for channels that you build.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,13 @@ import grpc
 from google.auth.credentials import Credentials
 
 from spanner_grpc_sessions.call_path_async import AsyncCallPath
+from spanner_grpc_sessions.connection_async import AsyncConnection
 from spanner_grpc_sessions.credentials import CallCredentials, token_source
 from spanner_grpc_sessions.errors import InvalidType
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
+from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
 from spanner_grpc_sessions.session_rpcs_async import AsyncSessionRpcs
+from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
+from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 from spanner_grpc_sessions.transcoding import route
 from spanner_grpc_sessions.transport import resolve
 
@@ -55,10 +60,17 @@ class AsyncSessionsClient(AsyncSessionRpcs):
         options = options or ClientOptions()
         target = resolve(options, credentials)
         self._tokens = token_source(target, credentials, options)
-        super().__init__(AsyncCallPath(target, options, self._tokens))
+        self._connection = AsyncConnection(target, options, self._tokens)
+        super().__init__(AsyncCallPath(self._connection, options))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._path!r}>"
+        return f"<{type(self).__name__} {self._connection!r}>"
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None and connection.state == "open":
+            connection.abandon()
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -74,12 +86,38 @@ class AsyncSessionsClient(AsyncSessionRpcs):
         Raises:
             ClientClosed: the client was closed.
         """
-        await self._path.open()
+        self._connection.open()
         return self
 
     async def close(self) -> None:
         """Close the connection and end the client's thread. Idempotent; calls in flight end as `ClientClosed`."""
-        await self._path.close()
+        await self._connection.close()
+
+    async def warm_up(self, timeout: float | None = 30.0) -> None:
+        """Connect, and have a token, side by side: then the first call costs no more than any other.
+
+        Args:
+            timeout: seconds, None for no limit.
+
+        Raises:
+            DeadlineExceeded: there was no connection in time.
+            CredentialsError: there was no token in time.
+            ClientClosed: the client is, or was meanwhile, closed.
+        """
+        await self._connection.warm_up(check_timeout(timeout))
+
+    def channel(self) -> grpc.aio.Channel:
+        """Return a channel for stubs of google.spanner.v1, ours or your own, on the client's connections.
+
+        Their calls get the client's token and headers, and Google's published deadline where they give none. They are
+        not repeated, and raise what the client's own calls raise. It ends with the client; closing it does nothing.
+        """
+        return AsyncStubChannel(self._connection, self._path.outfitter())
+
+    @cached_property
+    def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
+        """The service's stub on such a channel."""
+        return spanner_pb2_grpc.SpannerStub(self.channel())
 
     def call_credentials(self) -> grpc.CallCredentials:
         """Return call credentials of the client's own token source, for channels that you build.

@@ -10,18 +10,21 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_plus
 
 import google.protobuf
 import grpc
+import grpc.aio
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+from spanner_grpc_sessions.forks import begin_anew_after_fork
 from spanner_grpc_sessions.methods import Method
 
-__all__ = ["REQUEST_ID", "Headers", "Metadata", "RequestIds", "check_metadata"]
+__all__ = ["REQUEST_ID", "AsyncMetadata", "Headers", "Metadata", "RequestIds", "check_metadata"]
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -34,6 +37,7 @@ _OURS: Final = frozenset(
         "x-goog-api-client",
         "x-goog-request-params",
         _TO_LEADER[0],
+        "x-goog-spanner-end-to-end-tracing",
         REQUEST_ID,
     }
 )
@@ -45,11 +49,17 @@ _MOST_ROUTES: Final = 1024
 
 
 class Headers:
-    """The headers that do not change from call to call, kept per RPC and resource."""
+    """The headers that do not change from call to call, kept per RPC and resource.
 
-    def __init__(self, *, leader_aware_routing: bool) -> None:
+    Attributes:
+        common: those of every call.
+    """
+
+    def __init__(self, *, leader_aware_routing: bool, end_to_end_tracing: bool = False) -> None:
         self._leader_aware_routing = leader_aware_routing
-        self._api_client = ("x-goog-api-client", _api_client())
+        self.common: Metadata = (("x-goog-api-client", _api_client()),)
+        if end_to_end_tracing:
+            self.common += (("x-goog-spanner-end-to-end-tracing", "true"),)
         self._kept: dict[Method, dict[str, Metadata]] = {}
 
     def of(self, method: Method, name: str) -> Metadata:
@@ -75,7 +85,7 @@ class Headers:
         headers: Metadata = (
             ("google-cloud-resource-prefix", database),
             ("x-goog-request-params", f"{method.routing_field}={quote_plus(name, safe='/')}"),
-            self._api_client,
+            *self.common,
         )
         if method.route_to_leader:
             headers = self.to_leader(headers)
@@ -93,18 +103,35 @@ class RequestIds:
     """
 
     def __init__(self) -> None:
-        if not _process:
-            _draw_process()
         self._client = next(_clients)
         self._requests = itertools.count(1)
+        self.after_fork()
+        begin_anew_after_fork(self)
 
     def next(self) -> str:
         """Return the number of a new request, without its attempt. Safe to call from any thread."""
-        return f"1.{_process}.{self._client}.1.{next(self._requests)}."
+        return f"{self._prefix}{next(self._requests)}."
+
+    def after_fork(self) -> None:
+        """Number requests in a forked child as another process: not like the parent, nor like the siblings."""
+        self._prefix = f"1.{_process()}.{self._client}.1."
 
 
-def check_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
-    """Return a caller's metadata as a tuple if gRPC can send it and it replaces none of our headers.
+class AsyncMetadata(tuple[tuple[str, "str | bytes"], ...]):
+    """Headers for a call in asyncio: only iterated over there, while gRPC's own class sorts them into lists first."""
+
+    __slots__ = ()
+
+
+grpc.aio.Metadata.register(AsyncMetadata)
+
+
+def check_metadata(metadata: Iterable[tuple[str, str | bytes]], reserved: Container[str] = _OURS) -> Metadata:
+    """Return a caller's metadata as a tuple if gRPC can send it.
+
+    Args:
+        metadata: pairs of key and value.
+        reserved: keys that the caller may not set; by default all those that this library sets.
 
     Raises:
         InvalidValue: a key or value that cannot be a header, or a key that this library sets itself.
@@ -115,7 +142,7 @@ def check_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
     except (TypeError, ValueError) as error:
         raise InvalidType(f"metadata must be pairs of key and value, got {type(metadata).__name__}") from error
     for key, value in pairs:
-        _check_pair(key, value)
+        _check_pair(key, value, reserved)
     size = sum(len(key) + len(value) for key, value in pairs)
     if size > _LARGEST_METADATA:
         raise InvalidValue(f"metadata must be at most {_LARGEST_METADATA} bytes in all, got {size}")
@@ -130,12 +157,12 @@ def _pair(pair: tuple[str, str | bytes]) -> tuple[str, str | bytes]:
     return key, value
 
 
-def _check_pair(key: object, value: object) -> None:
+def _check_pair(key: object, value: object, reserved: Container[str]) -> None:
     if not isinstance(key, str):
         raise InvalidType(f"a metadata key must be a str, got {type(key).__name__}")
     if not _KEY.fullmatch(key) or key.startswith("grpc-"):
         raise InvalidValue(f"metadata key {key!r} must be of a-z, 0-9, '_', '-' and '.', and not begin with grpc-")
-    if key in _OURS:
+    if key in reserved:
         raise InvalidValue(f"metadata key {key!r} is set by this library")
     # The value may be a secret: it is not repeated in the message.
     if key.endswith("-bin"):
@@ -152,15 +179,13 @@ def _api_client() -> str:
     return f"gl-python/{python} grpc/{grpc.__version__} gccl/{__version__} pb/{google.protobuf.__version__}"
 
 
+@lru_cache(maxsize=1)
+def _name_of_process(_: int) -> str:
+    return secrets.token_hex(8)
+
+
+def _process() -> str:
+    return _name_of_process(os.getpid())
+
+
 _clients = itertools.count(1)
-_process = ""
-
-
-def _draw_process() -> None:
-    global _process  # noqa: PLW0603 - one identity per process
-    _process = secrets.token_hex(8)
-
-
-if hasattr(os, "register_at_fork"):
-    # A child must not number its requests like its parent, nor like its siblings.
-    os.register_at_fork(after_in_child=_draw_process)

@@ -37,7 +37,7 @@ class Method:
 
     Attributes:
         name: of the RPC, like "CreateSession".
-        build: makes the request from the resource's name and the other arguments.
+        build: makes the request from the resource's name and the other arguments: a message, or its bytes.
         request_class: the class of what `build` makes.
         response_class: the class of what the server answers.
         streams: whether it answers with any number of messages.
@@ -51,7 +51,7 @@ class Method:
     """
 
     name: str
-    build: Callable[..., Message]
+    build: Callable[..., Message | bytes]
     request_class: type[Message]
     response_class: type[Message]
     streams: bool
@@ -67,6 +67,11 @@ class Method:
     def path(self) -> str:
         """The path of the RPC on the wire."""
         return f"/google.spanner.v1.Spanner/{self.name}"
+
+    @staticmethod
+    def serialize(request: Any) -> bytes:
+        """Return the bytes of what `build` made."""
+        return request if request.__class__ is bytes else request.SerializeToString()
 
     @property
     def routing_field(self) -> str:
@@ -128,7 +133,7 @@ RPCS: Final = {
 """Every RPC of the service, as a call that takes the request and answers as REST does."""
 
 
-def _way(rpc: str, build: Callable[..., Message], decode: Callable[[Any], Any] | None = None) -> Method:
+def _way(rpc: str, build: Callable[..., Message | bytes], decode: Callable[[Any], Any] | None = None) -> Method:
     row = RPCS[rpc]
     return replace(row, build=build, decode=decode or encoder_of(row.response_class))
 

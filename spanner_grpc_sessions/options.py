@@ -21,6 +21,7 @@ __all__ = [
     "Timeout",
     "check_endpoint",
     "check_timeout",
+    "check_universe",
 ]
 
 SCOPE_DATA: Final = "https://www.googleapis.com/auth/spanner.data"
@@ -42,8 +43,10 @@ Timeout = float | Literal[Default.DEFAULT] | None
 
 LONGEST_TIMEOUT: Final = 1e9
 """Seconds: the longest that a call may last, or that a server may make it wait."""
-_ENDPOINT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][-.A-Za-z0-9_]*)(?::(?P<port>[0-9]{1,5}))?")
+_HOST: Final = "[A-Za-z0-9_][-.A-Za-z0-9_]*"
+_ENDPOINT: Final = re.compile(rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?")
 _HIGHEST_PORT: Final = 65535
+_MOST_CHANNELS: Final = 100
 _STATUSES: Final = frozenset(
     {
         "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -88,6 +91,20 @@ def check_endpoint(what: str, endpoint: str) -> bool:
     if not match or not 0 < int(match["port"] or 1) <= _HIGHEST_PORT:
         raise InvalidValue(f"{what} must be host:port without a scheme, the port up to 65535, got {endpoint!r}")
     return match["port"] is not None
+
+
+def check_universe(what: str, universe: str) -> None:
+    """Require the domain of a Google Cloud universe, like "googleapis.com".
+
+    Args:
+        what: the name of the setting, for the error.
+        universe: a domain name.
+
+    Raises:
+        InvalidValue: it has another form.
+    """
+    if not re.fullmatch(_HOST, universe):
+        raise InvalidValue(f"{what} must be a domain name like googleapis.com, got {universe!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,14 +161,22 @@ class ClientOptions:
         endpoint: "host:port", port 443 when absent; None is Spanner's global endpoint in the universe, or
             `SPANNER_EMULATOR_HOST` when that is set and no endpoint is given.
         plaintext: connect without TLS. For emulators; credentials then travel only to this machine (loopback).
-        root_certificates: PEM bytes of the authorities to trust instead of gRPC's own.
-        client_certificate: PEM bytes of (certificate chain, private key) for mutual TLS.
-        universe_domain: the Google Cloud universe; the endpoint is spanner.{universe_domain}.
+        root_certificates: PEM bytes of the authorities to trust instead of gRPC's own. The client that is made with
+            these options looks whether they can be parsed, and the same for `client_certificate`.
+        client_certificate: PEM bytes of (certificate chain, private key) for mutual TLS; the key is not encrypted. None
+            is the one that google-auth finds when `GOOGLE_API_USE_CLIENT_CERTIFICATE` is "true", or unset and this
+            machine set up for it. It is read once, when the client is made: make a new one when it is renewed.
+            With a certificate Spanner's own endpoint is spanner.mtls.googleapis.com, as far as
+            `GOOGLE_API_USE_MTLS_ENDPOINT` ("auto", "always", "never") lets it.
+        universe_domain: the Google Cloud universe; the endpoint is spanner.{universe_domain}. None is
+            `GOOGLE_CLOUD_UNIVERSE_DOMAIN`, or googleapis.com when that is unset.
         quota_project_id: the project that pays and is limited, sent as x-goog-user-project.
         scopes: OAuth scopes to ask for; the narrow data scope by default.
         retry: what is repeated after a failure; see `RetryOptions`.
         leader_aware_routing: ask to be served by the leader region where that saves a hop.
         user_agent: text put before gRPC's own user agent.
+        channels: how many connections to make, 1 to 100. Each carries about 100 calls at a time.
+        end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 
     Raises:
         InvalidValue: a value that breaks its rule.
@@ -162,20 +187,20 @@ class ClientOptions:
     plaintext: bool = False
     root_certificates: bytes | None = None
     client_certificate: tuple[bytes, bytes] | None = field(default=None, repr=False)
-    universe_domain: str = "googleapis.com"
+    universe_domain: str | None = None
     quota_project_id: str | None = None
     scopes: tuple[str, ...] = (SCOPE_DATA,)
     retry: RetryOptions = field(default_factory=RetryOptions)
     leader_aware_routing: bool = True
     user_agent: str | None = None
+    channels: int = 1
+    end_to_end_tracing: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", _texts("scopes", self.scopes))
         for name in ("endpoint", "universe_domain", "quota_project_id", "user_agent"):
             _require_visible_text(name, getattr(self, name))
-        if self.universe_domain is None:
-            raise InvalidType("universe_domain must be a str, got None")
-        for name in ("plaintext", "leader_aware_routing"):
+        for name in ("plaintext", "leader_aware_routing", "end_to_end_tracing"):
             _require_bool(name, getattr(self, name))
         _require_type("root_certificates", self.root_certificates, bytes)
         _require_certificate(self.client_certificate)
@@ -183,6 +208,9 @@ class ClientOptions:
             raise InvalidType(f"retry must be RetryOptions, got {type(self.retry).__name__}")
         if self.endpoint is not None:
             check_endpoint("endpoint", self.endpoint)
+        if self.universe_domain is not None:
+            check_universe("universe_domain", self.universe_domain)
+        _require_channels(self.channels)
         if self.plaintext and (self.root_certificates or self.client_certificate):
             raise InvalidValue("plaintext and certificates exclude each other: plaintext has no TLS to use them in")
 
@@ -205,6 +233,13 @@ def _texts(name: str, values: object) -> tuple[str, ...]:
 def _require_bool(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise InvalidType(f"{name} must be a bool, got {short(value)}")
+
+
+def _require_channels(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"channels must be an int, got {short(value)}")
+    if not 1 <= value <= _MOST_CHANNELS:
+        raise InvalidValue(f"channels must be from 1 to {_MOST_CHANNELS}, got {short(value)}")
 
 
 def _require_certificate(pair: object) -> None:

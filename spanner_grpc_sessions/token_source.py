@@ -21,6 +21,7 @@ from typing import Final
 from google.auth import exceptions as google_exceptions
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
+from spanner_grpc_sessions.forks import begin_anew_after_fork
 
 __all__ = ["NEVER", "Token", "TokenHeaders", "TokenSource"]
 
@@ -77,6 +78,7 @@ class TokenSource:
         self._worker: threading.Thread | None = None
         self._closing = threading.Event()
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        begin_anew_after_fork(self)
 
     @classmethod
     def anonymous(cls) -> TokenSource:
@@ -106,9 +108,12 @@ class TokenSource:
         return self._closing.is_set()
 
     def start(self) -> None:
-        """Ask for the first token without waiting for it."""
+        """Ask for the first token without waiting for it; have it renewed, in a forked child too."""
         if self.current() is None:
             self._want()
+        elif self._renew_at != NEVER:
+            with self._changed:
+                self._start_worker()
 
     def wait(self, timeout: float | None) -> TokenHeaders:
         """Return the headers of a valid token, waiting for the request in flight.
@@ -141,6 +146,15 @@ class TokenSource:
                 return outcome.headers
             await self._notified(outcome, self._closing.is_set)
         raise AssertionError
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, with the token that there is: its thread stayed in the parent."""
+        closed = self._closing.is_set()
+        self._changed, self._closing = threading.Condition(), threading.Event()
+        if closed:
+            self._closing.set()
+        self._wanted = self._worker = None
+        self._waiters = set()
 
     def close(self, timeout: float = 1.0) -> None:
         """End the thread; those who wait for a token get `ClientClosed`. Idempotent.
@@ -179,11 +193,14 @@ class TokenSource:
             if self._wanted is None:
                 self._wanted = concurrent.futures.Future()
                 self._changed.notify_all()
-            if self._worker is None:
-                worker = threading.Thread(target=self._run, name="spanner-sessions-token", daemon=True)
-                worker.start()
-                self._worker = worker
+            self._start_worker()
             return self._wanted
+
+    def _start_worker(self) -> None:
+        if self._worker is None and not self._closing.is_set():
+            worker = threading.Thread(target=self._run, name="spanner-sessions-token", daemon=True)
+            worker.start()
+            self._worker = worker
 
     def _run(self) -> None:
         while self._await_work():

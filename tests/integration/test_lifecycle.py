@@ -116,7 +116,7 @@ def test_signal_handler_may_close_the_client(local: LocalSpanner, monkeypatch: p
         client.close()
         return open_channel(*arguments)
 
-    monkeypatch.setattr("spanner_grpc_sessions.call_path.open_channel", close_and_open)
+    monkeypatch.setattr("spanner_grpc_sessions.connection.open_channel", close_and_open)
     with pytest.raises(ClientClosed, match="while it was opened"):
         client.open()
     assert repr(client).endswith(" closed>")

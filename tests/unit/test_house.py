@@ -22,19 +22,22 @@ ROOT = Path(spanner_grpc_sessions.__path__[0])
 # a subpackage share its place, and arrange themselves.
 FLOORS = [
     {"_version", "errors", "resources", "stubs"},
-    {"names", "options", "requests", "rest", "status_details", "token_source"},
-    {"methods", "retry", "rpc_errors", "transport"},
-    {"credentials", "transcoding"},
-    {"headers", "http_errors", "streams"},
-    {"attempts"},
-    {"call_path", "call_path_async"},
+    {
+        "forks", "mtls", "names", "options", "requests", "rest",
+        "status_details",
+    },
+    {"methods", "retry", "rpc_errors", "token_source", "transport"},
+    {"affinity", "credentials", "transcoding"},
+    {"headers", "http_errors", "lanes", "streams"},
+    {"attempts", "connection", "connection_async", "outfit"},
+    {"call_path", "call_path_async", "stub_channel", "stub_channel_async"},
     {"session_rpcs", "session_rpcs_async"},
     {"client", "client_async"},
     {"discovery"},
     {"local"},
     {"cli", "demo"},
     {"__main__"},
-]
+]  # fmt: skip
 FLOOR_OF = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 
 # Who shows or serves the local server, and what of the library that server may know: it is a server, not a client.
@@ -48,9 +51,10 @@ IMPURE = {
     "tempfile", "threading", "time", "urllib",
 }  # fmt: skip
 IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
-ALLOWED = {"rest.compiler": {"threading"}}
+ALLOWED = {"affinity": {"threading"}, "rest.compiler": {"threading"}}
 PURE = {
-    "errors", "local.filters", "local.refusal", "methods", "names", "options", "requests", "retry", "status_details",
+    "affinity", "errors", "local.filters", "local.refusal", "methods", "names", "options", 
+    "requests", "retry", "status_details",
 }  # fmt: skip
 PURE_PACKAGES = {"rest"}
 

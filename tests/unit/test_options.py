@@ -116,9 +116,16 @@ def test_retry_values_of_other_types_are_refused(options: dict[str, Any]) -> Non
 def test_client_defaults_are_spanners_global_endpoint_and_narrow_scope() -> None:
     """Without arguments a client connects to Spanner with the data scope."""
     options = ClientOptions()
-    assert (options.endpoint, options.universe_domain, options.plaintext) == (None, "googleapis.com", False)
+    assert (options.endpoint, options.universe_domain, options.plaintext) == (None, None, False)
     assert options.scopes == (SCOPE_DATA,)
     assert options.leader_aware_routing
+    assert (options.channels, options.end_to_end_tracing) == (1, False)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 100])
+def test_client_may_have_several_channels(channels: int) -> None:
+    """From one to a hundred."""
+    assert ClientOptions(channels=channels).channels == channels
 
 
 def test_scopes_become_a_tuple() -> None:
@@ -146,9 +153,16 @@ def test_scopes_become_a_tuple() -> None:
         {"endpoint": "evil.test/localhost:1"},
         {"endpoint": "unix:"},
         {"universe_domain": ""},
+        {"universe_domain": "https://googleapis.com"},
+        {"universe_domain": "googleapis.com:443"},
+        {"universe_domain": "evil.test/googleapis.com"},
         {"quota_project_id": "p\nx: y"},
         {"user_agent": "a\tb"},
         {"user_agent": ""},
+        {"channels": 0},
+        {"channels": -1},
+        {"channels": 101},
+        {"channels": 10**400},
         {"plaintext": True, "root_certificates": b"PEM"},
         {"plaintext": True, "client_certificate": (b"PEM", b"PEM")},
     ],
@@ -170,7 +184,7 @@ def test_client_values_that_break_a_rule_are_refused(options: dict[str, Any]) ->
         {"client_certificate": b"PEM"},
         {"client_certificate": ("PEM", b"PEM")},
         {"client_certificate": (b"PEM",)},
-        {"universe_domain": None},
+        {"universe_domain": 5},
         {"quota_project_id": 5},
         {"scopes": "scope"},
         {"scopes": b"scope"},
@@ -180,6 +194,13 @@ def test_client_values_that_break_a_rule_are_refused(options: dict[str, Any]) ->
         {"retry": {"statuses": ()}},
         {"leader_aware_routing": 1},
         {"user_agent": b"agent"},
+        {"channels": "1"},
+        {"channels": 1.0},
+        {"channels": True},
+        {"channels": None},
+        {"end_to_end_tracing": 1},
+        {"end_to_end_tracing": "true"},
+        {"end_to_end_tracing": None},
     ],
 )
 def test_client_values_of_other_types_are_refused(options: dict[str, Any]) -> None:

@@ -1,0 +1,139 @@
+"""A client's connection in asyncio: its channels, its tokens, how they begin and end. The mirror of `connection`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.forks import begin_anew_after_fork, leave_to_the_parent, require_usable, set_unusable
+from spanner_grpc_sessions.lanes import AsyncLanes
+from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.options import ClientOptions
+from spanner_grpc_sessions.rpc_errors import DeadlineExceeded
+from spanner_grpc_sessions.token_source import TokenSource
+from spanner_grpc_sessions.transport import Target, open_async_channel
+
+__all__ = ["AsyncConnection"]
+
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+
+
+class AsyncConnection:
+    """Channels to one target and the tokens for them. For the tasks of one event loop.
+
+    Args:
+        target: where to connect.
+        options: of the client.
+        tokens: where the token of each call comes from. Closed with the connection.
+
+    Attributes:
+        tokens: where the token of each call comes from.
+        calls: what is ready to be called on the channel that is open, by whatever names it. Emptied with the channel.
+        closing: set once the connection is closed.
+        loop: the event loop that it belongs to, once it is open.
+    """
+
+    def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
+        self.tokens = tokens
+        self.calls: dict[Any, Callable[..., Any]] = {}
+        self.closing = asyncio.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._target = target
+        self._options = options
+        self._channel: Any = None
+        begin_anew_after_fork(self)
+
+    def __repr__(self) -> str:
+        return f"{self._target.address} {self._target.security.value} {self.state}"
+
+    @property
+    def state(self) -> str:
+        """One of "new", "open" and "closed"."""
+        return "closed" if self.closing.is_set() else "open" if self._channel else "new"
+
+    def open(self) -> Any:
+        """Make the channel and start to fetch the token, without waiting for either. Idempotent; return the channel.
+
+        Raises:
+            ClientClosed: the connection was closed, or opened in another event loop, or gRPC does not work in this
+                process.
+        """
+        if self.closing.is_set():
+            raise ClientClosed("the client is closed: make a new one")
+        require_usable()
+        loop = asyncio.get_running_loop()
+        if self._channel is None:
+            self.loop = loop
+            self._channel = self._make_channel()
+            self.tokens.start()
+            _log.info("opened %r", self)
+        if self.loop is not loop:
+            raise ClientClosed("the client belongs to another event loop: make one per loop")
+        return self._channel
+
+    async def close(self) -> None:
+        """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
+        self.closing.set()
+        channel, self._channel = self._channel, None
+        self.calls.clear()
+        if channel is not None:
+            await channel.close()
+            _log.info("closed %r", self)
+        await self.tokens.close_async()
+
+    def abandon(self) -> None:
+        """End what nobody holds any more, without waiting."""
+        self.closing.set()
+        self.tokens.close(timeout=0.0)
+
+    async def warm_up(self, timeout: float | None) -> None:
+        """Connect all channels and have a token, side by side.
+
+        Args:
+            timeout: seconds, None for no limit.
+
+        Raises:
+            DeadlineExceeded: not all were connected in time.
+            CredentialsError: there was no token in time.
+            ClientClosed: the connection is, or was meanwhile, closed.
+        """
+        connecting = asyncio.ensure_future(self.open().channel_ready())
+        closing = asyncio.ensure_future(self.closing.wait())
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        try:
+            if self.tokens.current() is None:
+                await self.tokens.wait_async(timeout)
+            left = None if deadline is None else max(deadline - asyncio.get_running_loop().time(), 0.0)
+            await asyncio.wait((connecting, closing), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if self.closing.is_set():
+                raise ClientClosed("the client was closed while it warmed up")
+            if not connecting.done():
+                raise DeadlineExceeded(f"no connection to {self._target.address} in time", method="warm_up")
+        finally:
+            connecting.cancel()
+            closing.cancel()
+            await asyncio.gather(connecting, closing, return_exceptions=True)
+
+    def prepare(self, method: Method) -> Callable[..., Any]:
+        """Return an RPC that is ready to be called, opening the connection if need be."""
+        channel = self.open()
+        prepare = channel.unary_stream if method.streams else channel.unary_unary
+        call: Callable[..., Any] = prepare(method.path, method.serialize, method.response_class.FromString)
+        self.calls[method] = call
+        return call
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child; or not at all: where an asyncio channel was open, gRPC does not work."""
+        if self._channel is not None:
+            set_unusable()
+        leave_to_the_parent((self._channel, dict(self.calls)))
+        self._channel = self.loop = None
+        self.calls.clear()
+
+    def _make_channel(self) -> Any:
+        if self._options.channels == 1:
+            return open_async_channel(self._target, self._options)
+        return AsyncLanes([open_async_channel(self._target, self._options) for _ in range(self._options.channels)])

@@ -1,0 +1,285 @@
+"""Several connections, the channel for foreign stubs, and warming up: in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.oauth2 import credentials as user_credentials
+
+from spanner_grpc_sessions import (
+    AsyncSessionsClient,
+    ClientClosed,
+    CredentialsError,
+    DeadlineExceeded,
+    InvalidName,
+    InvalidType,
+    InvalidValue,
+    SessionNotFound,
+    SessionsClient,
+)
+from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.options import ClientOptions
+from spanner_grpc_sessions.stubs import result_set_pb2, spanner_pb2
+from tests.colours import Blocking, Colour
+from tests.scripted import scripted_server
+from tests.servers import Server
+
+_DATABASE = "projects/p/instances/i/databases/d"
+_WAIT = 10.0
+
+
+@pytest.fixture
+def database(server: Server) -> str:
+    """A new database."""
+    return server.new_database()
+
+
+def test_a_stub_gets_token_and_headers(local: LocalSpanner, colour: Colour) -> None:
+    """Unary and streaming calls on the client's stub carry what the client's own calls do, the caller's headers too."""
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        name = client.create_session(_DATABASE)["name"]
+        request = spanner_pb2.ExecuteSqlRequest(session=name, sql="SELECT 1")
+        rows = client.stub.ExecuteSql(request, metadata=(("x-own", "1"),)).rows
+        assert [list(row) for row in rows] == [["1"]]
+        assert [list(part.values) for part in client.stub.ExecuteStreamingSql(request)] == [list(rows[0].values)]
+        create, *queries = local.calls
+        assert [call.method for call in queries] == ["ExecuteSql", "ExecuteStreamingSql"]
+        for call in queries:
+            assert call.auth == create.auth != "none"
+            assert call.header("google-cloud-resource-prefix") == _DATABASE
+            assert call.header("x-goog-request-params") == f"session={name}"
+            assert call.header("x-goog-api-client") == create.header("x-goog-api-client")
+        assert queries[0].header("x-own") == "1"
+        assert len({call.header("x-goog-spanner-request-id") for call in local.calls}) == 3
+
+
+def test_a_stub_has_the_published_deadline(colour: Colour) -> None:
+    """A call without a timeout gets Google's for the RPC; one that is given holds."""
+    seen: list[float] = []
+
+    def answer(_: Any, context: grpc.ServicerContext) -> Any:
+        seen.append(context.time_remaining())
+        return result_set_pb2.ResultSet()
+
+    with scripted_server(ExecuteSql=answer) as options:
+        with colour.client(AnonymousCredentials(), options=options) as client:
+            request = spanner_pb2.ExecuteSqlRequest(session=f"{_DATABASE}/sessions/s")
+            client.stub.ExecuteSql(request)
+            client.stub.ExecuteSql(request, timeout=5)
+    assert 25 < seen[0] < 31
+    assert 0 < seen[1] < 6
+
+
+def test_a_stub_raises_the_errors_of_the_client(client: SessionsClient, database: str) -> None:
+    """A session that is gone is a SessionNotFound and a grpc.RpcError, in unary calls and in streams."""
+    request = spanner_pb2.ExecuteSqlRequest(session=f"{database}/sessions/none", sql="SELECT 1")
+    with pytest.raises(SessionNotFound) as caught:
+        client.stub.ExecuteSql(request)
+    assert isinstance(caught.value, grpc.RpcError)
+    assert (caught.value.method, caught.value.request_id.count(".")) == ("ExecuteSql", 5)
+    with pytest.raises(SessionNotFound):
+        list(client.stub.ExecuteStreamingSql(request))
+
+
+def test_a_stub_refuses_what_cannot_be_sent(local: LocalSpanner, colour: Colour) -> None:
+    """No name, a header that only the client may set, no number of seconds: nothing is sent."""
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        good = spanner_pb2.ExecuteSqlRequest(session=f"{_DATABASE}/sessions/s")
+        for error_class, request, keywords in (
+            (InvalidName, spanner_pb2.ExecuteSqlRequest(), {}),
+            (InvalidValue, good, {"metadata": (("authorization", "Bearer x"),)}),
+            (InvalidType, good, {"metadata": (("x", 1),)}),
+            (InvalidValue, good, {"timeout": -1}),
+        ):
+            with pytest.raises(error_class):
+                client.stub.ExecuteSql(request, **keywords)
+        assert local.calls == []
+
+
+def test_the_callers_own_routing_headers_stay(local: LocalSpanner, colour: Colour) -> None:
+    """Google's generated clients send their own, which take the place of ours."""
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        request = spanner_pb2.GetSessionRequest(name=client.create_session(_DATABASE)["name"])
+        client.stub.GetSession(request, metadata=(("x-goog-request-params", "name=mine"),))
+        values = [value for key, value in local.calls[-1].metadata if key == "x-goog-request-params"]
+        assert values == ["name=mine"]
+
+
+def test_another_service_gets_the_token_alone(local: LocalSpanner, colour: Colour) -> None:
+    """A path that is none of Spanner's data API has no routing headers; the server is the one to refuse it."""
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        call: Any = client.channel().unary_unary("/google.longrunning.Operations/GetOperation", None, None)
+        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+            call(b"")
+
+
+def test_every_way_of_calling_raises_our_errors(local: LocalSpanner) -> None:
+    """`with_call` and `future` do as the plain call does, and what they return has gRPC's face."""
+    with SessionsClient(local.credentials(), options=local.client_options()) as client:
+        good = spanner_pb2.GetSessionRequest(name=client.create_session(_DATABASE)["name"])
+        bad = spanner_pb2.GetSessionRequest(name=f"{_DATABASE}/sessions/none")
+        answer, call = client.stub.GetSession.with_call(good)
+        assert (answer.name, call.code()) == (good.name, grpc.StatusCode.OK)
+        future = client.stub.GetSession.future(good)
+        assert future.result(timeout=_WAIT).name == good.name
+        assert future.exception() is None
+        assert future.done()
+        future = client.stub.GetSession.future(bad)
+        with pytest.raises(SessionNotFound):
+            future.result(timeout=_WAIT)
+        assert isinstance(future.exception(), SessionNotFound)
+        with pytest.raises(SessionNotFound):
+            client.stub.GetSession.with_call(bad)
+
+
+def test_an_async_call_waits_for_its_first_token_without_blocking(local: LocalSpanner) -> None:
+    """A stub's call that comes before the token waits for it in gRPC; one that gets none is a CredentialsError."""
+
+    async def call() -> None:
+        request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+        async with AsyncSessionsClient(local.credentials(), options=local.client_options()) as client:
+            assert (await client.stub.CreateSession(request)).name
+        async with AsyncSessionsClient(_Broken(), options=local.client_options()) as client:
+            with pytest.raises(CredentialsError, match="no token for you"):
+                await client.stub.CreateSession(request)
+
+    asyncio.run(call())
+
+
+class _Broken(user_credentials.Credentials):
+    def __init__(self) -> None:
+        super().__init__(None)  # type: ignore[no-untyped-call]  # google-auth is typed in part only
+
+    def refresh(self, request: Any) -> None:
+        raise CredentialsError("no token for you")
+
+
+def test_a_stub_ends_with_its_client(local: LocalSpanner, colour: Colour) -> None:
+    """Closing the channel closes nothing; closing the client ends its stubs."""
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+        stub = client.stub
+        channel = client.channel()
+        channel.close()
+        stub.CreateSession(request)
+        client.close()
+        with pytest.raises(ClientClosed):
+            stub.CreateSession(request)
+
+
+@pytest.fixture
+def many(local: LocalSpanner, colour: Colour) -> Iterator[SessionsClient]:
+    """A client with three connections."""
+    with colour.client(local.credentials(), options=local.client_options(channels=3)) as client:
+        yield client
+
+
+def test_each_session_keeps_to_its_connection(colour: Colour) -> None:
+    """Three connections are three, and every call on a session comes over the one that created it."""
+    peers: dict[str, set[str]] = {}
+
+    def create(_: Any, context: grpc.ServicerContext) -> Any:
+        name = f"{_DATABASE}/sessions/{len(peers)}"
+        peers[name] = {context.peer()}
+        busy.wait(0.2 if len(peers) < 6 else 0)
+        return spanner_pb2.Session(name=name)
+
+    def query(request: Any, context: grpc.ServicerContext) -> Any:
+        peers[request.session].add(context.peer())
+        return result_set_pb2.ResultSet()
+
+    busy = threading.Event()
+    with scripted_server(CreateSession=create, ExecuteSql=query) as plain:
+        options = dataclasses.replace(plain, channels=3)
+        with colour.client(AnonymousCredentials(), options=options) as client, ThreadPoolExecutor(3) as threads:
+            names = [answer["name"] for answer in threads.map(client.create_session, [_DATABASE] * 6)]
+            for _ in range(5):
+                for name in names:
+                    client.ping_session(name)
+    assert len(set().union(*peers.values())) == 3
+    assert all(len(used) == 1 for used in peers.values())
+
+
+def test_everything_works_over_several_connections(many: SessionsClient) -> None:
+    """Batch, list, streams, stubs, delete: with three connections as with one."""
+    names = [session["name"] for session in many.batch_create_sessions(_DATABASE, 5)["session"]]
+    assert len(many.list_sessions(_DATABASE)["sessions"]) == 5
+    for name in names:
+        request = spanner_pb2.ExecuteSqlRequest(session=name, sql="SELECT 1")
+        assert len(list(many.stub.ExecuteStreamingSql(request))) == 1
+        assert many.stub.ExecuteSql(request).rows
+        with many.rest("POST", f"/v1/{name}:executeStreamingSql", {"sql": "SELECT 1"}) as stream:
+            assert len(list(stream)) == 1
+        assert many.delete_session(name) == {}
+    assert many.list_sessions(_DATABASE) == {}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_warming_up_connects_and_has_a_token(local: LocalSpanner, colour: Colour, channels: int) -> None:
+    """Nothing is called, and the first call then finds everything there."""
+    with colour.client(local.credentials(), options=local.client_options(channels=channels)) as client:
+        client.warm_up()
+        assert local.calls == []
+        connection: Any = (client._target if isinstance(client, Blocking) else client)._connection
+        assert connection.tokens.current()
+        client.create_session(_DATABASE)
+        client.warm_up(timeout=1)
+
+
+def test_warming_up_in_vain_ends_at_its_timeout(colour: Colour) -> None:
+    """No server, no token, a client that is closed: each is told."""
+    nowhere = ClientOptions(endpoint="127.0.0.1:1", plaintext=True)
+    with colour.client(AnonymousCredentials(), options=nowhere) as client:
+        with pytest.raises(DeadlineExceeded, match=r"no connection to 127\.0\.0\.1:1"):
+            client.warm_up(timeout=0.2)
+        with pytest.raises(InvalidValue):
+            client.warm_up(timeout=-1)
+        with ThreadPoolExecutor() as threads:
+            warming = threads.submit(client.warm_up, timeout=60)
+            client.close()
+            with pytest.raises(ClientClosed):
+                warming.result(_WAIT)
+        with pytest.raises(ClientClosed):
+            client.warm_up()
+
+
+def test_warming_up_without_a_token_is_a_credentials_error(local: LocalSpanner, colour: Colour) -> None:
+    """What the credentials said is the cause."""
+    with colour.client(_Broken(), options=local.client_options()) as client:
+        with pytest.raises(CredentialsError, match="no token for you"):
+            client.warm_up()
+
+
+def test_a_client_that_is_dropped_open_warns_and_ends_its_thread(local: LocalSpanner) -> None:
+    """A ResourceWarning names it; its thread is gone soon after."""
+    client = SessionsClient(local.credentials(), options=local.client_options())
+    client.create_session(_DATABASE)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name.startswith("spanner-sessions"))
+    clients = [client]
+    del client
+    with pytest.warns(ResourceWarning, match="unclosed <SessionsClient 127"):
+        clients.clear()
+    thread.join(_WAIT)
+    assert not thread.is_alive()
+
+
+def test_an_async_client_that_is_dropped_open_warns(local: LocalSpanner) -> None:
+    """The same in asyncio, where nothing can be awaited by then."""
+
+    async def drop() -> None:
+        client = AsyncSessionsClient(local.credentials(), options=local.client_options())
+        await client.create_session(_DATABASE)
+        clients = [client]
+        del client
+        with pytest.warns(ResourceWarning, match="unclosed <AsyncSessionsClient"):
+            clients.clear()
+
+    asyncio.run(drop())
