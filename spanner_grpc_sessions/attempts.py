@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 
 from spanner_grpc_sessions.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.observers import ObservedCall
 from spanner_grpc_sessions.options import LONGEST_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.retry import next_delay
 from spanner_grpc_sessions.rpc_errors import NotFound, from_grpc
 
 __all__ = ["Attempts"]
+
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+_MAY_HAVE_ACTED: Final = frozenset({"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"})
+"""Statuses of which the server may know nothing: it may have answered well, and the answer got lost."""
 
 
 @dataclass(slots=True)
@@ -27,6 +34,7 @@ class Attempts:
         options: what is repeated.
         deadline: of the whole call, in seconds of `time.monotonic`; None for no limit.
         count: attempts made so far.
+        observed: who watches the call is told of further attempts; None for nobody.
     """
 
     method: Method
@@ -34,6 +42,7 @@ class Attempts:
     options: RetryOptions
     deadline: float | None
     count: int = 1
+    observed: ObservedCall | None = None
 
     def after(self, error: grpc.RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if an earlier one has done the work after all.
@@ -42,6 +51,8 @@ class Attempts:
             RpcError: there should be no next attempt; made from `error`.
         """
         failure = from_grpc(error, method=self.method.name, request_id=f"{self.number}{self.count}")
+        if self.method.creates and failure.status in _MAY_HAVE_ACTED:
+            _log.info("%s may have left a session behind: %s", self.method.name, failure)
         if self.method.gone_is_done and self.count > 1 and isinstance(failure, NotFound):
             return None
         delay = next_delay(
@@ -64,4 +75,7 @@ class Attempts:
 
     def request_id(self) -> Metadata:
         """Return the header that numbers the attempt to make."""
-        return ((REQUEST_ID, f"{self.number}{self.count}"),)
+        request_id = f"{self.number}{self.count}"
+        if self.observed is not None:
+            self.observed.attempt(request_id)
+        return ((REQUEST_ID, request_id),)

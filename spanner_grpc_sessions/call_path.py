@@ -13,6 +13,7 @@ from spanner_grpc_sessions.connection import Connection
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.observers import ObservedCall, observe
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
 from spanner_grpc_sessions.outfit import Outfitter
 from spanner_grpc_sessions.rpc_errors import RpcError
@@ -38,6 +39,8 @@ class CallPath:
             leader_aware_routing=options.leader_aware_routing, end_to_end_tracing=options.end_to_end_tracing
         )
         self._request_ids = RequestIds()
+        self._observer = options.observer
+        self._address = connection.address
 
     def outfitter(self, report: Callable[[RpcError], None] | None = None) -> Outfitter:
         """Return what gives the calls of foreign stubs the same headers and numbers.
@@ -66,6 +69,28 @@ class CallPath:
             retry: what to repeat; None for what the options of the client say.
             metadata: further request headers.
         """
+        observation = observe(self._observer, method.name, name, self._address)
+        if observation is None:
+            return self._call(method, name, arguments, timeout, retry, metadata)
+        try:
+            metadata = (*metadata, *observation.headers)
+            answer = self._call(method, name, arguments, timeout, retry, metadata, observation.call)
+        except BaseException as error:
+            observation.end(error)
+            raise
+        observation.end()
+        return answer
+
+    def _call(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+        observed: ObservedCall | None = None,
+    ) -> Any:
         headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
         call = self._calls.get(method) or self._connection.prepare(method)
@@ -75,11 +100,13 @@ class CallPath:
             token = self._tokens.wait(limit)
             left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
         number = self._request_ids.next()
+        if observed is not None:
+            observed.attempt(f"{number}1")
         try:
             answer = call(request, left, (*headers, *token, (REQUEST_ID, f"{number}1")))
         except (grpc.RpcError, ValueError) as error:
             deadline = None if limit is None else started + limit
-            attempts = Attempts(method, number, retry or self._options.retry, deadline)
+            attempts = Attempts(method, number, retry or self._options.retry, deadline, observed=observed)
             answer = self._repeat(error, call, request, headers, attempts)
         return method.decode(answer)
 
@@ -96,6 +123,28 @@ class CallPath:
 
         The arguments are those of `call`.
         """
+        observation = observe(self._observer, method.name, name, self._address)
+        try:
+            if observation is not None:
+                metadata = (*metadata, *observation.headers)
+            answers, request_id = self._begin(method, name, arguments, timeout, retry, metadata)
+        except BaseException as error:
+            if observation is not None:
+                observation.end(error)
+            raise
+        if observation is not None:
+            observation.call.attempt(request_id)
+        return Stream(answers, method, request_id, self._connection.closing, observation)
+
+    def _begin(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> tuple[Any, str]:
         headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
         call = self._calls.get(method) or self._connection.prepare(method)
@@ -109,7 +158,7 @@ class CallPath:
             answers = call(request, left, (*headers, *token, (REQUEST_ID, request_id)))
         except ValueError as error:
             raise ClientClosed("the client was closed during the call") from error
-        return Stream(answers, method, request_id, self._connection.closing)
+        return answers, request_id
 
     def _ready(
         self,

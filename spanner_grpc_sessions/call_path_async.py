@@ -16,6 +16,7 @@ from spanner_grpc_sessions.connection_async import AsyncConnection
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.headers import REQUEST_ID, AsyncMetadata, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.observers import ObservedCall, observe
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
 from spanner_grpc_sessions.outfit import Outfitter
 from spanner_grpc_sessions.rpc_errors import RpcError
@@ -41,6 +42,8 @@ class AsyncCallPath:
             leader_aware_routing=options.leader_aware_routing, end_to_end_tracing=options.end_to_end_tracing
         )
         self._request_ids = RequestIds()
+        self._observer = options.observer
+        self._address = connection.address
 
     def outfitter(self, report: Callable[[RpcError], None] | None = None) -> Outfitter:
         """Return what gives the calls of foreign stubs the same headers and numbers.
@@ -69,6 +72,28 @@ class AsyncCallPath:
             retry: what to repeat; None for what the options of the client say.
             metadata: further request headers.
         """
+        observation = observe(self._observer, method.name, name, self._address)
+        if observation is None:
+            return await self._call(method, name, arguments, timeout, retry, metadata)
+        try:
+            metadata = (*metadata, *observation.headers)
+            answer = await self._call(method, name, arguments, timeout, retry, metadata, observation.call)
+        except BaseException as error:
+            observation.end(error)
+            raise
+        observation.end()
+        return answer
+
+    async def _call(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+        observed: ObservedCall | None = None,
+    ) -> Any:
         headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
         call = self._calls.get(method)
@@ -80,12 +105,14 @@ class AsyncCallPath:
             token = await self._tokens.wait_async(limit)
             left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
         number = self._request_ids.next()
+        if observed is not None:
+            observed.attempt(f"{number}1")
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, f"{number}1")))
         try:
             answer = await call(request, timeout=left, metadata=pairs)
         except (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError) as error:
             deadline = None if limit is None else started + limit
-            attempts = Attempts(method, number, retry or self._options.retry, deadline)
+            attempts = Attempts(method, number, retry or self._options.retry, deadline, observed=observed)
             answer = await self._repeat(error, call, request, headers, attempts)
         return method.decode(answer)
 
@@ -102,6 +129,28 @@ class AsyncCallPath:
 
         The arguments are those of `call`.
         """
+        observation = observe(self._observer, method.name, name, self._address)
+        try:
+            if observation is not None:
+                metadata = (*metadata, *observation.headers)
+            answers, request_id = await self._begin(method, name, arguments, timeout, retry, metadata)
+        except BaseException as error:
+            if observation is not None:
+                observation.end(error)
+            raise
+        if observation is not None:
+            observation.call.attempt(request_id)
+        return AsyncStream(answers, method, request_id, self._connection.closing, observation)
+
+    async def _begin(
+        self,
+        method: Method,
+        name: str,
+        arguments: tuple[Any, ...],
+        timeout: Timeout,
+        retry: RetryOptions | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+    ) -> tuple[Any, str]:
         headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
         started = time.monotonic()
         call = self._calls.get(method)
@@ -117,7 +166,7 @@ class AsyncCallPath:
             answers = call(request, timeout=left, metadata=AsyncMetadata((*headers, *token, (REQUEST_ID, request_id))))
         except grpc.aio.UsageError as error:
             raise ClientClosed("the client was closed during the call") from error
-        return AsyncStream(answers, method, request_id, self._connection.closing)
+        return answers, request_id
 
     def _ready(
         self,

@@ -35,12 +35,14 @@ class Connection:
         tokens: where the token of each call comes from. Closed with the connection.
 
     Attributes:
+        address: "host:port" of the server.
         tokens: where the token of each call comes from.
         calls: what is ready to be called on the channel that is open, by whatever names it. Emptied with the channel.
         closing: set once the connection is closed.
     """
 
     def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
+        self.address = target.address
         self.tokens = tokens
         self.calls: dict[Any, Callable[..., Any]] = {}
         self.closing = threading.Event()
@@ -54,7 +56,7 @@ class Connection:
         begin_anew_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"{self._target.address} {self._target.security.value} {self.state}"
+        return f"{self.address} {self._target.security.value} {self.state}"
 
     @property
     def state(self) -> str:
@@ -124,7 +126,7 @@ class Connection:
                 if self.closing.is_set():
                     raise ClientClosed("the client was closed while it warmed up")
                 if not in_time:
-                    raise DeadlineExceeded(f"no connection to {self._target.address} in time", method="warm_up")
+                    raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
         finally:
             for channel, (ready, callback) in zip(channels, waiting, strict=True):
                 self._warming.discard(ready)

@@ -30,6 +30,7 @@ class AsyncConnection:
         tokens: where the token of each call comes from. Closed with the connection.
 
     Attributes:
+        address: "host:port" of the server.
         tokens: where the token of each call comes from.
         calls: what is ready to be called on the channel that is open, by whatever names it. Emptied with the channel.
         closing: set once the connection is closed.
@@ -37,6 +38,7 @@ class AsyncConnection:
     """
 
     def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
+        self.address = target.address
         self.tokens = tokens
         self.calls: dict[Any, Callable[..., Any]] = {}
         self.closing = asyncio.Event()
@@ -47,7 +49,7 @@ class AsyncConnection:
         begin_anew_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"{self._target.address} {self._target.security.value} {self.state}"
+        return f"{self.address} {self._target.security.value} {self.state}"
 
     @property
     def state(self) -> str:
@@ -111,7 +113,7 @@ class AsyncConnection:
             if self.closing.is_set():
                 raise ClientClosed("the client was closed while it warmed up")
             if not connecting.done():
-                raise DeadlineExceeded(f"no connection to {self._target.address} in time", method="warm_up")
+                raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
         finally:
             connecting.cancel()
             closing.cancel()

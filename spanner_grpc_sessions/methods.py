@@ -47,6 +47,7 @@ class Method:
         timeout: seconds for the whole call, attempts and waits included; None for no limit.
         route_to_leader: whether the leader region serves it best.
         writes: of an RPC that may read or write, whether a request writes and the leader region serves it best.
+        creates: whether an answer that gets lost leaves a session behind that nobody knows.
         gone_is_done: whether NOT_FOUND, on an attempt that is not the first, means that an earlier one succeeded.
     """
 
@@ -61,6 +62,7 @@ class Method:
     timeout: float | None
     route_to_leader: bool = False
     writes: Callable[[Any], bool] | None = None
+    creates: bool = False
     gone_is_done: bool = False
 
     @property
@@ -111,8 +113,8 @@ def _is_part_of_writing(request: Any) -> bool:
 RPCS: Final = {
     rpc.name: rpc
     for rpc in (
-        _rpc("CreateSession", 30.0, route_to_leader=True),
-        _rpc("BatchCreateSessions", 60.0, route_to_leader=True),
+        _rpc("CreateSession", 30.0, route_to_leader=True, creates=True),
+        _rpc("BatchCreateSessions", 60.0, route_to_leader=True, creates=True),
         _rpc("GetSession", 30.0, route_to_leader=True),
         _rpc("ListSessions", 3600.0),
         _rpc("DeleteSession", 30.0, gone_is_done=True),

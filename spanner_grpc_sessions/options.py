@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short
+from spanner_grpc_sessions.observers import Observer
 
 __all__ = [
     "DEFAULT",
@@ -175,6 +176,7 @@ class ClientOptions:
         retry: what is repeated after a failure; see `RetryOptions`.
         leader_aware_routing: ask to be served by the leader region where that saves a hop.
         user_agent: text put before gRPC's own user agent.
+        observer: is told of every call; such as `telemetry.OpenTelemetry()`.
         channels: how many connections to make, 1 to 100. Each carries about 100 calls at a time.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 
@@ -195,6 +197,7 @@ class ClientOptions:
     user_agent: str | None = None
     channels: int = 1
     end_to_end_tracing: bool = False
+    observer: Observer | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", _texts("scopes", self.scopes))
@@ -204,6 +207,8 @@ class ClientOptions:
             _require_bool(name, getattr(self, name))
         _require_type("root_certificates", self.root_certificates, bytes)
         _require_certificate(self.client_certificate)
+        if not isinstance(self.observer, Observer | None):
+            raise InvalidType(f"observer must have begin and end, got {type(self.observer).__name__}")
         if not isinstance(self.retry, RetryOptions):
             raise InvalidType(f"retry must be RetryOptions, got {type(self.retry).__name__}")
         if self.endpoint is not None:

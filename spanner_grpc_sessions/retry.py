@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from spanner_grpc_sessions.options import RetryOptions
 
 __all__ = ["next_delay"]
+
+# Seconds: an attempt that has less could only end at the deadline, and hide why those before it failed.
+_LEAST_TIME: Final = 0.05
 
 
 def next_delay(
@@ -18,8 +23,9 @@ def next_delay(
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or None when there should be none.
 
-    The wait is `fraction` of the longest one (full jitter), and never shorter than the server asked for. One that
-    would pass the deadline is not begun: the caller learns at once what it would learn later.
+    The wait is `fraction` of the longest one (full jitter) that leaves time for an attempt, so that attempts go on
+    until the deadline; and it is never shorter than the server asked for. Where that would pass the deadline, the
+    caller learns at once what it would learn later.
 
     Args:
         options: what is repeated, and how patiently.
@@ -31,7 +37,12 @@ def next_delay(
     """
     if status not in options.statuses:
         return None
-    delay = fraction * _longest(options, attempt)
+    longest = _longest(options, attempt)
+    if remaining is not None:
+        if remaining <= _LEAST_TIME:
+            return None
+        longest = min(longest, remaining - _LEAST_TIME)
+    delay = fraction * longest
     if retry_delay is not None:
         delay = max(delay, retry_delay)
     if remaining is not None and delay >= remaining:

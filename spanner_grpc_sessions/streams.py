@@ -13,6 +13,7 @@ import grpc.aio
 
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.methods import Method
+from spanner_grpc_sessions.observers import Observation
 from spanner_grpc_sessions.rpc_errors import from_grpc
 
 if TYPE_CHECKING:
@@ -32,13 +33,22 @@ class Stream(Iterator[dict[str, Any]]):
         method: the RPC.
         request_id: the x-goog-spanner-request-id header that was sent.
         closing: set once the client is closed.
+        observation: who watches the call, told when it ends; None for nobody.
     """
 
-    def __init__(self, call: Any, method: Method, request_id: str, closing: threading.Event) -> None:
+    def __init__(
+        self,
+        call: Any,
+        method: Method,
+        request_id: str,
+        closing: threading.Event,
+        observation: Observation | None = None,
+    ) -> None:
         self._call = call
         self._method = method
         self._request_id = request_id
         self._closing = closing
+        self._observation = observation
         self._closed = False
 
     def __repr__(self) -> str:
@@ -52,6 +62,9 @@ class Stream(Iterator[dict[str, Any]]):
             raise StopIteration
         try:
             message = next(self._call)
+        except StopIteration:
+            self._tell()
+            raise
         except grpc.RpcError as error:
             if self._closed:
                 raise StopIteration from None
@@ -71,11 +84,20 @@ class Stream(Iterator[dict[str, Any]]):
         """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
         self._closed = True
         self._call.cancel()
+        self._tell(GeneratorExit())
 
-    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
-        if self._closing.is_set():
-            return ClientClosed("the client was closed during the call")
-        return from_grpc(error, method=self._method.name, request_id=self._request_id)
+    def _failure(self, error: BaseException) -> SpannerSessionsError:
+        failure: SpannerSessionsError
+        if self._closing.is_set() or not isinstance(error, grpc.RpcError):
+            failure = ClientClosed("the client was closed during the call")
+        else:
+            failure = from_grpc(error, method=self._method.name, request_id=self._request_id)
+        self._tell(failure)
+        return failure
+
+    def _tell(self, error: BaseException | None = None) -> None:
+        if self._observation is not None:
+            self._observation.end(error)
 
 
 class AsyncStream(AsyncIterator[dict[str, Any]]):
@@ -89,13 +111,22 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         method: the RPC.
         request_id: the x-goog-spanner-request-id header that was sent.
         closing: set once the client is closed.
+        observation: who watches the call, told when it ends; None for nobody.
     """
 
-    def __init__(self, call: Any, method: Method, request_id: str, closing: asyncio.Event) -> None:
+    def __init__(
+        self,
+        call: Any,
+        method: Method,
+        request_id: str,
+        closing: asyncio.Event,
+        observation: Observation | None = None,
+    ) -> None:
         self._call = call
         self._method = method
         self._request_id = request_id
         self._closing = closing
+        self._observation = observation
         self._closed = False
 
     def __repr__(self) -> str:
@@ -115,12 +146,14 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
             raise self._failure(error) from error
         except asyncio.CancelledError as error:
             if task_is_cancelled() or not (self._closed or self._closing.is_set()):
+                self._tell(error)
                 raise
             # gRPC cancels whoever reads from a call that was ended here, not by the task's own cancellation.
             if self._closed:
                 raise StopAsyncIteration from None
-            raise ClientClosed("the client was closed during the call") from error
+            raise self._failure(error) from error
         if message is grpc.aio.EOF:
+            self._tell()
             raise StopAsyncIteration
         answer: dict[str, Any] = self._method.decode(message)
         return answer
@@ -137,14 +170,23 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
         self._closed = True
         self._call.cancel()
+        self._tell(GeneratorExit())
 
     aclose = close
     """The name by which `contextlib.aclosing` asks for it."""
 
-    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
-        if self._closing.is_set():
-            return ClientClosed("the client was closed during the call")
-        return from_grpc(error, method=self._method.name, request_id=self._request_id)
+    def _failure(self, error: BaseException) -> SpannerSessionsError:
+        failure: SpannerSessionsError
+        if self._closing.is_set() or not isinstance(error, grpc.RpcError):
+            failure = ClientClosed("the client was closed during the call")
+        else:
+            failure = from_grpc(error, method=self._method.name, request_id=self._request_id)
+        self._tell(failure)
+        return failure
+
+    def _tell(self, error: BaseException | None = None) -> None:
+        if self._observation is not None:
+            self._observation.end(error)
 
 
 def task_is_cancelled() -> bool:

@@ -200,6 +200,11 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
         # The time that one attempt to connect gets. TCP doubles its own pauses while nothing answers, so one begun
         # anew meets a machine that comes back sooner; less than this would never connect to a slow one.
         ("grpc.min_reconnect_backoff_ms", 5_000),
+        # The time that a peer which is gone without a goodbye gets, which gRPC would give 20 s and 60 s: to acknowledge
+        # bytes (as TCP_USER_TIMEOUT), and to answer a ping, which may have to wait behind a result on a slow line.
+        # Most calls have 30 s, and so time left for another connection.
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.ping_timeout_ms", 15_000),
         # Without it gRPC lets channels with equal arguments share one connection: those of one client, and others'.
         ("grpc.use_local_subchannel_pool", 1),
     ]

@@ -22,6 +22,7 @@ ROOT = Path(spanner_grpc_sessions.__path__[0])
 # a subpackage share its place, and arrange themselves.
 FLOORS = [
     {"_version", "errors", "resources", "stubs"},
+    {"observers"},
     {
         "forks", "mtls", "names", "options", "requests", "rest",
         "status_details",
@@ -53,7 +54,7 @@ IMPURE = {
 IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"affinity": {"threading"}, "rest.compiler": {"threading"}}
 PURE = {
-    "affinity", "errors", "local.filters", "local.refusal", "methods", "names", "options", 
+    "affinity", "errors", "local.filters", "local.refusal", "methods", "names", "options",
     "requests", "retry", "status_details",
 }  # fmt: skip
 PURE_PACKAGES = {"rest"}

@@ -92,8 +92,7 @@ def test_the_servers_wish_is_the_least_wait(retry_delay: float, attempt: int, fr
         (10.0, 11.0, None),
         (10.0, math.inf, None),
         (0.0, None, None),
-        (0.25, None, None),
-        (0.26, None, 0.25),
+        (0.05, None, None),
     ],
 )
 def test_a_wait_that_passes_the_deadline_is_not_begun(
@@ -101,6 +100,13 @@ def test_a_wait_that_passes_the_deadline_is_not_begun(
 ) -> None:
     """At the border: a wait as long as what remains would leave no time for the attempt."""
     assert delay(remaining=remaining, retry_delay=retry_delay) == expected
+
+
+def test_no_wait_of_ours_ends_a_call_before_its_deadline() -> None:
+    """A drawn wait leaves a twentieth of a second for an attempt, however long the longest one has grown."""
+    assert delay(remaining=0.3) == pytest.approx(0.25)
+    assert delay(attempt=50, remaining=0.3) == pytest.approx(0.25)
+    assert delay(attempt=50, remaining=10.0, fraction=0.5) == pytest.approx(4.975)
 
 
 def test_no_time_left_is_no_next_attempt_even_without_a_wait() -> None:

@@ -1,0 +1,291 @@
+"""What a network does to a client: the right error at the deadline, and the same client works on when it is over.
+
+A client's life goes on over a proxy that stalls, refuses, cuts and loses its connections. Deadlines may be late on a
+busy machine, never early.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from spanner_grpc_sessions import DeadlineExceeded, RetryOptions, SessionsClient, Unavailable, transport
+from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.options import ClientOptions
+from spanner_grpc_sessions.stubs import spanner_pb2
+from tests.colours import Colour
+from tests.proxy import CAN_VANISH, Proxy
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_DATABASE = "projects/p/instances/i/databases/d"
+# Seconds that a busy machine adds to what takes half a second or a whole one.
+_SLACK = 1.0
+# Milliseconds: a call of the default 30 s that meets a dead connection then has time for another one.
+_LONGEST_PATIENCE = 15_000
+_SHORT_PATIENCE = 600
+
+
+@pytest.fixture
+def proxy(local: LocalSpanner) -> Iterator[Proxy]:
+    """The network before the server."""
+    with Proxy(local.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def client(local: LocalSpanner, proxy: Proxy, colour: Colour) -> Iterator[SessionsClient]:
+    """A client of each colour that is connected through the proxy."""
+    options = local.client_options(endpoint=proxy.endpoint)
+    with colour.client(local.credentials(), options=options) as client:
+        client.create_session(_DATABASE)
+        yield client
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for calls in flight."""
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+@pytest.fixture
+def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut one patience of the library with dead connections, if it has set a bearable one, to that of a test."""
+    arguments_of = transport._channel_arguments
+    name: str = request.param
+
+    def shorter(*args: Any) -> list[tuple[str, Any]]:
+        arguments = dict(arguments_of(*args))
+        assert arguments.get(name, math.inf) <= _LONGEST_PATIENCE
+        return list({**arguments, name: _SHORT_PATIENCE}.items())
+
+    monkeypatch.setattr(transport, "_channel_arguments", shorter)
+
+
+def _assert_ends(client: SessionsClient, error: type[Exception], timeout: float, match: str | None = None) -> None:
+    """Make a call that ends in `error` at its timeout, give or take a fifth, and what a busy machine adds."""
+    started = time.monotonic()
+    with pytest.raises(error, match=match):
+        client.create_session(_DATABASE, timeout=timeout)
+    assert 0.8 * timeout <= time.monotonic() - started <= 1.2 * timeout + _SLACK
+
+
+def _assert_works(client: SessionsClient) -> None:
+    """Make a call that succeeds within a second."""
+    started = time.monotonic()
+    assert client.create_session(_DATABASE, timeout=10)["name"].startswith(_DATABASE)
+    assert time.monotonic() - started <= 1 + _SLACK
+
+
+def _in_flight(threads: ThreadPoolExecutor, client: SessionsClient, local: LocalSpanner) -> Future[Any]:
+    """Make a call that has arrived at the server and gets no answer."""
+    before = len(local.calls)
+    local.faults.add("CreateSession", drop=True)
+    call = threads.submit(client.create_session, _DATABASE, timeout=10)
+    _wait_until(lambda: len(local.calls) > before)
+    return call
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    # The server has no event for "a call has arrived".
+    pause = threading.Event()
+    for _ in range(2000):
+        if condition():
+            return
+        pause.wait(0.005)
+    raise AssertionError("it never came to this")
+
+
+def test_stall_ends_calls_at_their_deadline_and_then_all_goes_on(client: SessionsClient, proxy: Proxy) -> None:
+    """DeadlineExceeded while no byte flows, and the same connection serves when they flow again."""
+    proxy.stall()
+    _assert_ends(client, DeadlineExceeded, timeout=1.0)
+    proxy.resume()
+    _assert_works(client)
+    assert proxy.accepted == 1
+
+
+def test_stalled_connection_that_is_cut_is_replaced(client: SessionsClient, proxy: Proxy) -> None:
+    """A stall that ends with a reset costs a new connection, and no new client."""
+    proxy.stall()
+    _assert_ends(client, DeadlineExceeded, timeout=0.5)
+    proxy.cut()
+    proxy.resume()
+    _assert_works(client)
+    assert proxy.accepted == 2
+
+
+def test_stall_while_connecting_ends_calls_at_their_deadline(client: SessionsClient, proxy: Proxy) -> None:
+    """A server that is reached and says nothing: DeadlineExceeded, and the handshake goes on when it speaks."""
+    proxy.stall()
+    proxy.cut()
+    _assert_ends(client, DeadlineExceeded, timeout=0.5)
+    proxy.resume()
+    _assert_works(client)
+
+
+def test_refused_connection_is_unavailable_at_the_deadline(local: LocalSpanner, proxy: Proxy, colour: Colour) -> None:
+    """Tries go on until the deadline, the error then says why they failed, and a server that is back is found."""
+    options = local.client_options(endpoint=proxy.endpoint, retry=RetryOptions(initial_delay=0.02, multiplier=1))
+    with colour.client(local.credentials(), options=options) as client:
+        client.create_session(_DATABASE)
+        proxy.refuse()
+        proxy.cut()
+        for _ in range(2):
+            _assert_ends(client, Unavailable, timeout=0.5, match="[Cc]onnect")
+        proxy.listen()
+        _assert_works(client)
+
+
+def test_longest_waits_are_cut_to_the_deadline(
+    client: SessionsClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waits that chance has drawn as long as they can be do not end a call before its deadline either."""
+    monkeypatch.setattr("spanner_grpc_sessions.attempts.random.random", lambda: 0.999)
+    proxy.refuse()
+    proxy.cut()
+    _assert_ends(client, Unavailable, timeout=0.5)
+
+
+def test_call_survives_an_outage_that_is_shorter(
+    client: SessionsClient, proxy: Proxy, threads: ThreadPoolExecutor
+) -> None:
+    """A call begun while nobody listens succeeds when somebody does."""
+    proxy.refuse()
+    proxy.cut()
+    call = threads.submit(client.create_session, _DATABASE, timeout=10)
+    # The outage lasts as long as this other call.
+    with pytest.raises(Unavailable):
+        client.create_session(_DATABASE, timeout=0.5)
+    assert not call.done()
+    proxy.listen()
+    assert call.result()["name"].startswith(_DATABASE)
+
+
+def test_cut_connection_is_replaced_within_the_call(
+    client: SessionsClient, proxy: Proxy, local: LocalSpanner, threads: ThreadPoolExecutor
+) -> None:
+    """A call whose connection is reset before the answer is repeated on a new one."""
+    call = _in_flight(threads, client, local)
+    proxy.cut()
+    assert call.result()["name"].startswith(_DATABASE)
+    assert (proxy.accepted, len(local.calls)) == (2, 3)
+
+
+def test_killed_server_that_comes_back_elsewhere_is_found(
+    client: SessionsClient, proxy: Proxy, local: LocalSpanner, threads: ThreadPoolExecutor
+) -> None:
+    """A server that dies in the middle of a call and is started again elsewhere answers both that and the next call."""
+    call = _in_flight(threads, client, local)
+    proxy.refuse()
+    proxy.cut()
+    local.stop()
+    # A process of its own would get another port.
+    local._port = 0
+    local.start()
+    proxy.target = local.endpoint
+    proxy.listen()
+    _assert_works(client)
+    assert call.result()["name"].startswith(_DATABASE)
+
+
+class _Draining:
+    """A plaintext server that takes as long for an answer as it is told to, and can be stopped meanwhile."""
+
+    def __init__(self, name: str) -> None:
+        self.arrived = threading.Event()
+        self.answers = threading.Event()
+        self._name = name
+        self._workers = ThreadPoolExecutor()
+        self._server = grpc.server(self._workers)
+        create = grpc.unary_unary_rpc_method_handler(
+            self._create,
+            request_deserializer=spanner_pb2.CreateSessionRequest.FromString,
+            response_serializer=spanner_pb2.Session.SerializeToString,
+        )
+        service = grpc.method_handlers_generic_handler("google.spanner.v1.Spanner", {"CreateSession": create})
+        self._server.add_generic_rpc_handlers([service])
+        self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.answers.set()
+        self._server.stop(None).wait()
+        self._workers.shutdown()
+
+    def drain(self) -> threading.Event:
+        """Send GOAWAY, take no more calls; return what is set when the last call has ended."""
+        return self._server.stop(grace=10)
+
+    def _create(self, request: spanner_pb2.CreateSessionRequest, _: object) -> spanner_pb2.Session:
+        self.arrived.set()
+        self.answers.wait(30)
+        return spanner_pb2.Session(name=f"{request.database}/sessions/{self._name}")
+
+
+def test_goaway_lets_the_call_in_flight_end_and_leads_others_away(colour: Colour, threads: ThreadPoolExecutor) -> None:
+    """A server that drains still answers the call it has; those that come meanwhile go to its successor."""
+    with _Draining("old") as old, _Draining("new") as new, Proxy(old.endpoint) as proxy:
+        new.answers.set()
+        # gRPC's own server cancels what arrives between its GOAWAY and the client's reading it; Spanner's need not.
+        retry = RetryOptions(statuses=frozenset({"CANCELLED", "UNAVAILABLE"}))
+        with colour.client(options=ClientOptions(endpoint=proxy.endpoint, plaintext=True, retry=retry)) as client:
+            call = threads.submit(client.create_session, _DATABASE, timeout=10)
+            assert old.arrived.wait(10)
+            proxy.target = new.endpoint
+            drained = old.drain()
+            for _ in range(3):
+                assert client.create_session(_DATABASE, timeout=10)["name"].endswith("/new")
+            assert not call.done()
+            old.answers.set()
+            assert call.result()["name"].endswith("/old")
+            assert drained.wait(10)
+            assert proxy.accepted == 2
+
+
+@pytest.mark.skipif(not CAN_VANISH, reason="only Linux lets a socket drop what arrives")
+@pytest.mark.parametrize("impatient", ["grpc.keepalive_timeout_ms"], indirect=True)
+@pytest.mark.usefixtures("impatient")
+def test_connection_whose_peer_vanished_is_replaced(client: SessionsClient, proxy: Proxy) -> None:
+    """Half-open, nothing acknowledged: DeadlineExceeded, then UNAVAILABLE inside, which a longer call survives."""
+    proxy.vanish()
+    _assert_ends(client, DeadlineExceeded, timeout=0.5)
+    assert client.create_session(_DATABASE, timeout=5)["name"].startswith(_DATABASE)
+    assert proxy.accepted >= 2
+
+
+@pytest.mark.parametrize("impatient", ["grpc.http2.ping_timeout_ms"], indirect=True)
+@pytest.mark.usefixtures("impatient")
+def test_busy_connection_whose_peer_froze_is_replaced(client: SessionsClient, proxy: Proxy) -> None:
+    """Half-open, all acknowledged and nothing answered: a ping is under way on a busy connection, and tells it."""
+    for _ in range(3):
+        client.create_session(_DATABASE)
+    proxy.freeze()
+    _assert_ends(client, DeadlineExceeded, timeout=0.5)
+    assert client.create_session(_DATABASE, timeout=5)["name"].startswith(_DATABASE)
+    assert proxy.accepted >= 2
+
+
+@pytest.mark.parametrize("impatient", ["grpc.min_reconnect_backoff_ms"], indirect=True)
+@pytest.mark.usefixtures("impatient")
+def test_connect_that_nobody_answers_is_given_up(client: SessionsClient, proxy: Proxy) -> None:
+    """A handshake into the void is not waited for beyond the patience: a later one may be answered."""
+    proxy.stall()
+    proxy.cut()
+    _assert_ends(client, DeadlineExceeded, timeout=0.5)
+    proxy.freeze()
+    proxy.resume()
+    assert client.create_session(_DATABASE, timeout=5)["name"].startswith(_DATABASE)
+    assert proxy.accepted >= 3

@@ -1,0 +1,58 @@
+"""What a first call costs on a slow line, counted in times there and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from google.auth.credentials import Credentials
+
+from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
+from tests.colours import Colour
+from tests.proxy import Proxy
+
+_DATABASE = "projects/p/instances/i/databases/d"
+_DELAY = 0.025
+
+
+def _bare_round_trips(local: LocalSpanner, proxy: Proxy) -> float:
+    """Return how many round trips the first call of a bare stub takes, with a token that it has already."""
+    token = (("authorization", f"Bearer {local.issue_token()}"),)
+    request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+    root = grpc.ssl_channel_credentials(local.root_certificates)
+    with grpc.secure_channel(proxy.endpoint, root, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub = spanner_pb2_grpc.SpannerStub(channel)
+        return proxy.round_trips(lambda: stub.CreateSession(request, timeout=10, metadata=token))
+
+
+def _round_trips(colour: Colour, credentials: Credentials, local: LocalSpanner, proxy: Proxy) -> float:
+    """Return how many round trips the first call of a client takes."""
+    with colour.client(credentials, options=local.client_options(endpoint=proxy.endpoint)) as client:
+        return proxy.round_trips(lambda: client.create_session(_DATABASE))
+
+
+def _credentials(local: LocalSpanner, tokens: Proxy | None) -> Any:
+    """Return credentials that sign their token themselves, or get it over a proxy."""
+    credentials: Any = local.credentials()
+    if tokens is None:
+        return credentials
+    there = local.token_uri.replace(tokens.target, tokens.endpoint)
+    return credentials.with_subject("user@example.com").with_token_uri(there)
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["signs its token", "asks for its token"])
+def test_first_call_takes_the_round_trips_of_the_bare_stub_and_of_its_token(
+    local: LocalSpanner, colour: Colour, asks: bool
+) -> None:
+    """Four for TCP, TLS, settings and the call; none for a token that the account signs, two for one it asks for."""
+    token_host = local.token_uri.split("/")[2]
+    with Proxy(local.endpoint, delay=_DELAY) as proxy, Proxy(token_host, delay=_DELAY) as tokens:
+        bare = _bare_round_trips(local, proxy)
+        # Twice, for the first may have modules to import.
+        made = [_credentials(local, tokens if asks else None) for _ in range(2)]
+        first = min(_round_trips(colour, credentials, local, proxy) for credentials in made)
+        assert (proxy.accepted, tokens.accepted) == (3, 2 * asks)
+    assert bare >= 4
+    assert 4 <= first < bare + 2 * asks + 4
