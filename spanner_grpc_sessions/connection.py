@@ -64,7 +64,7 @@ class Connection:
         return "closed" if self.closing.is_set() else "open" if self._channel else "new"
 
     def open(self) -> Any:
-        """Make the channel and start to fetch the token, without waiting for either. Idempotent; return the channel.
+        """Return the channel; make it, and fetch a token while it connects, at the first time. Waits for neither.
 
         Raises:
             ClientClosed: the connection was closed, or gRPC does not work in this process.
@@ -80,6 +80,11 @@ class Connection:
                     raise ClientClosed("the client was closed while it was opened")
                 self._channel = channel
                 self.tokens.start()
+                if self.tokens.current() is None:
+                    # Else the call that waits for the token would wait for the connection afterwards.
+                    for single in _channels_of(channel):
+                        self._listen(single, _ignore)
+                        single.unsubscribe(_ignore)
                 _log.info("opened %r", self)
             return self._channel
 
@@ -114,8 +119,7 @@ class Connection:
             ClientClosed: the connection is, or was meanwhile, closed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        channel = self.open()
-        channels = getattr(channel, "channels", (channel,))
+        channels = _channels_of(self.open())
         with self._changing:
             waiting = [self._connecting(channel) for channel in channels]
         try:
@@ -141,10 +145,14 @@ class Connection:
                 ready.set()
 
         self._warming.add(ready)
+        self._listen(channel, callback)
+        return ready, callback
+
+    def _listen(self, channel: grpc.Channel, callback: Callable[[Any], None]) -> None:
+        """Have a channel connect and tell of it; gRPC starts a thread for that, if there is none yet."""
         others = set(threading.enumerate())
         channel.subscribe(callback, try_to_connect=True)
         self._pollers += [thread for thread in threading.enumerate() if thread.daemon and thread not in others]
-        return ready, callback
 
     def _await_pollers(self) -> None:
         # A poller that finds its channel closed would print a traceback.
@@ -175,3 +183,12 @@ class Connection:
         if self._options.channels == 1:
             return open_channel(self._target, self._options)
         return Lanes([open_channel(self._target, self._options) for _ in range(self._options.channels)])
+
+
+def _channels_of(channel: Any) -> tuple[grpc.Channel, ...]:
+    channels: tuple[grpc.Channel, ...] = getattr(channel, "channels", (channel,))
+    return channels
+
+
+def _ignore(state: grpc.ChannelConnectivity) -> None:
+    pass

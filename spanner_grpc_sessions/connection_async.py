@@ -57,7 +57,7 @@ class AsyncConnection:
         return "closed" if self.closing.is_set() else "open" if self._channel else "new"
 
     def open(self) -> Any:
-        """Make the channel and start to fetch the token, without waiting for either. Idempotent; return the channel.
+        """Return the channel; make it, and fetch a token while it connects, at the first time. Waits for neither.
 
         Raises:
             ClientClosed: the connection was closed, or opened in another event loop, or gRPC does not work in this
@@ -71,6 +71,10 @@ class AsyncConnection:
             self.loop = loop
             self._channel = self._make_channel()
             self.tokens.start()
+            if self.tokens.current() is None:
+                # Else the call that waits for the token would wait for the connection afterwards.
+                for single in getattr(self._channel, "channels", (self._channel,)):
+                    single.get_state(try_to_connect=True)
             _log.info("opened %r", self)
         if self.loop is not loop:
             raise ClientClosed("the client belongs to another event loop: make one per loop")

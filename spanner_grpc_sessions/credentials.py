@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ __all__ = ["CallCredentials", "TokenFetcher", "load_credentials", "token_source"
 
 _RENEW_BEFORE: Final = 450.0
 """Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale."""
+_LOOKED_UP: Final = 10.0
+"""Seconds after the first token at which its headers are asked for again."""
 _HTTP_TIMEOUT: Final = 30.0
 _PLUGIN_TIMEOUT: Final = 60.0
 """gRPC does not tell its plugins the deadline of the call; the call itself ends at it all the same."""
@@ -31,7 +34,9 @@ def token_source(target: Target, credentials: Credentials | None, options: Clien
     if not target.authenticated:
         return TokenSource.anonymous()
     load = functools.partial(load_credentials, credentials, options)
-    return TokenSource(TokenFetcher(load, quota_project_id=options.quota_project_id))
+    host = target.address.rpartition(":")[0]
+    service = f"https://{host}/google.spanner.v1.Spanner" if host.endswith(".googleapis.com") else None
+    return TokenSource(TokenFetcher(load, service=service, quota_project_id=options.quota_project_id))
 
 
 class TokenFetcher:
@@ -39,6 +44,8 @@ class TokenFetcher:
 
     Args:
         load: returns the credentials; called once, when the first token is fetched, since it may do I/O.
+        service: URL of the Google service that the tokens are for. google-auth looks up, on a thread of its own, where
+            the account's data may go, and then adds the header x-allowed-locations. None for another server.
         quota_project_id: sent with the token, also where the credentials know no such thing.
         clock: the wall clock, in seconds since the epoch.
     """
@@ -47,10 +54,12 @@ class TokenFetcher:
         self,
         load: Callable[[], Credentials],
         *,
+        service: str | None = None,
         quota_project_id: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._load = load
+        self._service = service
         self._quota_project_id = quota_project_id
         self._clock = clock
         self._credentials: Credentials | None = None
@@ -66,22 +75,32 @@ class TokenFetcher:
             CredentialsError: the token cannot be sent as a header.
             Exception: whatever the credentials raise.
         """
-        least = _RENEW_BEFORE
-        if self._credentials is None:
-            self._credentials = self._load()
-            least = 0.0
-        credentials = self._credentials
+        first = self._credentials is None
+        credentials = self._credentials = self._credentials or self._load()
         if isinstance(credentials, AnonymousCredentials):
             return Token((), NEVER, NEVER)
         expiry = _expiry(credentials)
-        if not credentials.token or expiry - self._clock() <= least:
+        if not credentials.token or expiry - self._clock() <= (0.0 if first else _RENEW_BEFORE):
             self._refresh(credentials)
             expiry = _expiry(credentials)
-        headers: dict[str, str] = {}
-        credentials.apply(headers)
+        headers = self._headers(credentials, expiry)
         if self._quota_project_id is not None:
             headers["x-goog-user-project"] = self._quota_project_id
-        return _token(headers, expiry, self._clock())
+        token = _token(headers, expiry, self._clock())
+        if first and self._service is not None:
+            # What google-auth has begun to look up with it is there soon after, and not only with the next token.
+            token = replace(token, renew_at=min(token.renew_at, self._clock() + _LOOKED_UP))
+        return token
+
+    def _headers(self, credentials: Credentials, expiry: float) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        # It would fetch another token in the place of one that expires soon.
+        if self._service is not None and expiry - self._clock() > _RENEW_BEFORE:
+            credentials.before_request(self._request, "POST", self._service, headers)
+            headers.pop("x-goog-api-client", None)
+        else:
+            credentials.apply(headers)
+        return headers
 
     def _refresh(self, credentials: Credentials) -> None:
         try:

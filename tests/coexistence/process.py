@@ -89,8 +89,8 @@ def report(order: list[str]) -> dict[str, Any]:
 
     Returns:
         `protobuf`: the implementation at work; `refused`: the errors by party; `written`: serialised sessions (hex);
-        `read`: for "a<b" the fields that a read of what b wrote; `created`: the names that the stubs got; `pickled`:
-        whether our message came back from a pickle.
+        `read`: for "a<b" the fields that a read of what b wrote; `created`: the names that the stubs got; `on ours`:
+        the same through a channel of our client; `pickled`: whether our message came back from a pickle.
     """
     imported = {name: import_party(name) for name in order}
     parties = {name: party for name, party in imported.items() if isinstance(party, Party)}
@@ -109,7 +109,7 @@ def report(order: list[str]) -> dict[str, Any]:
             for reader, party in parties.items()
             for writer, data in written.items()
         },
-        "created": _created(parties, written),
+        **_created(parties, written),
         "pickled": "ours" in sessions and pickle.loads(pickle.dumps(sessions["ours"])) == sessions["ours"],  # noqa: S301 - made here
     }
 
@@ -121,7 +121,7 @@ def _fields(session: Any) -> list[Any]:
     return [session.name, dict(session.labels), seconds, session.multiplexed]
 
 
-def _created(parties: dict[str, Party], written: dict[str, bytes]) -> dict[str, str]:
+def _created(parties: dict[str, Party], written: dict[str, bytes]) -> dict[str, dict[str, str]]:
     """Let every stub call one server, which answers in bytes, so that it takes nobody's side."""
     grpc: Any = importlib.import_module("grpc")
     answer = next(iter(written.values()))
@@ -134,9 +134,17 @@ def _created(parties: dict[str, Party], written: dict[str, bytes]) -> dict[str, 
     server.start()
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            return {name: party.create_session(channel).name for name, party in parties.items()}
+            created = {name: party.create_session(channel).name for name, party in parties.items()}
+        return {"created": created, "on ours": _on_our_channel(parties, port) if "ours" in parties else {}}
     finally:
         server.stop(None).wait()
+
+
+def _on_our_channel(parties: dict[str, Party], port: int) -> dict[str, str]:
+    package: Any = importlib.import_module("spanner_grpc_sessions")
+    options = package.ClientOptions(endpoint=f"127.0.0.1:{port}", plaintext=True)
+    with package.SessionsClient(options=options) as client:
+        return {name: party.create_session(client.channel()).name for name, party in parties.items()}
 
 
 if __name__ == "__main__":

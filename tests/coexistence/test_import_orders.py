@@ -22,8 +22,6 @@ import pytest
 
 from tests.coexistence.process import LABELS, NAME, SECONDS
 
-ROOT = Path(__file__).parents[2]
-STUB_COMPILER = ROOT / ".venv-stubs" / "bin" / "python"
 IMPLEMENTATIONS = ("upb", "python")
 WITH_US = [
     order for count in (2, 3) for order in itertools.permutations(("ours", "google", "plain"), count) if "ours" in order
@@ -31,21 +29,6 @@ WITH_US = [
 WITHOUT_US = [("google", "plain"), ("plain", "google")]
 
 Run = Callable[[tuple[str, ...], str], dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def plain_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what protoc makes of protos/ when the package is not renamed."""
-    if not STUB_COMPILER.exists():
-        pytest.skip("no stub compiler: `make test` installs it")
-    folder = tmp_path_factory.mktemp("plain-stubs")
-    include = subprocess.check_output(
-        [STUB_COMPILER, "-c", "import google.rpc; print(google.rpc.__path__[0] + '/../..', end='')"], text=True
-    )
-    options = [f"-I{ROOT / 'protos'}", f"-I{include}", f"--python_out={folder}", f"--grpc_python_out={folder}"]
-    protos = sorted(ROOT.glob("protos/google/spanner/v1/*.proto"))
-    subprocess.run([STUB_COMPILER, "-m", "grpc_tools.protoc", *options, *protos], check=True)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -115,9 +98,10 @@ class TestWithUs:
     def test_every_stub_calls_and_our_messages_pickle(
         self, run: Run, order: tuple[str, ...], implementation: str
     ) -> None:
-        """Each party calls CreateSession with its own stub, under the service's true name; our message pickles."""
+        """Each party's own stub calls CreateSession, on gRPC's channel and on our client's; our message pickles."""
         report = run(order, implementation)
         assert report["created"] == dict.fromkeys(set(order) - report["refused"].keys(), NAME)
+        assert report["on ours"] == report["created"]
         assert report["pickled"]
 
 

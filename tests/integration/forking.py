@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,22 +25,23 @@ WORKERS = 2
 
 
 class AsyncService:
-    """An asynchronous client with an event loop for it."""
+    """An asynchronous client with an event loop in each process, for a loop cannot be shared after a fork."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.client = AsyncSessionsClient(*args, **kwargs)
-        self.loop = asyncio.new_event_loop()
+        self.loops: dict[int, asyncio.AbstractEventLoop] = {}
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine in the loop of this process."""
+        return self.loops.setdefault(os.getpid(), asyncio.new_event_loop()).run_until_complete(coroutine)
 
     def create_session(self, database: str, **kwargs: Any) -> Any:
-        """Create a session, in a loop of this process."""
-        if self.loop.is_running() or self.loop.is_closed():
-            self.loop = asyncio.new_event_loop()
-        return self.loop.run_until_complete(self.client.create_session(database, **kwargs))
+        """Create a session."""
+        return self.run(self.client.create_session(database, **kwargs))
 
     def close(self) -> None:
-        """Close the client and its loop."""
-        self.loop.run_until_complete(self.client.close())
-        self.loop.close()
+        """Close the client."""
+        self.run(self.client.close())
 
 
 def attempt(service: Any) -> str:

@@ -13,10 +13,11 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import RefreshError
 from google.oauth2 import credentials as oauth2
 
-from spanner_grpc_sessions.credentials import TokenFetcher, load_credentials
+from spanner_grpc_sessions.credentials import TokenFetcher, load_credentials, token_source
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.token_source import NEVER
+from spanner_grpc_sessions.transport import resolve
 from tests.unit.token_endpoints import Clock
 
 EXPIRY = datetime(2030, 1, 1)
@@ -161,3 +162,63 @@ def test_credentials_are_loaded_once_and_not_before_they_are_needed(account: Any
         fetch()
     assert fetch() == fetch()
     assert answers == []
+
+
+class LookingUp(ShortLived):
+    """Credentials that begin to look something up with the first request, and then add a header for it."""
+
+    def __init__(self, life: float, clock: Clock) -> None:
+        super().__init__(life, clock)
+        self.asked: list[str] = []
+
+    def before_request(self, request: Any, method: str, url: str, headers: dict[str, str]) -> None:
+        """Add the header from the second request on, as google-auth does once its look-up has ended."""
+        if self.asked:
+            headers["x-allowed-locations"] = "0x0"
+        headers["x-goog-api-client"] = "cred-type/sa"
+        self.asked.append(url)
+        self.apply(headers)
+
+
+def test_what_credentials_add_for_a_google_service_is_asked_for_again_soon() -> None:
+    """The header that was looked up meanwhile comes ten seconds after the first token, which stays the same."""
+    clock = Clock(EXPIRES - 3600)
+    credentials = LookingUp(3600, clock)
+    service = "https://spanner.googleapis.com/google.spanner.v1.Spanner"
+    fetch = TokenFetcher(lambda: credentials, service=service, clock=clock)
+    first = fetch()
+    assert first.headers == (("authorization", "Bearer token-1"), ("x-goog-user-project", "payer"))
+    assert (first.renew_at, first.valid_until) == (clock() + 10, EXPIRES)
+    clock.now += 10
+    second = fetch()
+    assert second.headers == (("x-allowed-locations", "0x0"), *first.headers)
+    assert (second.renew_at, credentials.refreshes) == (EXPIRES - 450, 1)
+    assert credentials.asked == [service] * 2
+
+
+def test_nothing_is_looked_up_for_another_server() -> None:
+    """Without the name of a Google service, and with a token that google-auth would replace, nothing is begun."""
+    clock = Clock(EXPIRES)
+    for credentials, service in ((LookingUp(3600, clock), None), (LookingUp(400, clock), "https://spanner")):
+        token = TokenFetcher(lambda credentials=credentials: credentials, service=service, clock=clock)()  # type: ignore[misc]  # bound now
+        assert "x-allowed-locations" not in dict(token.headers)
+        assert credentials.asked == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "service"),
+    [
+        (None, "https://spanner.googleapis.com/google.spanner.v1.Spanner"),
+        (
+            "spanner.me-central2.rep.googleapis.com",
+            "https://spanner.me-central2.rep.googleapis.com/google.spanner.v1.Spanner",
+        ),
+        ("127.0.0.1:1", None),
+        ("googleapis.com.example.com", None),
+    ],
+)
+def test_the_service_is_named_to_credentials_where_it_is_googles(endpoint: str | None, service: str | None) -> None:
+    """By the host that the client connects to."""
+    options = ClientOptions(endpoint=endpoint)
+    source: Any = token_source(resolve(options, None, {}), None, options)
+    assert source._fetch._service == service
