@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         SpannerSessionsError,
     )
     from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions
+    from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError, PoolOverloaded, PoolTimeout
+    from spanner_grpc_sessions.pool_options import MultiplexedOptions, PoolOptions
+    from spanner_grpc_sessions.pool_stats import PoolStats
     from spanner_grpc_sessions.resources import ListSessionsBody, Session, SessionsBody
     from spanner_grpc_sessions.rpc_errors import (
         Aborted,
@@ -76,9 +79,16 @@ __all__ = [
     "InvalidType",
     "InvalidValue",
     "ListSessionsBody",
+    "MultiplexedOptions",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "PoolClosed",
+    "PoolError",
+    "PoolOptions",
+    "PoolOverloaded",
+    "PoolStats",
+    "PoolTimeout",
     "ResourceExhausted",
     "RetryOptions",
     "RpcError",
@@ -107,6 +117,9 @@ _MODULES = {
         "SpannerSessionsError",
     },
     "options": {"DEFAULT", "ClientOptions", "RetryOptions"},
+    "pool_errors": {"PoolClosed", "PoolError", "PoolOverloaded", "PoolTimeout"},
+    "pool_options": {"MultiplexedOptions", "PoolOptions"},
+    "pool_stats": {"PoolStats"},
     "resources": {"ListSessionsBody", "Session", "SessionsBody"},
 }
 # The names that are left are the classes of failed calls, the one module with many.

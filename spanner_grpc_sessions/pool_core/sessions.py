@@ -1,0 +1,186 @@
+"""Where each session of a pool is, and when it needs attention. Pure: no clock, no threads, no gRPC."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import Final
+
+from spanner_grpc_sessions.pool_core.effects import Delete, Outbox, Ping
+from spanner_grpc_sessions.pool_core.record import SessionRecord
+from spanner_grpc_sessions.pool_core.waiters import Waiters
+from spanner_grpc_sessions.pool_options import PoolOptions
+
+__all__ = ["PoolSessions"]
+
+# After a pause of the machine all sessions are due at once; the ones whose turn has not come can still be handed out.
+_MOST_PINGS: Final = 10
+# An unused pool shrinks in steps, so that the end of one burst does not delete what the next one needs.
+_SHRINK_STEP: Final = 10
+_PAUSE: Final = 1.0
+
+
+class PoolSessions:
+    """The sessions of a pool. Each is idle, or being pinged, or else somebody leases it.
+
+    The fast path of a shell takes from `idle` and adds to it at any moment. So nothing here trusts a look at it: what
+    is wanted from it is taken, and may turn out to be gone.
+
+    Args:
+        options: of the pool.
+        outbox: where pings, deletes and the next tick are asked for.
+
+    Attributes:
+        all: every session that is not being created or deleted.
+        idle: those that are ready, the most recently used at the right.
+        pinging: those that are being pinged.
+        deleting: sessions of the pool no more, whose deletes are in flight.
+        closing: whether what comes back is deleted.
+    """
+
+    __slots__ = ("_held_back", "_max_idle", "_options", "_outbox", "all", "closing", "deleting", "idle", "pinging")
+
+    def __init__(self, options: PoolOptions, outbox: Outbox) -> None:
+        self.all: set[SessionRecord] = set()
+        self.idle: deque[SessionRecord] = deque()
+        self.pinging: set[SessionRecord] = set()
+        self.deleting: set[SessionRecord] = set()
+        self.closing = False
+        self._held_back = False
+        self._options = options
+        self._max_idle = inf if options.max_idle is None else options.max_idle
+        self._outbox = outbox
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def leased(self) -> int:
+        """How many somebody holds: what is left, since the fast path keeps no count."""
+        return len(self.all) - len(self.idle) - len(self.pinging)
+
+    @property
+    def spare(self) -> int:
+        """How many there are beyond `min_size`; negative while some are missing."""
+        return len(self.all) - self._options.min_size
+
+    def add(self, records: list[SessionRecord], now: float) -> None:
+        """Take new sessions in."""
+        had_spare = self.spare > 0
+        self.all.update(records)
+        for record in records:
+            self.put_back(record, now)
+        if self.spare > 0 and not had_spare:
+            # Those that were kept for `min_size` alone may have been unused for too long already.
+            for record in self.idle.copy():
+                self._plan(record)
+
+    def put_back(self, record: SessionRecord, now: float, *, used: bool = True) -> None:
+        """Make a session idle, at the end of the unused ones if it was not in use; delete it past its lifetime."""
+        if self.closing or now >= record.expires_at:
+            self.delete(record)
+            return
+        if used:
+            self.idle.append(record)
+        else:
+            self.idle.appendleft(record)
+        self._plan(record)
+
+    def ping(self, record: SessionRecord) -> None:
+        """Have a session pinged that was taken from the idle ones."""
+        self.pinging.add(record)
+        self._outbox.effects.append(Ping(record))
+
+    def delete(self, record: SessionRecord) -> None:
+        """Part with a session that was taken from wherever it was."""
+        self.all.discard(record)
+        if self._options.delete_on_close or not self.closing:
+            self.deleting.add(record)
+            self._outbox.effects.append(Delete(record))
+
+    def hand_out(self, waiters: Waiters, now: float) -> None:
+        """Give those who wait what is idle and good, and ping for the others what is idle only."""
+        stale = []
+        while waiters and (record := self._pop()) is not None:
+            if now >= record.expires_at:
+                self.delete(record)
+            elif now >= record.good_until:
+                stale.append(record)
+            else:
+                self._outbox.effects.append(waiters.hand(record, now))
+        for record in stale:
+            if now >= record.retry_at and len(waiters) > len(self.pinging):
+                self.ping(record)
+            else:
+                # To the left, where the fast path meets it last.
+                self.idle.appendleft(record)
+
+    def delete_idle(self) -> None:
+        """Delete all that nobody leases and that is not being pinged."""
+        while (record := self._pop()) is not None:
+            self.delete(record)
+
+    def retire(self, now: float) -> None:
+        """Delete the idle sessions past their lifetime, and a few that nobody used for long and nobody has to keep."""
+        spare = min(self.spare, _SHRINK_STEP)
+        for record in self.idle.copy():
+            unused = spare > 0 and now >= record.last_used_at + self._max_idle
+            if (unused or now >= record.expires_at) and self._take(record):
+                spare -= 1
+                self.delete(record)
+
+    def keep_alive(self, now: float) -> None:
+        """Ping the idle sessions that are due, as many as may be at the same time."""
+        self._held_back = False
+        # The most recently used first: they are the next that an acquire meets.
+        for record in reversed(self.idle.copy()):
+            if now < record.ping_due(record.last_used_at) or now >= record.expires_at:
+                continue
+            if len(self.pinging) >= _MOST_PINGS:
+                self._held_back = True
+                break
+            if self._take(record):
+                self.ping(record)
+
+    def end_ping(self, record: SessionRecord) -> None:
+        """Note that a ping ended."""
+        self.pinging.remove(record)
+
+    def keep_more_alive(self, now: float) -> None:
+        """Ping what was held back when there were too many."""
+        if self._held_back and not self.closing:
+            self.keep_alive(now)
+
+    def next_due(self, now: float) -> float:
+        """Return when the first of all sessions needs attention, after what is due now was attended to."""
+        return min((self._next_due(record, now) for record in self.all - self.pinging), default=inf)
+
+    def _next_due(self, record: SessionRecord, now: float) -> float:
+        # A leased session may come back at any moment without a word: it is counted as if it came now.
+        due = self._due(record, record.last_used_at if record.holder is None else now)
+        if due > now:
+            return due
+        if record.holder is not None:
+            return inf  # its lifetime ended: the pool is told when it comes back
+        # It waits for its turn, or the fast path has just taken it.
+        return now + _PAUSE
+
+    def _due(self, record: SessionRecord, last_used_at: float) -> float:
+        due = min(record.ping_due(last_used_at), record.expires_at)
+        return min(due, last_used_at + self._max_idle) if self.spare > 0 else due
+
+    def _plan(self, record: SessionRecord) -> None:
+        self._outbox.wake_at(self._due(record, record.last_used_at))
+
+    def _pop(self) -> SessionRecord | None:
+        try:
+            return self.idle.pop()
+        except IndexError:  # to look first would not help: the fast path is quicker
+            return None
+
+    def _take(self, record: SessionRecord) -> bool:
+        try:
+            self.idle.remove(record)
+        except (ValueError, IndexError):  # the fast path took this one, or another one during the search
+            return False
+        return True
