@@ -10,7 +10,7 @@ import grpc
 
 from spanner_grpc_sessions.attempts import Attempts
 from spanner_grpc_sessions.connection import Connection
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType, short
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.observers import ObservedCall, observe
@@ -174,7 +174,7 @@ class CallPath:
         if method.writes is not None and method.writes(request):
             headers = self._headers.to_leader(headers)
         if retry is not None and not isinstance(retry, RetryOptions):
-            raise InvalidType(f"retry must be RetryOptions or None, got {retry!r}")
+            raise InvalidType(f"retry must be RetryOptions or None, got {short(retry)}")
         if metadata:
             headers += check_metadata(metadata)
         return headers, request, method.timeout if timeout is DEFAULT else check_timeout(timeout)

@@ -147,9 +147,9 @@ class SessionsClient(SessionRpcs):
             query: query parameters, name to value or list of values; None stands for an absent one.
 
         Returns:
-            The body that REST answers, a dict. Of a method that streams, an iterator of such bodies, one as soon as it
-            arrives: read it to its end or `close()` it (a `with` block does), for it holds the server's work. A stream
-            is never repeated; `timeout` bounds the whole of it.
+            The body that REST answers, a dict. Of a method that streams, an iterator of such bodies, each as soon as it
+            arrives; a `streams.Stream`, or its asynchronous twin. Read it to its end, or `close()` it as its block with
+            `with` does: it holds the server's work. It is never repeated; `timeout` bounds the whole of it.
 
         Raises:
             InvalidRequest: query or body have something that the method does not take; the text says where.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
@@ -14,7 +15,7 @@ import grpc.aio
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.observers import Observation
-from spanner_grpc_sessions.rpc_errors import from_grpc
+from spanner_grpc_sessions.rpc_errors import Cancelled, from_grpc
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,6 +51,8 @@ class Stream(Iterator[dict[str, Any]]):
         self._closing = closing
         self._observation = observation
         self._closed = False
+        # gRPC breaks, and takes the channel with it, when two threads read from one call.
+        self._reading = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"
@@ -61,7 +64,8 @@ class Stream(Iterator[dict[str, Any]]):
         if self._closed:
             raise StopIteration
         try:
-            message = next(self._call)
+            with self._reading:
+                message = next(self._call)
         except StopIteration:
             self._tell()
             raise
@@ -69,6 +73,11 @@ class Stream(Iterator[dict[str, Any]]):
             if self._closed:
                 raise StopIteration from None
             raise self._failure(error) from error
+        except BaseException as error:
+            # Of a signal handler, in the middle of the wait: gRPC would not let anybody wait again.
+            self._call.cancel()
+            self._tell(error)
+            raise
         answer: dict[str, Any] = self._method.decode(message)
         return answer
 
@@ -86,9 +95,9 @@ class Stream(Iterator[dict[str, Any]]):
         self._call.cancel()
         self._tell(GeneratorExit())
 
-    def _failure(self, error: BaseException) -> SpannerSessionsError:
+    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
         failure: SpannerSessionsError
-        if self._closing.is_set() or not isinstance(error, grpc.RpcError):
+        if self._closing.is_set():
             failure = ClientClosed("the client was closed during the call")
         else:
             failure = from_grpc(error, method=self._method.name, request_id=self._request_id)
@@ -128,6 +137,13 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         self._closing = closing
         self._observation = observation
         self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    def __del__(self) -> None:
+        # gRPC's loop holds the call, so that it does not end by itself.
+        if not self._closed and not self._call.done():
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the call with it
+                self._loop.call_soon_threadsafe(self._call.cancel)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"
@@ -136,8 +152,10 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         return self
 
     async def __anext__(self) -> dict[str, Any]:
+        self._require_loop()
         if self._closed:
             raise StopAsyncIteration
+        ended = self._call.done()
         try:
             message = await self._call.read()
         except grpc.RpcError as error:
@@ -145,7 +163,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
                 raise StopAsyncIteration from None
             raise self._failure(error) from error
         except asyncio.CancelledError as error:
-            if task_is_cancelled() or not (self._closed or self._closing.is_set()):
+            if task_is_cancelled() or not (ended or self._closed or self._closing.is_set()):
                 self._tell(error)
                 raise
             # gRPC cancels whoever reads from a call that was ended here, not by the task's own cancellation.
@@ -168,6 +186,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
 
     async def close(self) -> None:
         """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
+        self._require_loop()
         self._closed = True
         self._call.cancel()
         self._tell(GeneratorExit())
@@ -177,12 +196,19 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
 
     def _failure(self, error: BaseException) -> SpannerSessionsError:
         failure: SpannerSessionsError
-        if self._closing.is_set() or not isinstance(error, grpc.RpcError):
+        if self._closing.is_set():
             failure = ClientClosed("the client was closed during the call")
-        else:
+        elif isinstance(error, grpc.RpcError):
             failure = from_grpc(error, method=self._method.name, request_id=self._request_id)
+        else:
+            why = "an earlier read of the stream was cancelled, and that ended it"
+            failure = Cancelled(why, method=self._method.name, request_id=self._request_id)
         self._tell(failure)
         return failure
+
+    def _require_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise ClientClosed("the stream belongs to another event loop: read it where it was begun")
 
     def _tell(self, error: BaseException | None = None) -> None:
         if self._observation is not None:

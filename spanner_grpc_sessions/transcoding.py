@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short, shorten
 from spanner_grpc_sessions.methods import RPCS, Method
 from spanner_grpc_sessions.rest import decoder_of
-from spanner_grpc_sessions.rest.query_parameters import to_json
+from spanner_grpc_sessions.rest.query_parameters import refuse_parameters, to_json
 from spanner_grpc_sessions.rpc_errors import InvalidRequest, UnknownPath
 
 __all__ = ["REST_CALLS", "Call", "route"]
@@ -25,6 +25,8 @@ __all__ = ["REST_CALLS", "Call", "route"]
 Call = tuple[Method, str, tuple[Any, Any]]
 """A row, the name of the database or session, and the other arguments of the row's `build`: query and body."""
 
+_LONGEST_PATH: Final = 8192
+"""Characters: a name of the longest kind with each of them encoded."""
 _MOST_PATHS: Final = 1024
 """Paths whose meaning is kept. They come and go with their sessions: past it the least recent is forgotten."""
 
@@ -47,6 +49,8 @@ def route(http_method: str, path: str, query: Mapping[str, Any] | None, body: Ma
     if not isinstance(path, str):
         raise InvalidType(f"path must be a str like /v1/projects/…, got {short(path)}")
     path, _, text = path.partition("?")
+    if len(path) > _LONGEST_PATH or not http_method.isascii():
+        raise _unknown(http_method, path)
     method, name = _match(http_method.upper(), path)
     return method, name, (_parameters(text, query) if text or query is not None else (), body)
 
@@ -57,9 +61,14 @@ def _match(http_method: str, path: str) -> tuple[Method, str]:
         match = pattern.fullmatch(path)
         if match and method.http.http_method == http_method:
             return method, _decoded(match["variable"])
-    raise UnknownPath(
-        f"Method not found: Cloud Spanner's data API has no {shorten(http_method, 20)} on this path",
-        method=f"{shorten(http_method, 20)} {shorten(path, 200)}",
+    raise _unknown(http_method, path)
+
+
+def _unknown(http_method: str, path: str) -> UnknownPath:
+    # As Python would write them: they may hold anything, and end in a log.
+    method, path = shorten(repr(http_method)[1:-1], 20), shorten(repr(path[:_LONGEST_PATH])[1:-1], 200)
+    return UnknownPath(
+        f"Method not found: Cloud Spanner's data API has no {method} on this path", method=f"{method} {path}"
     )
 
 
@@ -87,7 +96,7 @@ def _request(rpc: Method, name: str, query: Any, body: Any) -> Message:
 
 
 def _from_body(rpc: Method, name: str, query: Any, body: Any) -> Message:
-    to_json(rpc.request_class, query, taken=None)
+    refuse_parameters(rpc.request_class, query)
     if not (body is None or isinstance(body, Mapping)):
         raise InvalidValue(f"body: expected object, got {short(body)}")
     request = decoder_of(rpc.request_class)(body or {})

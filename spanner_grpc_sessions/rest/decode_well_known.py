@@ -58,6 +58,8 @@ def decode_timestamp(message: Any, value: Any, depth: int) -> None:
 def decode_by_protobuf(message: Any, value: Any, depth: int) -> None:
     """Read the text of a Duration or a FieldMask: nothing is won by a second implementation."""
     _check_depth(value, depth)
+    if not isinstance(value, str):
+        raise TypeError("not a string")
     message.FromJsonString(value)
 
 

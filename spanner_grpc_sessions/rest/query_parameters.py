@@ -6,7 +6,7 @@ a repeated field. What their values have to be is for the conversion of the JSON
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short
 from spanner_grpc_sessions.rest.compiler import descriptor_of, is_repeated
 
-__all__ = ["to_json"]
+__all__ = ["refuse_parameters", "to_json"]
 
 # Of the parameters that every Google API has, those that change nothing here. One that asks for something else must
 # not be ignored: the answer would not be what it asked for.
@@ -36,33 +36,51 @@ _LIKE_SCALARS: Final = frozenset(
 """Messages that are one text or number in JSON."""
 
 
-def to_json(
-    message_class: type[Message], parameters: Iterable[tuple[str, Any]], *, taken: str | None
-) -> dict[str, Any]:
+def to_json(message_class: type[Message], parameters: Iterable[tuple[str, Any]], *, taken: str) -> dict[str, Any]:
     """Return the JSON of a request that query parameters stand for.
 
     Args:
         message_class: of the request.
         parameters: pairs of name and value: text, or what text would stand for.
-        taken: the field that the path has filled, which no parameter may; None where the body is the whole request,
-            which leaves no field to the query.
+        taken: the field that the path has filled, which no parameter may.
 
     Raises:
         InvalidValue: a parameter is no field, or is given more than once and not repeated.
         InvalidType: a name is no text.
     """
-    descriptor = descriptor_of(message_class, "to_json takes a class of protobuf messages")
     request: dict[str, Any] = {}
+    for name, value, path in _with_effect(message_class, parameters):
+        if path[0].name == taken:
+            raise _not_from_the_query(name)
+        _put(request, name, path, value)
+    return request
+
+
+def refuse_parameters(message_class: type[Message], parameters: Iterable[tuple[str, Any]]) -> None:
+    """Refuse query parameters, but for those that change nothing: the body is the whole request.
+
+    Raises:
+        InvalidValue: there is one.
+        InvalidType: a name is no text.
+    """
+    for name, _, _ in _with_effect(message_class, parameters):
+        raise _not_from_the_query(name)
+
+
+def _with_effect(
+    message_class: type[Message], parameters: Iterable[tuple[str, Any]]
+) -> Iterator[tuple[str, Any, list[FieldDescriptor]]]:
+    """Yield name, value and fields of the parameters that say something of the request."""
+    descriptor = descriptor_of(message_class, "a query is for a class of protobuf messages")
     for name, value in parameters:
         if not isinstance(name, str):
             raise InvalidType(f"query parameter {short(name)}: expected text as name")
-        if _is_without_effect(name, value):
-            continue
-        path = _fields(descriptor, name)
-        if taken in {None, path[0].name}:
-            raise InvalidValue(f"query parameter {short(name)}: this field is not taken from the query")
-        _put(request, name, path, value)
-    return request
+        if not _is_without_effect(name, value):
+            yield name, value, _fields(descriptor, name)
+
+
+def _not_from_the_query(name: str) -> InvalidValue:
+    return InvalidValue(f"query parameter {short(name)}: this field is not taken from the query")
 
 
 def _is_without_effect(name: str, value: Any) -> bool:
@@ -86,6 +104,8 @@ def _fields(descriptor: Descriptor, name: str) -> list[FieldDescriptor]:
 
 
 def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
+    if not name.isascii():  # protobuf fails for a text that UTF-8 cannot hold
+        return None
     named: FieldDescriptor | None = descriptor.fields_by_camelcase_name.get(name)
     return named or descriptor.fields_by_name.get(name)
 

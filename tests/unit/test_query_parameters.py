@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.rest import from_rest
-from spanner_grpc_sessions.rest.query_parameters import to_json
+from spanner_grpc_sessions.rest.query_parameters import refuse_parameters, to_json
 from spanner_grpc_sessions.stubs import spanner_pb2
 
 
@@ -54,6 +54,9 @@ def test_parameters_stand_for_json(
     [
         (spanner_pb2.ListSessionsRequest, [("bogus", "1")], "'bogus': unknown field of ListSessionsRequest"),
         (spanner_pb2.ListSessionsRequest, [("", "1")], "'': unknown field"),
+        (spanner_pb2.ListSessionsRequest, [("\ud800", "1")], "unknown field"),
+        (spanner_pb2.ListSessionsRequest, [("prettyPrint", "maybe")], "'prettyPrint': unknown field"),
+        (spanner_pb2.ReadRequest, [("keySet.keys.values", "1")], r"'keySet\.keys\.values': unknown field"),
         (spanner_pb2.ListSessionsRequest, [("pageSize.x", "1")], r"'pageSize\.x': unknown field"),
         (spanner_pb2.ListSessionsRequest, [("pageSize", "1"), ("page_size", "1")], "'page_size': expected one value"),
         (spanner_pb2.ListSessionsRequest, [("database", "d")], "'database': this field is not taken from the query"),
@@ -80,10 +83,10 @@ def test_what_is_no_parameter_is_refused(
 def test_the_body_leaves_nothing_to_the_query() -> None:
     """Where the body is the whole request, no field is taken from the query; what has no effect may be there."""
     with pytest.raises(InvalidValue, match="'session': only single values"):
-        to_json(spanner_pb2.CreateSessionRequest, [("session", "x")], taken=None)
+        refuse_parameters(spanner_pb2.CreateSessionRequest, [("session", "x")])
     with pytest.raises(InvalidValue, match="'sql': this field is not taken from the query"):
-        to_json(spanner_pb2.ExecuteSqlRequest, [("sql", "SELECT 1")], taken=None)
-    assert to_json(spanner_pb2.CreateSessionRequest, [("alt", "json")], taken=None) == {}
+        refuse_parameters(spanner_pb2.ExecuteSqlRequest, [("sql", "SELECT 1")])
+    refuse_parameters(spanner_pb2.CreateSessionRequest, [("alt", "json"), ("$prettyPrint", True), ("$alt", "json")])
 
 
 def test_a_name_is_text() -> None:

@@ -61,7 +61,7 @@ def test_an_encoded_slash_adds_no_segment() -> None:
     [
         (f"{SESSIONS}?pageSize=2&pageToken=a%2Bb&filter=labels.x:*", None),
         (f"{SESSIONS}?pageSize=2", {"page_token": "a+b", "filter": "labels.x:*"}),
-        (SESSIONS, {"pageSize": 2, "pageToken": ["a+b"], "filter": "labels.x:*", "alt": None}),
+        (SESSIONS, {"pageSize": 2, "pageToken": ("a+b",), "filter": ["labels.x:*"], "alt": None}),
     ],
 )
 def test_a_query_may_be_in_the_path_and_beside_it(path: str, query: Any) -> None:
@@ -96,6 +96,9 @@ def test_a_body_becomes_the_request() -> None:
         ("GET", "/v1/projects//instances/i/databases/d/sessions"),
         ("GET", "https://spanner.googleapis.com" + SESSIONS),
         ("SÄLJA" * 99, "/" * 9999),
+        ("po\ufb06", SESSIONS),
+        ("GET", "/v1/\x1b[31m\r\n\ud800"),
+        ("GET", f"{SESSIONS}/{'s' * 9999}"),
     ],
 )
 def test_an_unknown_path_is_what_rest_answers_with_404(http_method: str, path: str) -> None:
@@ -108,6 +111,7 @@ def test_an_unknown_path_is_what_rest_answers_with_404(http_method: str, path: s
     assert (error["code"], error["status"], "details" in error) == (404, "NOT_FOUND", False)
     assert "request id" not in str(caught.value)
     assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
