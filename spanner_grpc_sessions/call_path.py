@@ -73,7 +73,8 @@ class CallPath:
         if observation is None:
             return self._call(method, name, arguments, timeout, retry, metadata)
         try:
-            metadata = (*metadata, *observation.headers)
+            if observation.headers:
+                metadata = (*check_metadata(metadata or ()), *observation.headers)
             answer = self._call(method, name, arguments, timeout, retry, metadata, observation.call)
         except BaseException as error:
             observation.end(error)
@@ -125,8 +126,8 @@ class CallPath:
         """
         observation = observe(self._observer, method.name, name, self._address)
         try:
-            if observation is not None:
-                metadata = (*metadata, *observation.headers)
+            if observation is not None and observation.headers:
+                metadata = (*check_metadata(metadata or ()), *observation.headers)
             answers, request_id = self._begin(method, name, arguments, timeout, retry, metadata)
         except BaseException as error:
             if observation is not None:

@@ -76,7 +76,8 @@ class AsyncCallPath:
         if observation is None:
             return await self._call(method, name, arguments, timeout, retry, metadata)
         try:
-            metadata = (*metadata, *observation.headers)
+            if observation.headers:
+                metadata = (*check_metadata(metadata or ()), *observation.headers)
             answer = await self._call(method, name, arguments, timeout, retry, metadata, observation.call)
         except BaseException as error:
             observation.end(error)
@@ -131,8 +132,8 @@ class AsyncCallPath:
         """
         observation = observe(self._observer, method.name, name, self._address)
         try:
-            if observation is not None:
-                metadata = (*metadata, *observation.headers)
+            if observation is not None and observation.headers:
+                metadata = (*check_metadata(metadata or ()), *observation.headers)
             answers, request_id = await self._begin(method, name, arguments, timeout, retry, metadata)
         except BaseException as error:
             if observation is not None:

@@ -10,11 +10,19 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
-from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 
 __all__ = ["Observation", "ObservedCall", "Observer", "observe"]
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
+_STATUSES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
+    (CredentialsError, "UNAUTHENTICATED"),
+    ((ValueError, TypeError), "INVALID_ARGUMENT"),
+    (ClientClosed, "CANCELLED"),
+    (Exception, "UNKNOWN"),
+    (BaseException, "CANCELLED"),
+)
+"""What errors that have no status count as, the first that fits: the last are those by which a caller gives up."""
 
 
 @dataclass(slots=True)
@@ -42,12 +50,13 @@ class ObservedCall:
     @property
     def status(self) -> str:
         """The canonical name of the status that it ended with; CANCELLED if the caller gave it up."""
-        if self.error is None:
+        error = self.error
+        if error is None:
             return "OK"
-        if isinstance(self.error, CredentialsError):
-            return "UNAUTHENTICATED"
-        given_up = "INVALID_ARGUMENT" if isinstance(self.error, ValueError | TypeError) else "CANCELLED"
-        return str(getattr(self.error, "status", given_up))
+        # An RpcError, whose module would load gRPC; what others call a status is none of ours.
+        if isinstance(error, SpannerSessionsError) and hasattr(error, "status"):
+            return str(error.status)
+        return next(status for kinds, status in _STATUSES if isinstance(error, kinds))
 
     def attempt(self, request_id: str) -> None:
         """Note that an attempt is being made."""
@@ -79,7 +88,7 @@ class Observation:
 
     def __init__(self, call: ObservedCall, observer: Observer | None) -> None:
         self.call = call
-        self._observer = observer
+        self._untold = [observer]
         self.headers: tuple[tuple[str, str], ...] = ()
         self._mark: Any = None
         if observer is not None:
@@ -87,13 +96,12 @@ class Observation:
 
     def end(self, error: BaseException | None = None) -> None:
         """Tell how the call has ended; only the first end counts."""
-        observer, self._observer = self._observer, None
-        if self._mark is _ENDED:
+        try:
+            # One step, for a stream may be read by one thread and closed by another.
+            observer = self._untold.pop()
+        except IndexError:
             return
         self.call.error = error
-        if observer is not None:
-            observer.end(self.call, self._mark)
-        self._mark = _ENDED
         # No token, no metadata, no request, no answer.
         _log.debug(
             "%s of %s: %s after %.1f ms, %d attempts, request id %s",
@@ -104,9 +112,8 @@ class Observation:
             self.call.attempts,
             self.call.request_id,
         )
-
-
-_ENDED: Final = object()
+        if observer is not None:
+            observer.end(self.call, self._mark)
 
 
 def observe(observer: Observer | None, method: str, resource: str, address: str) -> Observation | None:

@@ -176,7 +176,7 @@ class ClientOptions:
         retry: what is repeated after a failure; see `RetryOptions`.
         leader_aware_routing: ask to be served by the leader region where that saves a hop.
         user_agent: text put before gRPC's own user agent.
-        observer: is told of every call; such as `telemetry.OpenTelemetry()`.
+        observer: is told of every call of the client's own, not of stubs; such as `telemetry.OpenTelemetry()`.
         channels: how many connections to make, 1 to 100. Each carries about 100 calls at a time.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 

@@ -95,6 +95,10 @@ class Stream(Iterator[dict[str, Any]]):
         self._call.cancel()
         self._tell(GeneratorExit())
 
+    def __del__(self) -> None:
+        # Nobody can read it any more. gRPC tells the server, and this tells whoever watches.
+        self._tell(GeneratorExit())
+
     def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
         failure: SpannerSessionsError
         if self._closing.is_set():
@@ -144,6 +148,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         if not self._closed and not self._call.done():
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the call with it
                 self._loop.call_soon_threadsafe(self._call.cancel)
+        self._tell(GeneratorExit())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"

@@ -28,7 +28,7 @@ FLOORS = [
         "status_details",
     },
     {"methods", "pool_options", "retry", "rpc_errors", "token_source", "transport"},
-    {"affinity", "credentials", "transcoding"},
+    {"affinity", "credentials", "telemetry", "transcoding"},
     {"headers", "http_errors", "lanes", "streams"},
     {"attempts", "connection", "connection_async", "outfit"},
     {"call_path", "call_path_async", "stub_channel", "stub_channel_async"},

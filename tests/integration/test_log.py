@@ -1,0 +1,156 @@
+"""What a client writes to the log, in both colours: life events at INFO, a line per call at DEBUG, never a secret."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+import pytest
+
+from spanner_grpc_sessions import DeadlineExceeded, RetryOptions, RpcError, SessionNotFound, Unavailable
+from spanner_grpc_sessions.local import LocalSpanner
+from tests.colours import Colour
+
+_LOGGER = "spanner_grpc_sessions"
+_DATABASE = "projects/p/instances/i/databases/d"
+_REQUEST_ID = "x-goog-spanner-request-id"
+_AT_ONCE = RetryOptions(initial_delay=0)
+
+
+def _lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.getMessage() for record in caplog.records if (record.name, record.levelno) == (_LOGGER, level)]
+
+
+def _request_ids(local: LocalSpanner) -> list[str]:
+    return [str(call.header(_REQUEST_ID)) for call in local.calls]
+
+
+def test_opening_and_closing_are_told_once(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One INFO line each, with the address, however often it is done; calls that go well add none."""
+    caplog.set_level(logging.INFO, logger=_LOGGER)
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        client.open()
+        client.delete_session(client.create_session(_DATABASE)["name"])
+        client.open()
+        assert _lines(caplog, logging.INFO) == [f"opened {local.endpoint} TLS open"]
+        client.close()
+        client.close()
+    assert _lines(caplog, logging.INFO)[1:] == [f"closed {local.endpoint} TLS closed"]
+    assert len(caplog.records) == 2
+
+
+def test_every_call_is_told_at_debug(local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
+    """One line per call with method, resource, status, attempts and the last request id; a stream when it has ended."""
+    caplog.set_level(logging.DEBUG, logger=_LOGGER)
+    options = local.client_options(retry=_AT_ONCE)
+    with colour.client(local.credentials(), options=options) as client:
+        name = client.create_session(_DATABASE)["name"]
+        local.faults.add("GetSession", status="UNAVAILABLE")
+        client.get_session(name)
+        with pytest.raises(SessionNotFound):
+            client.ping_session(f"{_DATABASE}/sessions/none")
+        stream = client.rest("POST", f"/v1/{name}:executeStreamingSql", {"sql": "SELECT 1"})
+        assert len(_lines(caplog, logging.DEBUG)) == 3
+        list(stream)
+        stream.close()
+    ids = _request_ids(local)
+    lines = _lines(caplog, logging.DEBUG)
+    assert [line.partition(" after ")[0] for line in lines] == [
+        f"CreateSession of {_DATABASE}: OK",
+        f"GetSession of {name}: OK",
+        f"ExecuteSql of {_DATABASE}/sessions/none: NOT_FOUND",
+        f"ExecuteStreamingSql of {name}: OK",
+    ]
+    assert [line.partition(" ms, ")[2] for line in lines] == [
+        f"1 attempts, request id {ids[0]}",
+        f"2 attempts, request id {ids[2]}",
+        f"1 attempts, request id {ids[3]}",
+        f"1 attempts, request id {ids[4]}",
+    ]
+
+
+@pytest.mark.parametrize("method", ["CreateSession", "BatchCreateSessions"])
+def test_a_session_that_may_have_been_left_behind_is_told(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """Each attempt of a create whose answer got lost makes an INFO line with its request id: the server may have it."""
+    caplog.set_level(logging.INFO, logger=_LOGGER)
+    local.faults.add(method, status="UNAVAILABLE", message="lost", times=2)
+    with colour.client(local.credentials(), options=local.client_options(retry=_AT_ONCE)) as client:
+        if method == "CreateSession":
+            client.create_session(_DATABASE)
+        else:
+            client.batch_create_sessions(_DATABASE, 2)
+    first, second, _ = _request_ids(local)
+    assert _lines(caplog, logging.INFO)[1:-1] == [
+        f"{method} may have left a session behind: {method}: UNAVAILABLE: lost [request id {number}]"
+        for number in (first, second)
+    ]
+
+
+def test_a_create_that_runs_out_of_time_is_told_too(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller gets the error, and the log says what may be on the server."""
+    caplog.set_level(logging.INFO, logger=_LOGGER)
+    local.faults.add("CreateSession", drop=True)
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        with pytest.raises(DeadlineExceeded):
+            client.create_session(_DATABASE, timeout=0.3)
+    (line,) = _lines(caplog, logging.INFO)[1:-1]
+    assert line.startswith("CreateSession may have left a session behind: CreateSession: DEADLINE_EXCEEDED: ")
+
+
+@pytest.mark.parametrize(("method", "status"), [("CreateSession", "PERMISSION_DENIED"), ("GetSession", "UNAVAILABLE")])
+def test_what_leaves_nothing_behind_is_not_told(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, method: str, status: str
+) -> None:
+    """A create that the server refused, and calls that create nothing, make no line."""
+    with colour.client(local.credentials(), options=local.client_options(retry=RetryOptions.none())) as client:
+        name = client.create_session(_DATABASE)["name"]
+        caplog.set_level(logging.INFO, logger=_LOGGER)
+        local.faults.add(method, status=status)
+        with suppress(RpcError):
+            client.create_session(_DATABASE) if method == "CreateSession" else client.get_session(name)
+        assert _lines(caplog, logging.INFO) == []
+
+
+def test_no_secret_is_ever_logged(local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
+    """Over a whole life with every logger at DEBUG, no record holds the token, the caller's metadata or a label."""
+    caplog.set_level(logging.DEBUG)
+    metadata = [("x-key", "s3cret-key")]
+    with colour.client(local.credentials(), options=local.client_options(retry=_AT_ONCE)) as client:
+        client.warm_up(10)
+        local.faults.add("CreateSession", status="UNAVAILABLE")
+        name = client.create_session(_DATABASE, labels={"team": "s3cret-label"}, metadata=metadata)["name"]
+        client.ping_session(name, metadata=metadata)
+        list(client.rest("POST", f"/v1/{name}:executeStreamingSql", {"sql": "SELECT 1"}, metadata=metadata))
+        local.faults.add("GetSession", status="INTERNAL")
+        with pytest.raises(RpcError):
+            client.get_session(name, metadata=metadata)
+        client.delete_session(name, metadata=metadata)
+    shown = "\n".join(
+        f"{record.getMessage()} {record.args} {record.exc_info} {record.exc_text}" for record in caplog.records
+    )
+    assert len(_lines(caplog, logging.DEBUG)) == 5
+    tokens = {str(call.header("authorization")).removeprefix("Bearer ") for call in local.calls}
+    for secret in (*tokens, "s3cret"):
+        assert secret
+        assert secret not in shown
+
+
+def test_log_above_debug_costs_nothing(local: LocalSpanner, colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an observer, and at INFO, no call makes anything to be watched by."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a call was watched")
+
+    monkeypatch.setattr("spanner_grpc_sessions.observers.Observation.__init__", refuse)
+    local.faults.add("GetSession", status="UNAVAILABLE")
+    with colour.client(local.credentials(), options=local.client_options(retry=RetryOptions.none())) as client:
+        name = client.create_session(_DATABASE)["name"]
+        with pytest.raises(Unavailable):
+            client.get_session(name)
+        list(client.rest("POST", f"/v1/{name}:executeStreamingSql", {"sql": "SELECT 1"}))
