@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         InvalidValue,
         SpannerSessionsError,
     )
+    from spanner_grpc_sessions.multiplexed import MultiplexedSession
+    from spanner_grpc_sessions.multiplexed_async import AsyncMultiplexedSession
     from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions
     from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError, PoolOverloaded, PoolTimeout
     from spanner_grpc_sessions.pool_options import MultiplexedOptions, PoolOptions
@@ -63,6 +65,7 @@ __all__ = [
     "DEFAULT",
     "Aborted",
     "AlreadyExists",
+    "AsyncMultiplexedSession",
     "AsyncSessionsClient",
     "Cancelled",
     "ClientClosed",
@@ -80,6 +83,7 @@ __all__ = [
     "InvalidValue",
     "ListSessionsBody",
     "MultiplexedOptions",
+    "MultiplexedSession",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
@@ -116,6 +120,8 @@ _MODULES = {
         "InvalidValue",
         "SpannerSessionsError",
     },
+    "multiplexed": {"MultiplexedSession"},
+    "multiplexed_async": {"AsyncMultiplexedSession"},
     "options": {"DEFAULT", "ClientOptions", "RetryOptions"},
     "pool_errors": {"PoolClosed", "PoolError", "PoolOverloaded", "PoolTimeout"},
     "pool_options": {"MultiplexedOptions", "PoolOptions"},

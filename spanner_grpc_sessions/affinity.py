@@ -64,9 +64,10 @@ class Affinity:
         def read_and_bind(data: bytes) -> Any:
             answer = read(data)
             for session in answer.session if rpc.name == "BatchCreateSessions" else (answer,):
+                name, multiplexed = _name_and_multiplexed(session)
                 # A multiplexed session is made for any number of connections.
-                if not session.multiplexed:
-                    self._bind(session.name, lane)
+                if not multiplexed:
+                    self._bind(name, lane)
             return answer
 
         return read_and_bind
@@ -83,3 +84,10 @@ class Affinity:
     def _forget(self, session: str) -> None:
         with self._binding:
             self._lane_of.pop(session, None)
+
+
+def _name_and_multiplexed(session: Any) -> tuple[str, bool]:
+    """Return what a session, a message of any class or its REST body, says of itself."""
+    if isinstance(session, dict):
+        return session.get("name", ""), session.get("multiplexed", False)
+    return session.name, session.multiplexed

@@ -110,7 +110,7 @@ class AsyncCallPath:
             observed.attempt(f"{number}1")
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, f"{number}1")))
         try:
-            answer = await call(request, timeout=left, metadata=pairs)
+            answer = _deserialized(await call(request, timeout=left, metadata=pairs))
         except (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError) as error:
             deadline = None if limit is None else started + limit
             attempts = Attempts(method, number, retry or self._options.retry, deadline, observed=observed)
@@ -167,6 +167,7 @@ class AsyncCallPath:
             answers = call(request, timeout=left, metadata=AsyncMetadata((*headers, *token, (REQUEST_ID, request_id))))
         except grpc.aio.UsageError as error:
             raise ClientClosed("the client was closed during the call") from error
+        self._connection.streams.add(answers)
         return answers, request_id
 
     def _ready(
@@ -208,7 +209,7 @@ class AsyncCallPath:
                 token = await self._tokens.wait_async(attempts.remaining())
             pairs = AsyncMetadata((*headers, *token, *attempts.request_id()))
             try:
-                return await call(request, timeout=attempts.remaining(), metadata=pairs)
+                return _deserialized(await call(request, timeout=attempts.remaining(), metadata=pairs))
             except (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError) as again:
                 error = again
 
@@ -216,3 +217,12 @@ class AsyncCallPath:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._connection.closing.wait(), seconds)
         return self._connection.closing.is_set()
+
+
+def _deserialized(answer: Any) -> Any:
+    """Return an answer, or raise what gRPC raises outside of asyncio for bytes that are none: here it gives None."""
+    if answer is None:
+        nothing = grpc.aio.Metadata()
+        details = "Exception deserializing response!"
+        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details=details)
+    return answer

@@ -37,18 +37,19 @@ class Connection:
     Attributes:
         address: "host:port" of the server.
         tokens: where the token of each call comes from.
-        calls: what is ready to be called on the channel that is open, by whatever names it. Emptied with the channel.
+        channel: what calls are made on while it is open, else None.
+        calls: the RPCs that are ready to be called on that channel.
         closing: set once the connection is closed.
     """
 
     def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
         self.address = target.address
         self.tokens = tokens
-        self.calls: dict[Any, Callable[..., Any]] = {}
+        self.calls: dict[Method, Callable[..., Any]] = {}
         self.closing = threading.Event()
         self._target = target
         self._options = options
-        self._channel: Any = None
+        self.channel: Any = None
         # Reentrant, for a signal handler may close the client while its thread opens it.
         self._changing = threading.RLock()
         self._warming: set[threading.Event] = set()
@@ -61,7 +62,7 @@ class Connection:
     @property
     def state(self) -> str:
         """One of "new", "open" and "closed"."""
-        return "closed" if self.closing.is_set() else "open" if self._channel else "new"
+        return "closed" if self.closing.is_set() else "open" if self.channel else "new"
 
     def open(self) -> Any:
         """Return the channel; make it, and fetch a token while it connects, at the first time. Waits for neither.
@@ -73,12 +74,12 @@ class Connection:
             if self.closing.is_set():
                 raise ClientClosed("the client is closed: make a new one")
             require_usable()
-            if self._channel is None:
+            if self.channel is None:
                 channel = self._make_channel()
                 if self.closing.is_set():
                     channel.close()
                     raise ClientClosed("the client was closed while it was opened")
-                self._channel = channel
+                self.channel = channel
                 self.tokens.start()
                 if self.tokens.current() is None:
                     # Else the call that waits for the token would wait for the connection afterwards.
@@ -86,13 +87,13 @@ class Connection:
                         self._listen(single, _ignore)
                         single.unsubscribe(_ignore)
                 _log.info("opened %r", self)
-            return self._channel
+            return self.channel
 
     def close(self) -> None:
         """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
         with self._changing:
             self.closing.set()
-            channel, self._channel = self._channel, None
+            channel, self.channel = self.channel, None
             self.calls.clear()
         for ready in tuple(self._warming):
             ready.set()
@@ -165,7 +166,7 @@ class Connection:
         with self._changing:
             channel = self.open()
             prepare = channel.unary_stream if method.streams else channel.unary_unary
-            call: Callable[..., Any] = prepare(method.path, method.serialize, method.response_class.FromString)
+            call: Callable[..., Any] = prepare(method.path, method.serialize, method.read)
             self.calls[method] = call
         return call
 
@@ -175,8 +176,8 @@ class Connection:
         self._changing, self.closing = threading.RLock(), threading.Event()
         if closed:
             self.closing.set()
-        leave_to_the_parent((self._channel, dict(self.calls)))
-        self._channel = None
+        leave_to_the_parent((self.channel, dict(self.calls)))
+        self.channel = None
         self.calls.clear()
 
     def _make_channel(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -32,20 +33,23 @@ class AsyncConnection:
     Attributes:
         address: "host:port" of the server.
         tokens: where the token of each call comes from.
-        calls: what is ready to be called on the channel that is open, by whatever names it. Emptied with the channel.
+        channel: what calls are made on while it is open, else None.
+        calls: the RPCs that are ready to be called on that channel.
         closing: set once the connection is closed.
+        streams: calls in flight that stream their answers. Older gRPC does not end them with their channel.
         loop: the event loop that it belongs to, once it is open.
     """
 
     def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
         self.address = target.address
         self.tokens = tokens
-        self.calls: dict[Any, Callable[..., Any]] = {}
+        self.calls: dict[Method, Callable[..., Any]] = {}
         self.closing = asyncio.Event()
+        self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._target = target
         self._options = options
-        self._channel: Any = None
+        self.channel: Any = None
         begin_anew_after_fork(self)
 
     def __repr__(self) -> str:
@@ -54,7 +58,7 @@ class AsyncConnection:
     @property
     def state(self) -> str:
         """One of "new", "open" and "closed"."""
-        return "closed" if self.closing.is_set() else "open" if self._channel else "new"
+        return "closed" if self.closing.is_set() else "open" if self.channel else "new"
 
     def open(self) -> Any:
         """Return the channel; make it, and fetch a token while it connects, at the first time. Waits for neither.
@@ -67,24 +71,26 @@ class AsyncConnection:
             raise ClientClosed("the client is closed: make a new one")
         require_usable()
         loop = asyncio.get_running_loop()
-        if self._channel is None:
+        if self.channel is None:
             self.loop = loop
-            self._channel = self._make_channel()
+            self.channel = self._make_channel()
             self.tokens.start()
             if self.tokens.current() is None:
                 # Else the call that waits for the token would wait for the connection afterwards.
-                for single in getattr(self._channel, "channels", (self._channel,)):
+                for single in getattr(self.channel, "channels", (self.channel,)):
                     single.get_state(try_to_connect=True)
             _log.info("opened %r", self)
         if self.loop is not loop:
             raise ClientClosed("the client belongs to another event loop: make one per loop")
-        return self._channel
+        return self.channel
 
     async def close(self) -> None:
         """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
         self.closing.set()
-        channel, self._channel = self._channel, None
+        channel, self.channel = self.channel, None
         self.calls.clear()
+        for stream in tuple(self.streams):
+            stream.cancel()
         if channel is not None:
             await channel.close()
             _log.info("closed %r", self)
@@ -127,16 +133,16 @@ class AsyncConnection:
         """Return an RPC that is ready to be called, opening the connection if need be."""
         channel = self.open()
         prepare = channel.unary_stream if method.streams else channel.unary_unary
-        call: Callable[..., Any] = prepare(method.path, method.serialize, method.response_class.FromString)
+        call: Callable[..., Any] = prepare(method.path, method.serialize, method.read)
         self.calls[method] = call
         return call
 
     def after_fork(self) -> None:
         """Begin anew in a forked child; or not at all: where an asyncio channel was open, gRPC does not work."""
-        if self._channel is not None:
+        if self.channel is not None:
             set_unusable()
-        leave_to_the_parent((self._channel, dict(self.calls)))
-        self._channel = self.loop = None
+        leave_to_the_parent((self.channel, dict(self.calls)))
+        self.channel = self.loop = None
         self.calls.clear()
 
     def _make_channel(self) -> Any:

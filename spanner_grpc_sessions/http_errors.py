@@ -50,17 +50,20 @@ class HttpError(SpannerSessionsError):
         self.reason: str = error["message"].strip()
         self.error_details: Any = error.get("details", error["message"])
 
-    def __str__(self) -> str:
-        return f'{self.resp.status} when requesting {self.uri} returned "{self.reason}": {self.error_details}'
+    def __repr__(self) -> str:
+        # The text of Google's class, which logs and tests may have been written for.
+        if not self.uri and not self.error_details:
+            return f'<HttpError {self.resp.status} "{self.reason}">'
+        details = f'. Details: "{self.error_details}"' if self.error_details else ""
+        return f'<HttpError {self.resp.status} when requesting {self.uri} returned "{self.reason}"{details}>'
+
+    __str__ = __repr__
 
     @property
     def status_code(self) -> int:
         """The HTTP status code."""
         code: int = self.resp.status
         return code
-
-    def __repr__(self) -> str:
-        return f"<HttpError {self}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _http_error, (self.resp, self.content, self.uri), self.__dict__
@@ -79,8 +82,9 @@ def http_error(error: RpcError, uri: str) -> HttpError:
 
 def _http_error(resp: Response, content: bytes, uri: str) -> HttpError:
     # Whoever catches Google's class has imported it. It is not imported here: it is no dependency of this library.
-    google = sys.modules.get("googleapiclient.errors")
-    error_class = HttpError if google is None else _caught_as(google.HttpError)
+    # While another thread imports it, the module is there and its class may not be.
+    google = getattr(sys.modules.get("googleapiclient.errors"), "HttpError", None)
+    error_class = HttpError if google is None else _caught_as(google)
     return error_class(resp, content, uri)
 
 

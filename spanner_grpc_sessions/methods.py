@@ -17,10 +17,12 @@ from spanner_grpc_sessions import requests
 from spanner_grpc_sessions.names import check_database, check_session
 from spanner_grpc_sessions.rest import encoder_of, to_rest
 from spanner_grpc_sessions.rest.http_rules import HttpRule, rule_of
+from spanner_grpc_sessions.rest.session_wire import read_session, session_to_rest
 from spanner_grpc_sessions.stubs import spanner_pb2
 
 __all__ = [
     "BATCH_CREATE_SESSIONS",
+    "BATCH_CREATE_SESSION_MESSAGES",
     "CREATE_SESSION",
     "DELETE_SESSION",
     "GET_SESSION",
@@ -41,7 +43,8 @@ class Method:
         request_class: the class of what `build` makes.
         response_class: the class of what the server answers.
         streams: whether it answers with any number of messages.
-        decode: from an answer to what the caller gets.
+        read: from the bytes of an answer to what `decode` takes. Done within gRPC: what it raises ends as INTERNAL.
+        decode: from an answer, as `read` or a `response_class()`, to what the caller gets.
         check: raises unless the resource's name has the form that this RPC needs.
         http: how REST spells it.
         timeout: seconds for the whole call, attempts and waits included; None for no limit.
@@ -56,6 +59,7 @@ class Method:
     request_class: type[Message]
     response_class: type[Message]
     streams: bool
+    read: Callable[[bytes], Any]
     decode: Callable[[Any], Any]
     check: Callable[[str], str]
     http: HttpRule
@@ -87,12 +91,14 @@ _SERVICE: Final = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 def _rpc(name: str, timeout: float | None, **settings: Any) -> Method:
     declared = _SERVICE.methods_by_name[name]
     http = rule_of(declared)
+    response_class = GetMessageClass(declared.output_type)
     return Method(
         name=name,
         build=lambda _, request: request,
         request_class=GetMessageClass(declared.input_type),
-        response_class=GetMessageClass(declared.output_type),
+        response_class=response_class,
         streams=declared.server_streaming,
+        read=response_class.FromString,
         decode=to_rest,
         check=check_session if http.pattern.endswith("/sessions/*") else check_database,
         http=http,
@@ -140,9 +146,12 @@ def _way(rpc: str, build: Callable[..., Message | bytes], decode: Callable[[Any]
     return replace(row, build=build, decode=decode or encoder_of(row.response_class))
 
 
-CREATE_SESSION: Final = _way("CreateSession", requests.create_session)
+CREATE_SESSION: Final = replace(_way("CreateSession", requests.create_session, session_to_rest), read=read_session)
 BATCH_CREATE_SESSIONS: Final = _way("BatchCreateSessions", requests.batch_create_sessions)
-GET_SESSION: Final = _way("GetSession", requests.get_session)
+BATCH_CREATE_SESSION_MESSAGES: Final = _way(
+    "BatchCreateSessions", requests.batch_create_sessions, lambda answer: answer.session
+)
+GET_SESSION: Final = replace(_way("GetSession", requests.get_session, session_to_rest), read=read_session)
 LIST_SESSIONS: Final = _way("ListSessions", requests.list_sessions)
 DELETE_SESSION: Final = _way("DeleteSession", requests.delete_session)
 PING_SESSION: Final = replace(_way("ExecuteSql", requests.ping_session, lambda _: None), writes=None)

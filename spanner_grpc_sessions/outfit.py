@@ -26,11 +26,11 @@ class Outfitter:
     Args:
         headers: that do not change from call to call.
         request_ids: that number the calls.
-        report: is told every failure of a call; None for nobody.
+        report: is told every failure of a call, and the name of the resource that the call was about; None for nobody.
     """
 
     def __init__(
-        self, headers: Headers, request_ids: RequestIds, report: Callable[[RpcError], None] | None = None
+        self, headers: Headers, request_ids: RequestIds, report: Callable[..., None] | None = None
     ) -> None:
         self.headers = headers
         self.request_ids = request_ids
@@ -86,14 +86,14 @@ class Outfit:
             headers = (*(pair for pair in headers if pair[0] not in keys), *own)
         return headers
 
-    def failure(self, error: grpc.RpcError, request_id: str) -> SpannerSessionsError:
-        """Return our exception for one that gRPC raised."""
+    def failure(self, error: grpc.RpcError, request_id: str, request: Any) -> SpannerSessionsError:
+        """Return our exception for one that gRPC raised when it sent a request."""
         failure = from_grpc(error, method=self._name, request_id=request_id)
         if failure.message.startswith(_PLUGIN_FAILED):
             # gRPC calls it an unavailable server; what failed is the fetching of a token.
             return CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED))
         if self._shared.report is not None:
-            self._shared.report(failure)
+            self._shared.report(failure, "" if self._rpc is None else getattr(request, self._rpc.routing_field))
         return failure
 
     def _routing(self, request: Any) -> Metadata:

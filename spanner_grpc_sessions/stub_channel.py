@@ -100,13 +100,15 @@ class _Rpc:
         self._connection = connection
         self._outfit = outfit
         self._prepare = prepare
+        self._call: Any = None
+        self._made_on: Any = self  # which no channel is
 
     def _begin(self, way: str, request: Any, timeout: float | None, metadata: Any, others: Any) -> tuple[Any, str]:
         """Return what a way of calling gives, and the request id; raise our exceptions."""
         headers = self._outfit.headers(request, metadata)
         left = self._outfit.timeout(timeout)
         started = time.monotonic()
-        call = self._connection.calls.get(self) or self._ready()
+        call = self._call if self._made_on is self._connection.channel else self._ready()
         token = self._connection.tokens.current()
         if token is None:
             token = self._connection.tokens.wait(left)
@@ -115,7 +117,7 @@ class _Rpc:
         try:
             answer = getattr(call, way)(request, left, (*headers, *token, (REQUEST_ID, request_id)), *others)
         except grpc.RpcError as error:
-            raise self._failure(error, request_id) from error
+            raise self._failure(error, request_id, request) from error
         except ValueError as error:
             if not self._connection.closing.is_set():
                 raise
@@ -123,13 +125,15 @@ class _Rpc:
         return answer, request_id
 
     def _ready(self) -> Any:
-        call = self._connection.calls[self] = self._prepare(self._connection.open())
+        channel = self._connection.open()
+        call = self._call = self._prepare(channel)
+        self._made_on = channel
         return call
 
-    def _failure(self, error: grpc.RpcError, request_id: str) -> SpannerSessionsError:
+    def _failure(self, error: grpc.RpcError, request_id: str, request: Any) -> SpannerSessionsError:
         if self._connection.closing.is_set():
             return ClientClosed("the client was closed during the call")
-        return self._outfit.failure(error, request_id)
+        return self._outfit.failure(error, request_id, request)
 
 
 class _UnaryUnary(_Rpc):
@@ -170,7 +174,7 @@ class _UnaryUnary(_Rpc):
     ) -> Any:
         others = (credentials, wait_for_ready, compression)
         call, request_id = self._begin("future", request, timeout, metadata, others)
-        return _Call(call, lambda error: self._failure(error, request_id))
+        return _Call(call, lambda error: self._failure(error, request_id, request))
 
 
 class _UnaryStream(_Rpc):
@@ -187,7 +191,7 @@ class _UnaryStream(_Rpc):
     ) -> Any:
         others = (credentials, wait_for_ready, compression)
         call, request_id = self._begin("__call__", request, timeout, metadata, others)
-        return _Call(call, lambda error: self._failure(error, request_id))
+        return _Call(call, lambda error: self._failure(error, request_id, request))
 
 
 class _Call(Iterator[Any]):

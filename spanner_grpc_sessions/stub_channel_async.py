@@ -111,6 +111,8 @@ class _Rpc:
         self._connection = connection
         self._outfit = outfit
         self._prepare = prepare
+        self._call: Any = None
+        self._made_on: Any = self  # which no channel is
         self._call_class = call_class
 
     def __call__(
@@ -124,16 +126,17 @@ class _Rpc:
         compression: grpc.Compression | None = None,
     ) -> Any:
         headers = self._outfit.headers(request, metadata)
-        call = self._connection.calls.get(self)
-        if call is None or asyncio.get_running_loop() is not self._connection.loop:
-            call = self._connection.calls[self] = self._prepare(self._connection.open())
+        if self._made_on is not self._connection.channel or asyncio.get_running_loop() is not self._connection.loop:
+            channel = self._connection.open()
+            self._call = self._prepare(channel)
+            self._made_on = channel
         token = self._connection.tokens.current()
         if token is None:
             # A call cannot be awaited before it is made: gRPC waits for this token itself, off the loop.
             token, credentials = (), self._waiting_for_token(credentials)
         request_id = self._outfit.request_id()
         try:
-            begun = call(
+            begun = self._call(
                 request,
                 timeout=self._outfit.timeout(timeout),
                 metadata=AsyncMetadata((*headers, *token, (REQUEST_ID, request_id))),
@@ -143,7 +146,11 @@ class _Rpc:
             )
         except grpc.aio.UsageError as error:
             raise ClientClosed("the client was closed during the call") from error
-        return self._call_class(begun, self._connection.closing, lambda error: self._outfit.failure(error, request_id))
+        if self._call_class is _StreamCall:
+            self._connection.streams.add(begun)
+        return self._call_class(
+            begun, self._connection.closing, lambda error: self._outfit.failure(error, request_id, request)
+        )
 
     def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
         ours = grpc.metadata_call_credentials(CallCredentials(self._connection.tokens))

@@ -9,13 +9,13 @@ from typing import Any
 
 import grpc
 
-from spanner_grpc_sessions.methods import RPCS
+from spanner_grpc_sessions.methods import RPCS, Method
 from spanner_grpc_sessions.options import ClientOptions
 
 __all__ = ["scripted_server"]
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
-"""From request and context to the response; of an RPC that streams, to an iterator of them."""
+"""From request and context to the response, a message or its bytes; of an RPC that streams, to an iterator of them."""
 
 
 class _Script(grpc.GenericRpcHandler):
@@ -26,7 +26,7 @@ class _Script(grpc.GenericRpcHandler):
     def _handler(name: str, answer: Answer) -> Any:
         rpc = RPCS[name]
         make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
-        return make(answer, rpc.request_class.FromString, rpc.response_class.SerializeToString)
+        return make(answer, rpc.request_class.FromString, Method.serialize)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._handlers.get(handler_call_details.method)

@@ -17,14 +17,14 @@ from google.rpc import error_details_pb2  # noqa: F401 - makes known what the An
 
 from spanner_grpc_sessions.errors import InvalidValue
 
-__all__ = ["ENCODERS", "encode_double", "encode_float"]
+__all__ = ["ENCODERS", "THREE_DIGITS", "encode_double", "encode_float", "encode_timestamp", "fraction"]
 
 # The years 0001 to 9999, and the +-10,000 years that a Duration may span: protobuf's documented ranges.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _DURATION_SECONDS = range(-315_576_000_000, 315_576_000_001)
 _EPOCH = datetime(1970, 1, 1)  # always UTC, and printed without an offset
 _SECOND = 1_000_000_000  # in nanoseconds
-_THREE_DIGITS = tuple(f"{number:03}" for number in range(1000))
+THREE_DIGITS: Final = tuple(f"{number:03}" for number in range(1000))
 
 # The last whole second that was printed. Sessions made together share it, and formatting a date is most of the cost
 # of a timestamp. Always replaced whole, so that another thread reads a pair that fits.
@@ -45,10 +45,10 @@ def encode_timestamp(message: Any) -> str:
     if not nanos:
         return text + "Z"
     if nanos % 1000 or not 0 < nanos < _SECOND:
-        return text + _fraction(nanos) + "Z"
+        return text + fraction(nanos) + "Z"
     # Servers count in microseconds; two look-ups take half as long as formatting six digits.
     millis, micros = nanos // 1_000_000, nanos // 1000 % 1000
-    digits = _THREE_DIGITS
+    digits = THREE_DIGITS
     return f"{text}.{digits[millis]}{digits[micros]}Z" if micros else f"{text}.{digits[millis]}Z"
 
 
@@ -60,7 +60,7 @@ def encode_duration(message: Any) -> str:
     if seconds * nanos < 0:
         raise InvalidValue(f"seconds and nanos of a Duration must have one sign, got {seconds} and {nanos}")
     sign = "-" if seconds < 0 or nanos < 0 else ""
-    return f"{sign}{abs(seconds)}{_fraction(abs(nanos))}s"
+    return f"{sign}{abs(seconds)}{fraction(abs(nanos))}s"
 
 
 def encode_value(message: Any) -> Any:
@@ -129,7 +129,8 @@ def _date_and_time(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
-def _fraction(nanos: int) -> str:
+def fraction(nanos: int) -> str:
+    """Return the fraction digits of a time, 3, 6 or 9 after a point, or nothing for a whole second."""
     if not 0 <= nanos < _SECOND:
         raise InvalidValue(f"nanos must be less than a second, got {nanos}")
     if not nanos:

@@ -61,6 +61,15 @@ def test_a_new_session_is_bound_where_it_was_made(lanes: Affinity, rpc: str) -> 
     assert lanes.choose(RPCS["ExecuteSql"], sql("new")) is lanes.lanes[2]
 
 
+@pytest.mark.parametrize(("body", "bound"), [({"name": "s"}, True), ({"name": "s", "multiplexed": True}, False)])
+def test_it_is_bound_also_if_it_is_read_as_a_body(lanes: Affinity, body: dict[str, Any], bound: bool) -> None:
+    """What the client's own calls read is no message. One that is multiplexed is left alone here too."""
+    read = lanes.reader(RPCS["CreateSession"], lanes.lanes[2], lambda _: body)
+    assert read is not None
+    assert read(b"") is body
+    assert (lanes.choose(RPCS["ExecuteSql"], sql("s")) is lanes.lanes[2]) is bound
+
+
 def test_a_multiplexed_session_is_bound_by_its_first_use_alone(lanes: Affinity) -> None:
     """It is made for any number of connections: its creation says nothing of where it is used."""
     answer = spanner_pb2.Session(name="many", multiplexed=True)

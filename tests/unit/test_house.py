@@ -21,7 +21,7 @@ ROOT = Path(spanner_grpc_sessions.__path__[0])
 # Each floor stands on the ones above it in this list, never on itself: a new module gets a place here. The modules of
 # a subpackage share its place, and arrange themselves.
 FLOORS = [
-    {"_version", "errors", "resources", "stubs"},
+    {"_version", "clocks", "errors", "resources", "stubs"},
     {"observers"},
     {
         "forks", "mtls", "names", "options", "pool_errors", "pool_stats", "requests", "rest",
@@ -34,6 +34,8 @@ FLOORS = [
     {"call_path", "call_path_async", "stub_channel", "stub_channel_async"},
     {"pool_core", "session_rpcs", "session_rpcs_async"},
     {"client", "client_async"},
+    {"multiplexed_age"},
+    {"multiplexed", "multiplexed_async"},
     {"discovery"},
     {"local"},
     {"cli", "demo"},
@@ -55,7 +57,7 @@ IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"affinity": {"threading"}, "rest.compiler": {"threading"}}
 PURE = {
     "affinity", "errors", "local.filters", "local.refusal", "methods", "names", "options",
-    "pool_errors", "pool_options", "pool_stats",
+    "multiplexed_age", "pool_errors", "pool_options", "pool_stats",
     "requests", "retry", "status_details",
 }  # fmt: skip
 PURE_PACKAGES = {"pool_core", "rest"}

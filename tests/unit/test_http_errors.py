@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
+from types import ModuleType
 
 import grpc
 import pytest
 
-from spanner_grpc_sessions.http_errors import HttpError, http_error
+from spanner_grpc_sessions.http_errors import HttpError, Response, http_error
 from spanner_grpc_sessions.rpc_errors import Cancelled, NotFound, RpcError
 from spanner_grpc_sessions.status_details import Details
 
@@ -29,6 +31,7 @@ def test_it_reads_like_googles(details: Details) -> None:
     theirs = google.HttpError(ours.resp, ours.content, URI)
     for name in ("status_code", "reason", "error_details", "content", "uri", "resp"):
         assert getattr(ours, name) == getattr(theirs, name), name
+    assert (str(ours), repr(ours)) == (str(theirs), repr(theirs))
     assert (ours.resp.status, ours.resp.reason, ours.resp["status"]) == (404, "Not Found", "404")
     assert json.loads(ours.content) == failure(details).to_rest()
 
@@ -41,13 +44,29 @@ def test_it_is_caught_as_googles() -> None:
     assert isinstance(caught.value, HttpError)
 
 
+@pytest.mark.parametrize("message", ["gone", "", " \n"])
+@pytest.mark.parametrize("uri", [URI, "", None])
+def test_its_text_is_googles(message: str, uri: str | None) -> None:
+    """Also where the server said nothing, or the address is not known."""
+    google = pytest.importorskip("googleapiclient.errors", reason="google-api-python-client is the judge here")
+    content = json.dumps({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}}).encode()
+    ours, theirs = HttpError(Response(404), content, uri), google.HttpError(Response(404), content, uri)
+    assert (str(ours), repr(ours)) == (str(theirs), repr(theirs))
+
+
 def test_it_is_its_own_without_google(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of google's is needed, and the text names status, address and message."""
-    monkeypatch.delitem(__import__("sys").modules, "googleapiclient.errors", raising=False)
+    monkeypatch.delitem(sys.modules, "googleapiclient.errors", raising=False)
     error = http_error(failure(), URI)
     assert type(error) is HttpError
-    assert str(error) == f'404 when requesting {URI} returned "gone":  gone\n'
-    assert repr(error) == f"<HttpError {error}>"
+    assert str(error) == f'<HttpError 404 when requesting {URI} returned "gone". Details: " gone\n">'
+    assert repr(error) == str(error)
+
+
+def test_it_is_its_own_while_google_is_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may have got only so far that the module is there and its class is not."""
+    monkeypatch.setitem(sys.modules, "googleapiclient.errors", ModuleType("googleapiclient.errors"))
+    assert type(http_error(failure(), URI)) is HttpError
 
 
 def test_it_can_be_pickled() -> None:

@@ -1,0 +1,42 @@
+"""The clock of what goes on in the background: the time, and waiting for one. Tests have one that they move by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["CLOCK", "Clock"]
+
+
+class Clock:
+    """Seconds that go on while the machine sleeps, where the system counts such: the server's do.
+
+    Attributes:
+        now: returns them.
+    """
+
+    def __init__(self) -> None:
+        boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+        self.now: Callable[[], float] = (
+            time.monotonic if boot_time is None else functools.partial(time.clock_gettime, boot_time)
+        )
+
+    def wait(self, condition: threading.Condition, until: float) -> None:
+        """Wait until the condition, which the caller holds, is notified, or until that time."""
+        condition.wait(min(max(until - self.now(), 0.0), threading.TIMEOUT_MAX))
+
+    async def wait_async(self, event: asyncio.Event, until: float) -> None:
+        """Wait in asyncio until the event is set, or until that time."""
+        # A loop's timers end somewhere, which for a loop of today's is after a day.
+        seconds = min(max(until - self.now(), 0.0), 86_400.0)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+
+CLOCK: Final = Clock()
+"""The real one."""

@@ -1,0 +1,45 @@
+"""A clock that stands still until a test moves it, for what goes on in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from spanner_grpc_sessions.clocks import Clock
+
+__all__ = ["HandMovedClock"]
+
+# Far above what any test takes: whoever is forgotten wakes up, and its test fails.
+_HANG_TIMEOUT = 60.0
+
+
+class HandMovedClock(Clock):
+    """A clock whose time is what the test says; moving it wakes those who wait."""
+
+    def __init__(self) -> None:
+        self._seconds = 1000.0
+        self._conditions: set[threading.Condition] = set()
+        self._events: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self.now = lambda: self._seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._seconds += seconds
+        for condition in tuple(self._conditions):
+            with condition:
+                condition.notify_all()
+        for loop, event in tuple(self._events):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    def wait(self, condition: threading.Condition, until: float) -> None:
+        """Wait until the condition is notified or the clock is moved, if it is not that time yet."""
+        self._conditions.add(condition)
+        if self._seconds < until:
+            condition.wait(_HANG_TIMEOUT)
+
+    async def wait_async(self, event: asyncio.Event, until: float) -> None:
+        """Do the same in asyncio."""
+        self._events.add((asyncio.get_running_loop(), event))
+        if self._seconds < until:
+            await asyncio.wait_for(event.wait(), _HANG_TIMEOUT)
