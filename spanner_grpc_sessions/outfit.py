@@ -11,7 +11,7 @@ from spanner_grpc_sessions.errors import CredentialsError, SpannerSessionsError
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.methods import RPCS
 from spanner_grpc_sessions.options import check_timeout
-from spanner_grpc_sessions.rpc_errors import RpcError, from_grpc
+from spanner_grpc_sessions.rpc_errors import from_grpc
 
 __all__ = ["Outfit", "Outfitter"]
 
@@ -29,9 +29,7 @@ class Outfitter:
         report: is told every failure of a call, and the name of the resource that the call was about; None for nobody.
     """
 
-    def __init__(
-        self, headers: Headers, request_ids: RequestIds, report: Callable[..., None] | None = None
-    ) -> None:
+    def __init__(self, headers: Headers, request_ids: RequestIds, report: Callable[..., None] | None = None) -> None:
         self.headers = headers
         self.request_ids = request_ids
         self.report = report
