@@ -69,7 +69,11 @@ class _Short(reprlib.Repr):
 
 def short(value: object) -> str:
     """Return the `repr` of a value on one line, at most 80 characters of it, for the text of an exception."""
-    return shorten(_repr(value).replace("\n", " "), 80)
+    try:
+        text = _repr(value)
+    except Exception:  # noqa: BLE001 - a class of anybody's making, which may even be called "list"
+        text = f"<{type(value).__name__}>"
+    return shorten(text.replace("\n", " "), 80)
 
 
 def shorten(text: str, longest: int) -> str:
