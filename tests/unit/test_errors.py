@@ -30,6 +30,7 @@ class Broken:
         Broken(),
         [Broken()],
     ],
+    ids=range(10),
 )
 def test_any_value_can_be_shown(value: Any) -> None:
     """However long, deep or strange it is."""
