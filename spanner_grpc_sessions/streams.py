@@ -15,7 +15,7 @@ import grpc.aio
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.observers import Observation
-from spanner_grpc_sessions.rpc_errors import Cancelled, from_grpc
+from spanner_grpc_sessions.rpc_errors import Cancelled, Internal, from_grpc
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -178,6 +178,13 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         if message is grpc.aio.EOF:
             self._tell()
             raise StopAsyncIteration
+        if message is None:
+            # What gRPC gives in asyncio for bytes that are no message; outside of it, it raises this.
+            unreadable = Internal(
+                "Exception deserializing response!", method=self._method.name, request_id=self._request_id
+            )
+            self._tell(unreadable)
+            raise unreadable
         answer: dict[str, Any] = self._method.decode(message)
         return answer
 

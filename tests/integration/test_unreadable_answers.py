@@ -39,6 +39,16 @@ def test_a_call_without_a_body_does_not_hide_it(colour: Colour) -> None:
                 client.ping_session(f"{_DATABASE}/sessions/s")
 
 
+def test_a_stream_of_unreadable_messages_is_no_end_and_no_answer(colour: Colour) -> None:
+    """What can be read is given, and then the error."""
+    with scripted_server(ExecuteStreamingSql=lambda *_: iter([b"", b"\x0a"])) as options:
+        with colour.client(AnonymousCredentials(), options=options) as client:
+            stream = client.rest("POST", f"/v1/{_DATABASE}/sessions/s:executeStreamingSql", {"sql": "SELECT 1"})
+            assert next(stream) == {}
+            with pytest.raises(Internal, match=r"ExecuteStreamingSql: INTERNAL: Exception deserializing"):
+                next(stream)
+
+
 @each_number_of_channels
 def test_a_session_without_json_form_is_an_invalid_value(colour: Colour, channels: int) -> None:
     """Its time lies in the year 10000: protobuf reads it, and JSON has no text for it."""
