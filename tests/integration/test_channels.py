@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -187,16 +188,17 @@ def test_each_session_keeps_to_its_connection(colour: Colour) -> None:
     peers: dict[str, set[str]] = {}
 
     def create(_: Any, context: grpc.ServicerContext) -> Any:
-        name = f"{_DATABASE}/sessions/{len(peers)}"
+        name = f"{_DATABASE}/sessions/{next(numbers)}"
         peers[name] = {context.peer()}
-        busy.wait(0.2 if len(peers) < 6 else 0)
+        # For a moment, so that three calls are in flight at a time.
+        busy.wait(0.2)
         return spanner_pb2.Session(name=name)
 
     def query(request: Any, context: grpc.ServicerContext) -> Any:
         peers[request.session].add(context.peer())
         return result_set_pb2.ResultSet()
 
-    busy = threading.Event()
+    busy, numbers = threading.Event(), itertools.count()
     with scripted_server(CreateSession=create, ExecuteSql=query) as plain:
         options = dataclasses.replace(plain, channels=3)
         with colour.client(AnonymousCredentials(), options=options) as client, ThreadPoolExecutor(3) as threads:
