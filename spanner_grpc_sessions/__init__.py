@@ -30,9 +30,12 @@ if TYPE_CHECKING:
         InvalidValue,
         SpannerSessionsError,
     )
+    from spanner_grpc_sessions.lease import AsyncLease, Lease
     from spanner_grpc_sessions.multiplexed import MultiplexedSession
     from spanner_grpc_sessions.multiplexed_async import AsyncMultiplexedSession
     from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions
+    from spanner_grpc_sessions.pool import SessionPool
+    from spanner_grpc_sessions.pool_async import AsyncSessionPool
     from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError, PoolOverloaded, PoolTimeout
     from spanner_grpc_sessions.pool_options import MultiplexedOptions, PoolOptions
     from spanner_grpc_sessions.pool_stats import PoolStats
@@ -65,7 +68,9 @@ __all__ = [
     "DEFAULT",
     "Aborted",
     "AlreadyExists",
+    "AsyncLease",
     "AsyncMultiplexedSession",
+    "AsyncSessionPool",
     "AsyncSessionsClient",
     "Cancelled",
     "ClientClosed",
@@ -81,6 +86,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidType",
     "InvalidValue",
+    "Lease",
     "ListSessionsBody",
     "MultiplexedOptions",
     "MultiplexedSession",
@@ -98,6 +104,7 @@ __all__ = [
     "RpcError",
     "Session",
     "SessionNotFound",
+    "SessionPool",
     "SessionsBody",
     "SessionsClient",
     "SpannerSessionsError",
@@ -122,7 +129,10 @@ _MODULES = {
     },
     "multiplexed": {"MultiplexedSession"},
     "multiplexed_async": {"AsyncMultiplexedSession"},
+    "lease": {"AsyncLease", "Lease"},
     "options": {"DEFAULT", "ClientOptions", "RetryOptions"},
+    "pool": {"SessionPool"},
+    "pool_async": {"AsyncSessionPool"},
     "pool_errors": {"PoolClosed", "PoolError", "PoolOverloaded", "PoolTimeout"},
     "pool_options": {"MultiplexedOptions", "PoolOptions"},
     "pool_stats": {"PoolStats"},

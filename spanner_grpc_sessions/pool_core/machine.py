@@ -49,14 +49,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from spanner_grpc_sessions.pool_core.creation import Creation, backoff
-from spanner_grpc_sessions.pool_core.effects import Create, Effect, Fail, Outbox
+from spanner_grpc_sessions.pool_core.creation import backoff
+from spanner_grpc_sessions.pool_core.effects import Create, Effect, Fail
 from spanner_grpc_sessions.pool_core.record import SessionRecord
-from spanner_grpc_sessions.pool_core.sessions import PoolSessions
-from spanner_grpc_sessions.pool_core.waiters import Waiters
+from spanner_grpc_sessions.pool_core.state import PoolState
 from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError, PoolOverloaded
-from spanner_grpc_sessions.pool_options import IDLE_LIMIT, PoolOptions
-from spanner_grpc_sessions.pool_stats import PoolCounters, PoolStats
+from spanner_grpc_sessions.pool_options import IDLE_LIMIT
 
 __all__ = ["PoolCore"]
 
@@ -64,65 +62,17 @@ __all__ = ["PoolCore"]
 _GOLDEN: Final = 0.6180339887498949
 
 
-class PoolCore:
+class PoolCore(PoolState):
     """The decisions of a session pool. The first event is a `tick`: it fills the pool to `min_size`.
 
     Every event takes `now`, in seconds of a monotonic clock, and returns the effects to carry out, in their order.
     Where a time is to be spread, `draw` is a random number from 0 to below 1.
-
-    Attributes:
-        idle: the sessions that are ready, the most recently used at the right; always the same deque.
-        sessions: all sessions of the pool, also the leased ones, to read under the lock: by the `holder` of each it
-            can be found out who keeps one for too long.
-        contended: whether a session that comes back must not just lie there: somebody waits, or the pool closes.
     """
 
-    def __init__(self, options: PoolOptions) -> None:
-        self._options = options
-        self._outbox = Outbox()
-        self._sessions = PoolSessions(options, self._outbox)
-        self._creation = Creation()
-        self._counters = PoolCounters()
-        self._waiters = Waiters(self._counters.wait_seconds)
-        self.idle = self._sessions.idle
-        self.sessions = self._sessions.all
-        self.contended = False
-
-    def __repr__(self) -> str:
-        return (
-            f"PoolCore(size={len(self.sessions)}, idle={len(self.idle)}, leased={self._sessions.leased}, "
-            f"pinging={len(self._sessions.pinging)}, creating={self._creation.in_flight}, "
-            f"deleting={len(self._sessions.deleting)}, waiting={len(self._waiters)}, closing={self.closing})"
-        )
-
-    @property
-    def filled(self) -> bool:
-        """Whether `min_size` sessions are there."""
-        return self._sessions.spare >= 0
-
-    @property
-    def closing(self) -> bool:
-        """Whether `close` was called."""
-        return self._sessions.closing
-
-    @property
-    def closed(self) -> bool:
-        """Whether the pool was closed and nothing of it is left: no session, no create and no delete in flight."""
-        return self.closing and not (self.sessions or self._sessions.deleting or self._creation.in_flight)
-
-    @property
-    def last_error(self) -> Exception | None:
-        """Why the newest create failed, None if it did not: the cause of a timeout, if there is one."""
-        return self._creation.last_error
-
-    def stats(self) -> PoolStats:
-        """Return the numbers of this moment. They agree under the lock, and nearly so without it."""
-        return self._counters.stats(
-            size=len(self.sessions),
-            idle=len(self.idle),
-            leased=max(0, self._sessions.leased),
-            waiting=len(self._waiters),
-        )
+    def fill(self, now: float) -> tuple[Effect, ...]:
+        """Ask for `min_size` sessions, at once if only a fatal failure was in the way."""
+        self._creation.someone_came()
+        return self.settle(now)
 
     def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
         """Ask for a session. The answer is a `Hand` or a `Fail`, among these effects or those of a later event."""
@@ -168,11 +118,23 @@ class PoolCore:
         if record.holder is None or record not in self.sessions:
             raise PoolError(f"{record.name} is not leased from this pool: it was given back already, or is another's")
         record.holder = None
-        if discard:
+        if discard or record.lost:
             self._lose(record)
         else:
             record.mark_used(now)
             self._sessions.put_back(record, now)
+        return self.settle(now)
+
+    def lost(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
+        """Note that the server no longer knows a session, wherever it is: nobody gets it any more.
+
+        A leased one is replaced when it is given back; until then its holder may find out more.
+        """
+        record.mark_lost()
+        if record in self.sessions and self._sessions.take(record):
+            self._lose(record)
+        # The fast path may be about to give it back, or to put it back.
+        self._outbox.wake_at(now)
         return self.settle(now)
 
     def created(self, count: int, sessions: Sequence[tuple[str, Any]], now: float, draw: float) -> tuple[Effect, ...]:

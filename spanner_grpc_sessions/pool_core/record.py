@@ -32,6 +32,7 @@ class SessionRecord:
         validate_after: seconds from its last use that it stays good.
         expires_at: when its lifetime ends; until then it may be given back without a decision of the pool.
         keep_alive_after: seconds without use after which it is pinged.
+        lost: whether the server no longer knows it, as somebody found out who held it.
         failures: pings that failed since one succeeded. With any, it is not handed out before one does.
         retry_at: when the next ping after a failed one is due.
     """
@@ -44,6 +45,7 @@ class SessionRecord:
         "holder",
         "keep_alive_after",
         "last_used_at",
+        "lost",
         "name",
         "pinged_at",
         "resource",
@@ -60,6 +62,7 @@ class SessionRecord:
         self.keep_alive_after = options.keep_alive_after * kept
         self.validate_after = options.validate_after
         self.expires_at = now + options.max_lifetime * kept
+        self.lost = False
         self.failures = 0
         self.retry_at = _NEVER
         self.pinged_at = now
@@ -85,6 +88,11 @@ class SessionRecord:
         self.failures += 1
         self.retry_at = retry_at
         self.good_until = _NEVER
+
+    def mark_lost(self) -> None:
+        """Note that the server no longer knows it. The fast path neither hands it out nor takes it back any more."""
+        self.lost = True
+        self.good_until = self.expires_at = _NEVER
 
     def ping_due(self, last_used_at: float) -> float:
         """Return when it is to be pinged, if it was last used at the given time."""

@@ -98,6 +98,14 @@ class PoolSessions:
             self.deleting.add(record)
             self._outbox.effects.append(Delete(record))
 
+    def take(self, record: SessionRecord) -> bool:
+        """Take a session from the idle ones, and return whether it was there."""
+        try:
+            self.idle.remove(record)
+        except (ValueError, IndexError):  # the fast path took this one, or another one during the search
+            return False
+        return True
+
     def hand_out(self, waiters: Waiters, now: float) -> None:
         """Give those who wait what is idle and good, and ping for the others what is idle only."""
         stale = []
@@ -125,7 +133,7 @@ class PoolSessions:
         spare = min(self.spare, _SHRINK_STEP)
         for record in self.idle.copy():
             unused = spare > 0 and now >= record.last_used_at + self._max_idle
-            if (unused or now >= record.expires_at) and self._take(record):
+            if (unused or now >= record.expires_at) and self.take(record):
                 spare -= 1
                 self.delete(record)
 
@@ -139,7 +147,7 @@ class PoolSessions:
             if len(self.pinging) >= _MOST_PINGS:
                 self._held_back = True
                 break
-            if self._take(record):
+            if self.take(record):
                 self.ping(record)
 
     def end_ping(self, record: SessionRecord) -> None:
@@ -177,10 +185,3 @@ class PoolSessions:
             return self.idle.pop()
         except IndexError:  # to look first would not help: the fast path is quicker
             return None
-
-    def _take(self, record: SessionRecord) -> bool:
-        try:
-            self.idle.remove(record)
-        except (ValueError, IndexError):  # the fast path took this one, or another one during the search
-            return False
-        return True

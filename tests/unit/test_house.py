@@ -34,7 +34,9 @@ FLOORS = [
     {"call_path", "call_path_async", "stub_channel", "stub_channel_async"},
     {"pool_core", "session_rpcs", "session_rpcs_async"},
     {"client", "client_async"},
-    {"multiplexed_age"},
+    {"leaks", "lease", "multiplexed_age", "pool_failures", "waiter", "waiter_async", "workers"},
+    {"pool_shell", "pool_shell_async"},
+    {"pool", "pool_async"},
     {"multiplexed", "multiplexed_async"},
     {"discovery"},
     {"local"},
@@ -57,7 +59,7 @@ IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"affinity": {"threading"}, "rest.compiler": {"threading"}}
 PURE = {
     "affinity", "errors", "local.filters", "local.refusal", "methods", "names", "options",
-    "multiplexed_age", "pool_errors", "pool_options", "pool_stats",
+    "multiplexed_age", "pool_errors", "pool_failures", "pool_options", "pool_stats",
     "requests", "retry", "status_details",
 }  # fmt: skip
 PURE_PACKAGES = {"pool_core", "rest"}

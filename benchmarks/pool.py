@@ -1,0 +1,147 @@
+"""What a session costs that a pool has ready, beside google-cloud-spanner's FixedSizePool; and what filling one takes.
+
+The pools are used in blocks whose order is drawn anew each round, in one process; the ratios count, not the times. The
+server is a LocalSpanner in a process of its own. A pool of 1,000 sessions is opened in turn with ten calls of
+BatchCreateSessions for 100 each, one after the other, through the bare stub.
+
+    python benchmarks/pool.py [--rounds N] [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import grpc
+from google.auth.credentials import AnonymousCredentials
+
+from benchmarks.call import Target
+from spanner_grpc_sessions import ClientOptions, PoolOptions, SessionPool, SessionsClient
+from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
+
+BLOCK: Final = 2000
+DATABASE: Final = "projects/p/instances/i/databases/d"
+SIZE: Final = 10
+MANY: Final = 1000
+_SERVER: Final = """
+import sys
+from spanner_grpc_sessions.local import LocalSpanner
+with LocalSpanner(tls=False) as server:
+    print(server.endpoint, flush=True)
+    sys.stdin.read()
+"""
+
+Block = Callable[[], None]
+
+
+@contextlib.contextmanager
+def local_server() -> Iterator[str]:
+    """Start the server; give its address."""
+    program = [sys.executable, "-c", _SERVER]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        yield process.stdout.readline().strip()
+
+
+def google_pool(endpoint: str) -> Any:
+    """Return a FixedSizePool with sessions of the server."""
+    from google.cloud import spanner
+    from google.cloud.spanner_v1.pool import FixedSizePool
+
+    os.environ["SPANNER_EMULATOR_HOST"] = endpoint
+    os.environ["SPANNER_DISABLE_BUILTIN_METRICS"] = "true"
+    pool = FixedSizePool(size=SIZE)  # type: ignore[no-untyped-call]  # google-cloud-spanner is typed in part only
+    client: Any = spanner.Client(project="p", credentials=AnonymousCredentials())
+    client.instance("i").database("d", pool=pool)
+    return pool
+
+
+def blocks(pool: SessionPool, google: Any) -> dict[str, Block]:
+    """Return what is timed: so many times a session is taken and given back."""
+
+    def release_acquire() -> None:
+        for _ in range(BLOCK):
+            pool.release(pool.acquire())
+
+    def with_block() -> None:
+        for _ in range(BLOCK):
+            with pool.session():
+                pass
+
+    def get_put() -> None:
+        for _ in range(BLOCK):
+            google.put(google.get())
+
+    return {"acquire": release_acquire, "with": with_block, "google": get_put}
+
+
+def measure_use(ways: dict[str, Block], rounds: int) -> dict[str, float]:
+    """Return the median seconds of one use, by way."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name in random.sample(list(ways), len(ways)):
+            start = time.perf_counter()
+            ways[name]()
+            seconds[name].append((time.perf_counter() - start) / BLOCK)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def measure_opening(client: SessionsClient, stub: Any, rounds: int) -> tuple[float, float]:
+    """Return the median seconds of opening a pool of 1,000, and of ten raw calls for as many."""
+    request = spanner_pb2.BatchCreateSessionsRequest(database=DATABASE, session_count=100)
+    opening, raw = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(MANY // 100):
+            stub.BatchCreateSessions(request)
+        raw.append(time.perf_counter() - start)
+        options = PoolOptions(min_size=MANY, max_size=MANY, delete_on_close=False)
+        pool = SessionPool(client, DATABASE, options=options)
+        start = time.perf_counter()
+        pool.open()
+        opening.append(time.perf_counter() - start)
+        pool.close()
+    return statistics.median(opening), statistics.median(raw)
+
+
+def measure(rounds: int) -> list[Target]:
+    """Measure, print the times, and return the ratios with what the project promises of them."""
+    with contextlib.ExitStack() as stack:
+        endpoint = stack.enter_context(local_server())
+        client = stack.enter_context(SessionsClient(options=ClientOptions(endpoint=endpoint, plaintext=True)))
+        channel = stack.enter_context(grpc.insecure_channel(endpoint))
+        # First, for Google's client starts threads that disturb all others.
+        opening, raw = measure_opening(client, spanner_pb2_grpc.SpannerStub(channel), max(rounds // 5, 5))
+        pool = stack.enter_context(SessionPool(client, DATABASE, options=PoolOptions(min_size=SIZE)))
+        used = measure_use(blocks(pool, google_pool(endpoint)), rounds)
+    for name, seconds in used.items():
+        print(f"{name:12}{seconds * 1e6:8.2f} µs")
+    print(f"{MANY} sessions: pool {opening * 1e3:.1f} ms, ten raw calls {raw * 1e3:.1f} ms")
+    return [
+        Target("acquire and release: times as fast as FixedSizePool", used["google"] / used["acquire"], least=10),
+        Target("with session(): times as fast as FixedSizePool", used["google"] / used["with"], least=4),
+        Target("opening a pool of 1,000 over ten raw batches", opening / raw, most=1.5),
+    ]
+
+
+def main() -> int:
+    """Measure and report; with `--check`, fail when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=100, help="blocks of 2,000 uses for each way (default: 100)")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if one of the targets is missed")
+    arguments = parser.parse_args()
+    found = measure(arguments.rounds)
+    print("\nTargets", *found, sep="\n")
+    return int(arguments.check and not all(target.met for target in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

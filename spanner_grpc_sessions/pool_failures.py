@@ -1,0 +1,53 @@
+"""What the failure of a call means for a pool and its sessions. Pure: no I/O."""
+
+from __future__ import annotations
+
+import copy
+from typing import Final
+
+from spanner_grpc_sessions.pool_errors import PoolTimeout
+from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError, SessionNotFound
+
+__all__ = ["again", "is_fatal", "is_loss", "is_loss_of", "timed_out"]
+
+_PASSING: Final = frozenset(
+    {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED", "CANCELLED"}
+)
+
+
+def is_fatal(error: Exception) -> bool:
+    """Return whether to repeat a create that failed so will hardly help."""
+    return not (isinstance(error, RpcError) and error.status in _PASSING)
+
+
+def is_loss(error: Exception) -> bool:
+    """Return whether a ping that failed so says that the session is gone, alone or with its database."""
+    return isinstance(error, SessionNotFound | DatabaseNotFound)
+
+
+def is_loss_of(name: str, error: BaseException | None) -> bool:
+    """Return whether an error says that the server no longer knows this session.
+
+    Args:
+        name: of the session that was in use.
+        error: a `SessionNotFound` that names no session is taken for one about this.
+    """
+    if not isinstance(error, SessionNotFound):
+        return False
+    named = [detail["resourceName"] for detail in error.error_details if detail.get("resourceName")]
+    return not named or name in named
+
+
+def again(error: Exception) -> Exception:
+    """Return an exception to raise in place of one that several threads or tasks get: each has its own traceback."""
+    try:
+        return copy.copy(error)
+    except Exception:  # noqa: BLE001 - of a class that cannot be copied, whatever it raises
+        return error
+
+
+def timed_out(what: str, timeout: float, cause: Exception | None) -> PoolTimeout:
+    """Return the error of a wait in vain, caused by the failure of the newest create if it failed."""
+    error = PoolTimeout(f"{what} within {timeout:g} s")
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,292 @@
+"""What a pool does: the threads, the lock and the calls around the core that decides. Mirrored by `pool_shell_async`.
+
+The pool's face holds the shell; the threads hold the shell too, and not the face, so that a face can be dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import cached_property, partial
+from math import inf
+from typing import Any, Final
+
+from spanner_grpc_sessions import methods
+from spanner_grpc_sessions.client import SessionsClient
+from spanner_grpc_sessions.clocks import Clock
+from spanner_grpc_sessions.leaks import Leaks
+from spanner_grpc_sessions.options import RetryOptions
+from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
+from spanner_grpc_sessions.pool_errors import PoolClosed
+from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, timed_out
+from spanner_grpc_sessions.pool_options import PoolOptions
+from spanner_grpc_sessions.rpc_errors import RpcError
+from spanner_grpc_sessions.stub_channel import StubChannel
+from spanner_grpc_sessions.stubs import spanner_pb2_grpc
+from spanner_grpc_sessions.waiter import Waiter
+from spanner_grpc_sessions.workers import Workers
+
+__all__ = ["PoolShell"]
+
+# Shorter than what Google publishes: the pool tries again by itself, and `close` waits for the calls in flight.
+_CREATE_TIMEOUT: Final = 15.0
+_PING_TIMEOUT: Final = 5.0
+_DELETE_TIMEOUT: Final = 5.0
+# The pool's own backoff knows of all creates, and that it is to close.
+_ONCE: Final = RetryOptions.none()
+_MOST_THREADS: Final = 16
+_JOIN_TIMEOUT: Final = 1.0
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+
+
+class PoolShell:
+    """The threads, the lock and the calls of one pool.
+
+    Args:
+        client: to make the calls with.
+        database: of the sessions.
+        options: of the pool.
+        clock: what the time is, and how to wait for one.
+
+    Attributes:
+        core: what decides; see `pool_core.machine` for what may be done with it without a lock.
+        started: whether it was opened.
+        leaks: what is noted of each lease; None for nothing.
+    """
+
+    def __init__(self, client: SessionsClient, database: str, options: PoolOptions, clock: Clock) -> None:
+        self.core = PoolCore(options)
+        self.started = False
+        self.leaks = None if options.leak_after is None else Leaks(options.leak_after)
+        self._client = client
+        self._database = database
+        self._template = (options.labels, options.creator_role)
+        self._clock = clock
+        self._workers = Workers("spanner-sessions-pool", _MOST_THREADS)
+        self._keeper: threading.Thread | None = None
+        self._wake_at = inf
+        self._failed = 0
+        self._abandoned = False
+        self._close_by = inf
+        self._changed = threading.Condition(threading.Lock())
+
+    @cached_property
+    def stub(self) -> spanner_pb2_grpc.SpannerStub:
+        """The stub that all leases share. What it finds lost, nobody gets any more."""
+        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
+        return spanner_pb2_grpc.SpannerStub(StubChannel(connection, path.outfitter(self._report)))
+
+    def start(self) -> None:
+        """Begin to fill the pool and to keep it alive, if that was not begun yet."""
+        with self._changed:
+            if self.started or self.core.closing:
+                return
+            self._keeper = threading.Thread(target=self._keep, name="spanner-sessions-keeper", daemon=True)
+            self._keeper.start()
+            self.started = True
+            self._begin(self.core.tick(self._clock.now()))
+        self._workers.staff()
+
+    def tell(self, event: Callable[[float], tuple[Effect, ...] | None]) -> None:
+        """Tell the core of an event, and begin what it wants done.
+
+        Args:
+            event: takes the time, and returns the effects.
+        """
+        with self._changed:
+            self._begin(event(self._clock.now()))
+        self._workers.staff()
+        if self._abandoned:
+            self._wake()
+
+    def acquire(self, lease: Any, timeout: float | None) -> SessionRecord:
+        """Return a session for a lease, waiting for one.
+
+        Raises:
+            PoolTimeout, PoolOverloaded, PoolClosed: there was none.
+            SpannerSessionsError: none could be created, and to try again will hardly help.
+        """
+        core, waiter = self.core, Waiter()
+        try:
+            if not self.started:
+                self.start()
+            until = inf if timeout is None else self._clock.now() + timeout
+            self.tell(lambda now: core.acquire(waiter, now))
+            waiter.wait(self._clock, until)
+        except BaseException:
+            self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
+            raise
+        answer = waiter.answer
+        if isinstance(answer, Exception):
+            raise again(answer) from answer
+        if answer is None:
+            self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
+            raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
+        answer.holder = lease
+        core.accepted(waiter)
+        return answer
+
+    def note(self, record: SessionRecord) -> None:
+        """Note where a session was acquired, if leaks are reported."""
+        if self.leaks is not None:
+            with self._changed:
+                self.leaks.note(record, self._clock.now())
+                self._changed.notify_all()
+
+    def lose(self, record: SessionRecord) -> None:
+        """Note that the server no longer knows a session."""
+        self.tell(lambda now: self.core.lost(record, now))
+
+    def fill(self, timeout: float | None, *, patient: bool) -> None:
+        """Wait until `min_size` sessions are there.
+
+        Args:
+            timeout: seconds, None for no limit.
+            patient: wait on where a create failed in a way that may pass, though the client would not repeat it.
+        """
+        self.start()
+        core, until = self.core, inf if timeout is None else self._clock.now() + timeout
+        seen = self._failed
+        self.tell(core.fill)
+        with self._changed:
+            while not core.filled or core.closing:
+                error = core.last_error
+                if core.closing:
+                    raise PoolClosed("the pool was closed")
+                if self._failed != seen and error is not None and not self._may_pass(error, patient=patient):
+                    raise again(error) from error
+                if self._clock.now() >= until:
+                    raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
+                self._clock.wait(self._changed, until)
+
+    def close(self, timeout: float | None) -> None:
+        """Delete all sessions and end all threads, in that time."""
+        deadline = inf if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            self._close_by = deadline
+            self._begin(self.core.close(self._clock.now()))
+            self._changed.notify_all()
+        self._workers.staff()
+        with self._changed:
+            while not self.core.closed and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
+        self._workers.end(_JOIN_TIMEOUT)
+        if self._keeper is not None:
+            self._keeper.join(_JOIN_TIMEOUT)
+        # What comes back from now on is deleted too.
+        self._close_by = inf
+
+    def abandon(self) -> None:
+        """Have everything end by itself, without waiting: nobody holds the pool any more. For `__del__`."""
+        self._abandoned = True
+        # Whoever has the lock, perhaps this very thread, looks at the flag afterwards.
+        if self._changed.acquire(blocking=False):
+            self._changed.notify_all()
+            self._changed.release()
+
+    def _may_pass(self, error: Exception, *, patient: bool) -> bool:
+        if is_fatal(error):
+            return False
+        repeated = self._client._path._options.retry.statuses  # noqa: SLF001 - one library
+        return patient or getattr(error, "status", "") in repeated
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _begin(self, effects: tuple[Effect, ...] | None) -> None:
+        # Under the lock nothing waits: calls are queued, and answers are only laid down.
+        for effect in effects or ():
+            match effect:
+                case Hand(waiter, record):
+                    waiter.give(record)
+                case Fail(waiter, error):
+                    waiter.give(error)
+                case WakeAt(when):
+                    self._wake_at = when
+                    self._changed.notify_all()
+                case Create(count):
+                    self._workers.add(partial(self._create, count))
+                case Ping(record):
+                    self._workers.add(partial(self._ping, record))
+                case Delete(record):
+                    self._workers.add(partial(self._delete, record))
+        if self.core.closed:
+            self._changed.notify_all()
+
+    def _create(self, count: int) -> None:
+        arguments = (count, *self._template)
+        try:
+            sessions = self._call(methods.BATCH_CREATE_SESSION_MESSAGES, self._database, arguments, _CREATE_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
+            failure, draw = error, random.random()  # noqa: S311 - jitter, not a secret
+            _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
+            self._failed += 1
+            self.tell(lambda now: self.core.create_failed(count, failure, now, draw, fatal=is_fatal(failure)))
+        else:
+            named = [(session.name, session) for session in sessions]
+            draw = random.random()  # noqa: S311 - jitter, not a secret
+            self.tell(lambda now: self.core.created(count, named, now, draw))
+        self._wake()
+
+    def _ping(self, record: SessionRecord) -> None:
+        try:
+            self._call(methods.PING_SESSION, record.name, (), _PING_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - the session is pinged again, or replaced
+            lost, draw = is_loss(error), random.random()  # noqa: S311 - jitter, not a secret
+            self.tell(lambda now: self.core.ping_failed(record, now, draw, lost=lost))
+        else:
+            self.tell(lambda now: self.core.pinged(record, now))
+
+    def _delete(self, record: SessionRecord) -> None:
+        try:
+            self._call(methods.DELETE_SESSION, record.name, (), _DELETE_TIMEOUT)
+        except Exception:  # noqa: BLE001 - then the server drops it by itself
+            ok = False
+        else:
+            ok = True
+        self.tell(lambda _: self.core.deleted(record, ok=ok))
+
+    def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
+        left = min(timeout, self._close_by - time.monotonic())
+        if left <= 0:
+            raise PoolClosed("the pool is closing, and its time is over")
+        return self._client._path.call(method, name, arguments, left, _ONCE, ())  # noqa: SLF001 - one library
+
+    def _report(self, failure: RpcError, name: str = "") -> None:
+        if is_loss_of(name, failure):
+            with self._changed:
+                record = next((record for record in self.core.sessions if record.name == name), None)
+            if record is not None:
+                self.lose(record)
+
+    def _keep(self) -> None:
+        """Tick when it is time; the body of the keeper's thread."""
+        while True:
+            with self._changed:
+                now, until = self._clock.now(), self._next_look()
+                if self.core.closing:
+                    return
+                if self._abandoned:
+                    self._begin(self.core.close(now))
+                elif now < until:
+                    self._clock.wait(self._changed, until)
+                    continue
+                else:
+                    self._look(now)
+            self._workers.staff()
+            if self._abandoned:
+                self._workers.end(0.0)
+
+    def _next_look(self) -> float:
+        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
+
+    def _look(self, now: float) -> None:
+        if self.leaks is not None:
+            self.leaks.report(now)
+        if now >= self._wake_at:
+            self._wake_at = inf
+            self._begin(self.core.tick(now))

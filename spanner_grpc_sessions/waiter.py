@@ -1,0 +1,30 @@
+"""An acquire that waits in its thread for an answer."""
+
+from __future__ import annotations
+
+import threading
+
+from spanner_grpc_sessions.clocks import Clock
+from spanner_grpc_sessions.pool_core import SessionRecord
+
+__all__ = ["Waiter"]
+
+
+class Waiter:
+    """An acquire that waits, and its answer."""
+
+    def __init__(self) -> None:
+        self.answer: SessionRecord | Exception | None = None
+        self._answered = threading.Condition(threading.Lock())
+
+    def give(self, answer: SessionRecord | Exception) -> None:
+        """Answer it."""
+        with self._answered:
+            self.answer = answer
+            self._answered.notify_all()
+
+    def wait(self, clock: Clock, until: float) -> None:
+        """Wait for the answer, or until that time."""
+        with self._answered:
+            while self.answer is None and clock.now() < until:
+                clock.wait(self._answered, until)

@@ -1,0 +1,93 @@
+"""Threads that do jobs: a few daemons, started when there is something to do, that end when there is not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Workers"]
+
+_LINGER: Final = 5.0
+"""Seconds that a thread waits for another job before it ends."""
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+
+
+class Workers:
+    """Jobs, and the threads that do them. Safe to share between threads.
+
+    Args:
+        name: what the threads are called.
+        most: threads at the same time.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        self._ending = False
+        self._changed = threading.Condition(threading.Lock())
+
+    def add(self, job: Callable[[], None]) -> None:
+        """Add a job, without a lock and without waiting; `staff` is to follow."""
+        self._jobs.append(job)
+
+    def staff(self) -> None:
+        """See that there are threads for all jobs, as far as there may be."""
+        if not self._jobs:
+            return
+        with self._changed:
+            self._changed.notify(min(self._idle, len(self._jobs)))
+            missing = min(len(self._jobs) - self._idle, self._most - len(self._threads))
+            for _ in range(missing):
+                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._threads.add(thread)
+                try:
+                    thread.start()
+                except BaseException:
+                    self._threads.discard(thread)
+                    raise
+
+    def end(self, timeout: float) -> None:
+        """Have the threads end as soon as there is no job, and wait for it. Jobs that come later are done as well."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+            threads = tuple(self._threads)
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+
+    def _work(self) -> None:
+        try:
+            while (job := self._next()) is not None:
+                try:
+                    job()
+                except Exception:  # noqa: BLE001 - a defect; the other jobs are to be done all the same
+                    _log.exception("a job of %s failed", self._name)
+                # Held on to, it would keep alive what it belongs to.
+                del job
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+        # A job that came between the last look and the end found this thread still counted.
+        self.staff()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            until = time.monotonic() + _LINGER
+            while not self._jobs:
+                left = until - time.monotonic()
+                if self._ending or left <= 0:
+                    return None
+                self._idle += 1
+                try:
+                    self._changed.wait(left)
+                finally:
+                    self._idle -= 1
+            return self._jobs.popleft()
