@@ -9,46 +9,25 @@ from typing import Any
 import grpc
 
 from spanner_grpc_sessions.attempts import Attempts
+from spanner_grpc_sessions.call_setup import CallSetup
 from spanner_grpc_sessions.connection import Connection
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType, short
-from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
+from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.headers import REQUEST_ID, Metadata, check_metadata
 from spanner_grpc_sessions.methods import Method
 from spanner_grpc_sessions.observers import ObservedCall, observe
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
-from spanner_grpc_sessions.outfit import Outfitter
-from spanner_grpc_sessions.rpc_errors import RpcError
+from spanner_grpc_sessions.options import RetryOptions, Timeout
 from spanner_grpc_sessions.streams import Stream
 
 __all__ = ["CallPath"]
 
 
-class CallPath:
+class CallPath(CallSetup[Connection]):
     """What every call of a client goes through. Safe to share between threads.
 
     Args:
         connection: to make the calls on.
         options: of the client.
     """
-
-    def __init__(self, connection: Connection, options: ClientOptions) -> None:
-        self._connection = connection
-        self._tokens = connection.tokens
-        self._calls = connection.calls
-        self._options = options
-        self._headers = Headers(
-            leader_aware_routing=options.leader_aware_routing, end_to_end_tracing=options.end_to_end_tracing
-        )
-        self._request_ids = RequestIds()
-        self._observer = options.observer
-        self._address = connection.address
-
-    def outfitter(self, report: Callable[[RpcError], None] | None = None) -> Outfitter:
-        """Return what gives the calls of foreign stubs the same headers and numbers.
-
-        Args:
-            report: is told every failure of a call.
-        """
-        return Outfitter(self._headers, self._request_ids, report)
 
     def call(
         self,
@@ -160,25 +139,6 @@ class CallPath:
         except ValueError as error:
             raise ClientClosed("the client was closed during the call") from error
         return answers, request_id
-
-    def _ready(
-        self,
-        method: Method,
-        name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
-    ) -> tuple[Metadata, Any, float | None]:
-        headers = self._headers.of(method, name)
-        request = method.build(name, *arguments)
-        if method.writes is not None and method.writes(request):
-            headers = self._headers.to_leader(headers)
-        if retry is not None and not isinstance(retry, RetryOptions):
-            raise InvalidType(f"retry must be RetryOptions or None, got {short(retry)}")
-        if metadata:
-            headers += check_metadata(metadata)
-        return headers, request, method.timeout if timeout is DEFAULT else check_timeout(timeout)
 
     def _repeat(
         self, error: Exception, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts

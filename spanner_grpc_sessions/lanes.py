@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.affinity import Affinity, Lane
-from spanner_grpc_sessions.methods import RPCS
+from spanner_grpc_sessions.methods import RPC_BY_PATH
 
 __all__ = ["AsyncLanes", "Lanes"]
-
-_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
 
 
 class _Rpc:
@@ -25,7 +23,7 @@ class _Rpc:
 
     def __init__(self, affinity: Affinity, kind: str, path: str, write: Any, read: Any, **settings: Any) -> None:
         self._affinity = affinity
-        self._rpc = _BY_PATH.get(path)
+        self._rpc = RPC_BY_PATH.get(path)
         self._on = {
             lane: getattr(lane.channel, kind)(path, write, affinity.reader(self._rpc, lane, read), **settings)
             for lane in affinity.lanes

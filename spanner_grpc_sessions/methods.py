@@ -29,6 +29,7 @@ __all__ = [
     "LIST_SESSIONS",
     "PING_SESSION",
     "RPCS",
+    "RPC_BY_PATH",
     "Method",
 ]
 
@@ -139,6 +140,8 @@ RPCS: Final = {
     )
 }
 """Every RPC of the service, as a call that takes the request and answers as REST does."""
+RPC_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
+"""The same, by the path on the wire."""
 
 
 def _way(rpc: str, build: Callable[..., Message | bytes], decode: Callable[[Any], Any] | None = None) -> Method:

@@ -9,13 +9,12 @@ import grpc
 
 from spanner_grpc_sessions.errors import CredentialsError, SpannerSessionsError
 from spanner_grpc_sessions.headers import REQUEST_ID, Headers, Metadata, RequestIds, check_metadata
-from spanner_grpc_sessions.methods import RPCS
+from spanner_grpc_sessions.methods import RPC_BY_PATH
 from spanner_grpc_sessions.options import check_timeout
-from spanner_grpc_sessions.rpc_errors import from_grpc
+from spanner_grpc_sessions.rpc_errors import RpcError, from_grpc
 
 __all__ = ["Outfit", "Outfitter"]
 
-_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
 _NOT_THE_CALLERS: Final = frozenset({"authorization", REQUEST_ID})
 _PLUGIN_FAILED: Final = "Getting metadata from plugin failed with error: "
 
@@ -29,7 +28,9 @@ class Outfitter:
         report: is told every failure of a call, and the name of the resource that the call was about; None for nobody.
     """
 
-    def __init__(self, headers: Headers, request_ids: RequestIds, report: Callable[..., None] | None = None) -> None:
+    def __init__(
+        self, headers: Headers, request_ids: RequestIds, report: Callable[[RpcError, str], None] | None = None
+    ) -> None:
         self.headers = headers
         self.request_ids = request_ids
         self.report = report
@@ -49,7 +50,7 @@ class Outfit:
 
     def __init__(self, shared: Outfitter, path: str) -> None:
         self._shared = shared
-        self._rpc = _BY_PATH.get(path)
+        self._rpc = RPC_BY_PATH.get(path)
         self._name = path.rpartition("/")[2]
 
     def timeout(self, given: float | None) -> float | None:

@@ -31,6 +31,7 @@ FLOORS = [
     {"affinity", "credentials", "telemetry", "transcoding"},
     {"headers", "http_errors", "lanes", "streams"},
     {"attempts", "connection", "connection_async", "outfit"},
+    {"call_setup"},
     {"call_path", "call_path_async", "stub_channel", "stub_channel_async"},
     {"pool_core", "session_rpcs", "session_rpcs_async"},
     {"client", "client_async"},
