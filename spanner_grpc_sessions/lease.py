@@ -8,6 +8,7 @@ from spanner_grpc_sessions.pool_core import SessionRecord
 from spanner_grpc_sessions.pool_errors import PoolError
 from spanner_grpc_sessions.resources import Session
 from spanner_grpc_sessions.rest.session_wire import session_to_rest
+from spanner_grpc_sessions.rpc_errors import RpcError
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 
 __all__ = ["AsyncLease", "Lease"]
@@ -18,8 +19,11 @@ class _Shell(Protocol):
     def stub(self) -> Any:
         """The stub that all leases of the pool share."""
 
-    def lose(self, record: SessionRecord) -> None:
+    def lose(self, record: SessionRecord, *, proven: bool) -> None:
         """Note that the server no longer knows a session."""
+
+    def report(self, failure: RpcError, name: str) -> None:
+        """Note what the failure of a call says of a session, or of the database."""
 
 
 class _AnyLease:
@@ -47,11 +51,17 @@ class _AnyLease:
     def invalidate(self) -> None:
         """Say that the server no longer knows the session: nobody else gets it, and it is replaced.
 
-        The pool finds out by itself when a call or a stream of `stub` meets `SessionNotFound`.
+        The pool finds out by itself when a call or a stream of `stub` meets `SessionNotFound`, and when a block or
+        `run` ends in it. It deletes a session that is invalidated without that, for it may be alive.
         """
         shell = getattr(self, "_shell", None)
         if shell is not None:
-            shell.lose(self._record)
+            shell.lose(self._record, proven=False)
+
+    def _report(self, error: BaseException) -> None:
+        shell = getattr(self, "_shell", None)
+        if shell is not None and isinstance(error, RpcError):
+            shell.report(error, self.name)
 
     def _stub(self) -> Any:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,18 +15,18 @@ from spanner_grpc_sessions.forks import begin_anew_after_fork, leave_to_the_pare
 from spanner_grpc_sessions.lease import Lease
 from spanner_grpc_sessions.names import check_database
 from spanner_grpc_sessions.options import DEFAULT, Timeout, check_timeout
+from spanner_grpc_sessions.pool_core import SessionRecord
 from spanner_grpc_sessions.pool_errors import PoolError
 from spanner_grpc_sessions.pool_failures import is_loss_of
 from spanner_grpc_sessions.pool_options import PoolOptions
 from spanner_grpc_sessions.pool_shell import PoolShell
 from spanner_grpc_sessions.pool_stats import PoolStats
-from spanner_grpc_sessions.rpc_errors import SessionNotFound
+from spanner_grpc_sessions.rpc_errors import RpcError, SessionNotFound
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 # ruff: noqa: SLF001 - a pool and its leases are one
-# ruff: noqa: FURB136 - a call of `min` would be a tenth of an acquire
 
 __all__ = ["LeasedSession", "SessionPool"]
 
@@ -71,9 +72,7 @@ class SessionPool:
         self._options = options or PoolOptions()
         self._clock = clock
         self._now = clock.now
-        self._leaky = self._options.leak_after is not None
-        self._shell = PoolShell(client, database, self._options, clock)
-        self._core = self._shell.core
+        self._begin()
         begin_anew_after_fork(self)
 
     def __repr__(self) -> str:
@@ -145,21 +144,19 @@ class SessionPool:
         """
         if timeout is not DEFAULT:
             check_timeout(timeout)
-        core = self._core
-        if not core.contended:
-            try:
-                record = core.idle.pop()
-            except IndexError:
-                pass
-            else:
-                if self._now() < record.good_until:
-                    record.holder = lease = Lease()
-                    lease._record = record
-                    lease._shell = self._shell
-                    if self._leaky:
-                        self._shell.note(record)
-                    return lease
-                core.idle.append(record)
+        try:
+            record = self._take()
+        except IndexError:
+            pass
+        else:
+            now = self._now()
+            if now < record.good_until:
+                record.last_used_at = now
+                record.holder = lease = Lease()
+                lease._record = record
+                lease._shell = self._shell
+                return lease
+            self._put(record)
         return self._acquire(timeout)
 
     def release(self, lease: Lease) -> None:
@@ -177,19 +174,14 @@ class SessionPool:
             del lease._shell
         except AttributeError:
             raise _refusal(lease) from None
-        record = lease._record
-        now, expires_at = self._now(), record.expires_at
-        if now < expires_at:
-            good_until = now + record.validate_after
-            record.good_until = good_until if good_until < expires_at else expires_at
-            record.last_used_at = now
+        record, core = lease._record, self._core
+        if core.contended or record.unwanted:
+            self._shell.give_back(record)
+        else:
             record.holder = None
-            core = self._core
-            core.idle.append(record)
+            self._put(record)
             if core.contended:
                 self._shell.tell(core.settle)
-        else:
-            self._shell.tell(lambda now: self._core.give_back(record, now))
 
     def session(self, timeout: Timeout = DEFAULT) -> LeasedSession:
         """Return a context manager that acquires a session, gives it as a `Lease`, and gives it back.
@@ -229,8 +221,7 @@ class SessionPool:
         """Begin anew in a forked child, without the sessions, the threads and the lock of the parent."""
         parent, closed = self._shell, self._core.closing
         leave_to_the_parent(parent)
-        self._shell = PoolShell(self._client, self._database, self._options, self._clock)
-        self._core = self._shell.core
+        self._begin()
         if closed:
             self._core.close(self._now())
 
@@ -238,12 +229,18 @@ class SessionPool:
     def _state(self) -> str:
         return "closed" if self._core.closing else "open" if self._shell.started else "new"
 
+    def _begin(self) -> None:
+        self._shell = PoolShell(self._client, self._database, self._options, self._clock)
+        self._core = self._shell.core
+        # What `pool_core.machine` allows without the lock. Leaks are noted under it, so then all is done there.
+        self._take = self._core.idle.pop if self._shell.leaks is None else deque[SessionRecord]().pop
+        self._put = self._core.idle.append
+
     def _use(self, lease: Lease, function: Callable[..., _Result], args: tuple[Any, ...]) -> _Result:
         try:
             return function(lease, *args)
-        except SessionNotFound as error:
-            if is_loss_of(lease.name, error):
-                lease.invalidate()
+        except RpcError as error:
+            lease._report(error)
             raise
         finally:
             self.release(lease)
@@ -274,8 +271,8 @@ class LeasedSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lease = self._lease
-        if error is not None and is_loss_of(lease.name, error):
-            lease.invalidate()
+        if error is not None:
+            lease._report(error)
         self._pool.release(lease)
 
 

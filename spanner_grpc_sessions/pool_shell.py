@@ -23,7 +23,7 @@ from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, 
 from spanner_grpc_sessions.pool_errors import PoolClosed
 from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, timed_out
 from spanner_grpc_sessions.pool_options import PoolOptions
-from spanner_grpc_sessions.rpc_errors import RpcError
+from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError
 from spanner_grpc_sessions.stub_channel import StubChannel
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 from spanner_grpc_sessions.waiter import Waiter
@@ -77,7 +77,7 @@ class PoolShell:
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
         """The stub that all leases share. What it finds lost, nobody gets any more."""
         path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
-        return spanner_pb2_grpc.SpannerStub(StubChannel(connection, path.outfitter(self._report)))
+        return spanner_pb2_grpc.SpannerStub(StubChannel(connection, path.outfitter(self.report)))
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, if that was not begun yet."""
@@ -126,7 +126,7 @@ class PoolShell:
             self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
             raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
         answer.holder = lease
-        core.accepted(waiter)
+        core.accepted(waiter, self._clock.now())
         return answer
 
     def note(self, record: SessionRecord) -> None:
@@ -136,9 +136,23 @@ class PoolShell:
                 self.leaks.note(record, self._clock.now())
                 self._changed.notify_all()
 
-    def lose(self, record: SessionRecord) -> None:
-        """Note that the server no longer knows a session."""
-        self.tell(lambda now: self.core.lost(record, now))
+    def give_back(self, record: SessionRecord) -> None:
+        """Take a leased session back."""
+        self.tell(lambda now: self.core.give_back(record, now))
+
+    def lose(self, record: SessionRecord, *, proven: bool) -> None:
+        """Note that the server no longer knows a session, as it said itself if that is `proven`."""
+        self.tell(lambda now: self.core.lost(record, now, proven=proven))
+
+    def report(self, failure: RpcError, name: str) -> None:
+        """Note what the failure of a call says of a session, or of the database."""
+        if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
+            self.tell(lambda now: self.core.database_lost(failure, now))
+        elif is_loss_of(name, failure):
+            with self._changed:
+                record = next((record for record in self.core.sessions if record.name == name), None)
+            if record is not None:
+                self.lose(record, proven=True)
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions are there.
@@ -248,20 +262,13 @@ class PoolShell:
             ok = False
         else:
             ok = True
-        self.tell(lambda _: self.core.deleted(record, ok=ok))
+        self.tell(lambda now: self.core.deleted(record, now, ok=ok))
 
     def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
         left = min(timeout, self._close_by - time.monotonic())
         if left <= 0:
             raise PoolClosed("the pool is closing, and its time is over")
         return self._client._path.call(method, name, arguments, left, _ONCE, ())  # noqa: SLF001 - one library
-
-    def _report(self, failure: RpcError, name: str = "") -> None:
-        if is_loss_of(name, failure):
-            with self._changed:
-                record = next((record for record in self.core.sessions if record.name == name), None)
-            if record is not None:
-                self.lose(record)
 
     def _keep(self) -> None:
         """Tick when it is time; the body of the keeper's thread."""

@@ -25,7 +25,7 @@ from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, 
 from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError
 from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, timed_out
 from spanner_grpc_sessions.pool_options import PoolOptions
-from spanner_grpc_sessions.rpc_errors import RpcError
+from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError
 from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 from spanner_grpc_sessions.waiter_async import Waiter, answer_of
@@ -79,7 +79,7 @@ class AsyncPoolShell:
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
         """The stub that all leases share. What it finds lost, nobody gets any more."""
         path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
-        return spanner_pb2_grpc.SpannerStub(AsyncStubChannel(connection, path.outfitter(self._report)))
+        return spanner_pb2_grpc.SpannerStub(AsyncStubChannel(connection, path.outfitter(self.report)))
 
     def require_loop(self) -> None:
         """Bind the pool to the running event loop at its first use.
@@ -130,7 +130,7 @@ class AsyncPoolShell:
             self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
             raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
         answer.holder = lease
-        core.accepted(waiter)
+        core.accepted(waiter, self._clock.now())
         return answer
 
     def note(self, record: SessionRecord) -> None:
@@ -139,9 +139,22 @@ class AsyncPoolShell:
             self.leaks.note(record, self._clock.now())
             self._wake()
 
-    def lose(self, record: SessionRecord) -> None:
-        """Note that the server no longer knows a session."""
-        self.tell(lambda now: self.core.lost(record, now))
+    def give_back(self, record: SessionRecord) -> None:
+        """Take a leased session back."""
+        self.tell(lambda now: self.core.give_back(record, now))
+
+    def lose(self, record: SessionRecord, *, proven: bool) -> None:
+        """Note that the server no longer knows a session, as it said itself if that is `proven`."""
+        self.tell(lambda now: self.core.lost(record, now, proven=proven))
+
+    def report(self, failure: RpcError, name: str) -> None:
+        """Note what the failure of a call says of a session, or of the database."""
+        if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
+            self.tell(lambda now: self.core.database_lost(failure, now))
+        elif is_loss_of(name, failure):
+            record = next((record for record in self.core.sessions if record.name == name), None)
+            if record is not None:
+                self.lose(record, proven=True)
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions are there.
@@ -256,7 +269,7 @@ class AsyncPoolShell:
             ok = False
         else:
             ok = True
-        self.tell(lambda _: self.core.deleted(record, ok=ok))
+        self.tell(lambda now: self.core.deleted(record, now, ok=ok))
 
     async def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
         async with self._calls:
@@ -264,12 +277,6 @@ class AsyncPoolShell:
             if left <= 0:
                 raise PoolClosed("the pool is closing, and its time is over")
             return await self._client._path.call(method, name, arguments, left, _ONCE, ())  # noqa: SLF001 - one library
-
-    def _report(self, failure: RpcError, name: str = "") -> None:
-        if is_loss_of(name, failure):
-            record = next((record for record in self.core.sessions if record.name == name), None)
-            if record is not None:
-                self.lose(record)
 
     async def _keep(self) -> None:
         """Tick when it is time."""

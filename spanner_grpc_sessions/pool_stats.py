@@ -39,7 +39,7 @@ class PoolStats:
         created: sessions that the server created for the pool so far.
         deleted: sessions that the pool deleted so far.
         pinged: keep-alive queries that succeeded so far.
-        lost: sessions so far that the server no longer knew.
+        lost: sessions so far that the server no longer knew, as it or a caller said.
         timeouts: acquires so far that gave up, because no session came in time.
         wait_seconds: how long acquires waited that found no idle session at once, until they got one or gave up. The
             ones that were refused, or failed together with the creation of sessions, are not counted.

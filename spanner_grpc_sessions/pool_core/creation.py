@@ -10,7 +10,7 @@ BATCH: Final = 100
 """Sessions to ask for in one call: the most that Google's clients assume the server to give."""
 
 _FIRST_BACKOFF: Final = 0.25
-_LAST_BACKOFF: Final = 15.0
+_LAST_BACKOFF: Final = 4.0
 _DOUBLINGS: Final = 10
 _AT_ONCE: Final = float("-inf")
 
@@ -18,8 +18,8 @@ _AT_ONCE: Final = float("-inf")
 def backoff(failures: int, draw: float) -> float:
     """Return the seconds to wait after a number of failures in a row.
 
-    The longest wait doubles from a quarter of a second up to 15 s. At least half of it is waited, so that a server
-    in trouble has time.
+    The longest wait doubles from a quarter of a second up to 4 s: one call in that time is no load, and whoever waits
+    has a session soon after the server is back. At least half of it is waited, so that a server in trouble has time.
 
     Args:
         failures: from 1.

@@ -26,19 +26,23 @@ class SessionRecord:
     Attributes:
         holder: who leases it: set by the fast path, or the waiter it was handed to; None while nobody does.
         created_at: when it was created.
-        last_used_at: when it was last given back; at first, when it was created.
+        last_used_at: when it was last in use, as far as the pool was told: the fast path says so when it takes the
+            session, and not when it gives it back. At first, when it was created.
         pinged_at: when a ping last succeeded; at first, when it was created.
         good_until: until then it may be handed out without a decision of the pool.
-        validate_after: seconds from its last use that it stays good.
-        expires_at: when its lifetime ends; until then it may be given back without a decision of the pool.
+        expires_at: when its lifetime ends.
         keep_alive_after: seconds without use after which it is pinged.
-        lost: whether the server no longer knows it, as somebody found out who held it.
-        failures: pings that failed since one succeeded. With any, it is not handed out before one does.
-        retry_at: when the next ping after a failed one is due.
+        unwanted: whether nobody is to get it any more. The fast path does not take such a session back.
+        lost: whether the server no longer knows it, so that there is nothing to delete.
+        doubtful: whether it is good for nobody before a ping succeeds.
+        failures: pings that failed since one succeeded.
+        retry_at: when a doubtful one is to be pinged.
     """
 
     __slots__ = (
+        "_validate_after",
         "created_at",
+        "doubtful",
         "expires_at",
         "failures",
         "good_until",
@@ -50,7 +54,7 @@ class SessionRecord:
         "pinged_at",
         "resource",
         "retry_at",
-        "validate_after",
+        "unwanted",
     )
 
     def __init__(self, name: str, resource: Any, options: PoolOptions, now: float, draw: float) -> None:
@@ -60,13 +64,11 @@ class SessionRecord:
         self.holder: Any = None
         self.created_at = now
         self.keep_alive_after = options.keep_alive_after * kept
-        self.validate_after = options.validate_after
+        self._validate_after = options.validate_after
         self.expires_at = now + options.max_lifetime * kept
-        self.lost = False
-        self.failures = 0
-        self.retry_at = _NEVER
-        self.pinged_at = now
-        self.mark_used(now)
+        self.unwanted = self.lost = False
+        self.last_used_at = now
+        self.mark_pinged(now)
 
     def __repr__(self) -> str:
         return f"SessionRecord({self.name!r})"
@@ -74,35 +76,38 @@ class SessionRecord:
     def mark_used(self, now: float) -> None:
         """Note that it was in use until now."""
         self.last_used_at = now
-        self._mark_good(now)
 
     def mark_pinged(self, now: float) -> None:
         """Note that a ping succeeded; that is a sign of life, but no use."""
         self.pinged_at = now
+        self.doubtful = False
         self.failures = 0
         self.retry_at = _NEVER
-        self._mark_good(now)
+        self.is_good(now)
 
     def mark_doubtful(self, retry_at: float) -> None:
-        """Note that a ping failed: it is good for nobody until another one, from `retry_at` on, succeeds."""
-        self.failures += 1
+        """Note that it is good for nobody until a ping, from `retry_at` on, succeeds."""
+        self.doubtful = True
         self.retry_at = retry_at
         self.good_until = _NEVER
 
-    def mark_lost(self) -> None:
-        """Note that the server no longer knows it. The fast path neither hands it out nor takes it back any more."""
-        self.lost = True
+    def mark_unwanted(self, *, lost: bool) -> None:
+        """Note that nobody is to get it any more, because the server no longer knows it or for another reason."""
+        self.unwanted = True
+        self.lost = self.lost or lost
         self.good_until = self.expires_at = _NEVER
 
-    def ping_due(self, last_used_at: float) -> float:
-        """Return when it is to be pinged, if it was last used at the given time."""
-        if self.failures:
-            return self.retry_at
-        return max(self.pinged_at, last_used_at) + self.keep_alive_after
+    def is_good(self, now: float) -> bool:
+        """Return whether it may be handed out, and note for the fast path until when."""
+        if not self.doubtful:
+            alive_at = max(self.pinged_at, self.last_used_at)
+            self.good_until = min(alive_at + self._validate_after, self.expires_at)
+        return now < self.good_until
+
+    def ping_due(self) -> float:
+        """Return when it is to be pinged, if it is not used before."""
+        return self.retry_at if self.doubtful else max(self.pinged_at, self.last_used_at) + self.keep_alive_after
 
     def silent_for(self, now: float) -> float:
         """Return the seconds since its last sign of life."""
         return now - max(self.pinged_at, self.last_used_at)
-
-    def _mark_good(self, now: float) -> None:
-        self.good_until = min(now + self.validate_after, self.expires_at)

@@ -18,6 +18,12 @@ _MOST_PINGS: Final = 10
 # An unused pool shrinks in steps, so that the end of one burst does not delete what the next one needs.
 _SHRINK_STEP: Final = 10
 _PAUSE: Final = 1.0
+# What took one session, a restart of the server say, may have taken all. Where sessions vanish one by one, it would be
+# no help to ask for all of them each time.
+_DOUBT_INTERVAL: Final = 10.0
+# A lease comes back without a word: while somebody has one that is overdue, it is looked for in steps of this part of
+# its keep-alive time.
+_LEASED_STEP: Final = 0.1
 
 
 class PoolSessions:
@@ -38,7 +44,18 @@ class PoolSessions:
         closing: whether what comes back is deleted.
     """
 
-    __slots__ = ("_held_back", "_max_idle", "_options", "_outbox", "all", "closing", "deleting", "idle", "pinging")
+    __slots__ = (
+        "_doubt_from",
+        "_held_back",
+        "_max_idle",
+        "_options",
+        "_outbox",
+        "all",
+        "closing",
+        "deleting",
+        "idle",
+        "pinging",
+    )
 
     def __init__(self, options: PoolOptions, outbox: Outbox) -> None:
         self.all: set[SessionRecord] = set()
@@ -47,6 +64,7 @@ class PoolSessions:
         self.deleting: set[SessionRecord] = set()
         self.closing = False
         self._held_back = False
+        self._doubt_from = -inf
         self._options = options
         self._max_idle = inf if options.max_idle is None else options.max_idle
         self._outbox = outbox
@@ -63,6 +81,11 @@ class PoolSessions:
     def spare(self) -> int:
         """How many there are beyond `min_size`; negative while some are missing."""
         return len(self.all) - self._options.min_size
+
+    @property
+    def room(self) -> int:
+        """How many more the server may be asked for: it still has those whose deletes are in flight."""
+        return self._options.max_size - len(self.all) - len(self.deleting)
 
     def add(self, records: list[SessionRecord], now: float) -> None:
         """Take new sessions in."""
@@ -94,7 +117,7 @@ class PoolSessions:
     def delete(self, record: SessionRecord) -> None:
         """Part with a session that was taken from wherever it was."""
         self.all.discard(record)
-        if self._options.delete_on_close or not self.closing:
+        if not record.lost and (self._options.delete_on_close or not self.closing):
             self.deleting.add(record)
             self._outbox.effects.append(Delete(record))
 
@@ -112,10 +135,10 @@ class PoolSessions:
         while waiters and (record := self._pop()) is not None:
             if now >= record.expires_at:
                 self.delete(record)
-            elif now >= record.good_until:
-                stale.append(record)
-            else:
+            elif record.is_good(now):
                 self._outbox.effects.append(waiters.hand(record, now))
+            else:
+                stale.append(record)
         for record in stale:
             if now >= record.retry_at and len(waiters) > len(self.pinging):
                 self.ping(record)
@@ -142,7 +165,7 @@ class PoolSessions:
         self._held_back = False
         # The most recently used first: they are the next that an acquire meets.
         for record in reversed(self.idle.copy()):
-            if now < record.ping_due(record.last_used_at) or now >= record.expires_at:
+            if now < record.ping_due() or now >= record.expires_at:
                 continue
             if len(self.pinging) >= _MOST_PINGS:
                 self._held_back = True
@@ -159,26 +182,36 @@ class PoolSessions:
         if self._held_back and not self.closing:
             self.keep_alive(now)
 
+    def doubt(self, now: float) -> None:
+        """Have the idle sessions pinged before anybody gets them, for one that the pool had was lost."""
+        if self.closing or now < self._doubt_from:
+            return
+        self._doubt_from = now + _DOUBT_INTERVAL
+        for record in self.idle.copy():
+            # The one that was lost may have been pinged side by side with others, which were alive just now.
+            if now - record.pinged_at >= _PAUSE:
+                record.mark_doubtful(now)
+        self.keep_alive(now)
+        if self._held_back:
+            self._outbox.wake_at(now + _PAUSE)
+
     def next_due(self, now: float) -> float:
         """Return when the first of all sessions needs attention, after what is due now was attended to."""
         return min((self._next_due(record, now) for record in self.all - self.pinging), default=inf)
 
     def _next_due(self, record: SessionRecord, now: float) -> float:
-        # A leased session may come back at any moment without a word: it is counted as if it came now.
-        due = self._due(record, record.last_used_at if record.holder is None else now)
+        due = self._due(record)
         if due > now:
             return due
-        if record.holder is not None:
-            return inf  # its lifetime ended: the pool is told when it comes back
-        # It waits for its turn, or the fast path has just taken it.
-        return now + _PAUSE
+        # It waits for its turn, or the fast path has just taken it, or somebody has it for long.
+        return now + (_PAUSE if record.holder is None else max(_PAUSE, _LEASED_STEP * record.keep_alive_after))
 
-    def _due(self, record: SessionRecord, last_used_at: float) -> float:
-        due = min(record.ping_due(last_used_at), record.expires_at)
-        return min(due, last_used_at + self._max_idle) if self.spare > 0 else due
+    def _due(self, record: SessionRecord) -> float:
+        due = min(record.ping_due(), record.expires_at)
+        return min(due, record.last_used_at + self._max_idle) if self.spare > 0 else due
 
     def _plan(self, record: SessionRecord) -> None:
-        self._outbox.wake_at(self._due(record, record.last_used_at))
+        self._outbox.wake_at(self._due(record))
 
     def _pop(self) -> SessionRecord | None:
         try:

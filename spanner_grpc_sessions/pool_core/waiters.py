@@ -48,9 +48,9 @@ class Waiters:
         self._since.clear()
         return fails
 
-    def accepted(self, waiter: Any) -> None:
-        """Note that a waiter has what it was handed."""
-        del self._handed[waiter]
+    def accepted(self, waiter: Any) -> SessionRecord:
+        """Note that a waiter has what it was handed, and return that."""
+        return self._handed.pop(waiter)
 
     def leave(self, waiter: Any, now: float) -> SessionRecord | None:
         """Forget a waiter, and return the session that it was handed and did not acknowledge."""

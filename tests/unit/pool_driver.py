@@ -64,8 +64,12 @@ class Pool:
         """Acquire a session that is there."""
         (hand,) = self.do("acquire", waiter)
         assert isinstance(hand, Hand)
-        self.core.accepted(waiter)
+        self.accept(waiter)
         return hand.record
+
+    def accept(self, waiter: str) -> None:
+        """Take what was handed over."""
+        self.core.accepted(waiter, self.now)
 
 
 def kinds(effects: list[Effect]) -> list[str]:

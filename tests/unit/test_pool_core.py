@@ -99,14 +99,16 @@ def test_waits_and_timeouts_are_counted() -> None:
 
 
 def test_a_lost_session_is_replaced_where_it_is_missing() -> None:
-    """A discarded session is not deleted, and replaced for `min_size` or for who waits."""
+    """A lost session is not deleted, and replaced for `min_size` when it is given back."""
     pool = Pool(min_size=1, max_size=2)
     kept, spare = pool.lease("a"), None
     pool.do("acquire", "b")
     (spare,) = pool.answer_creates()
-    pool.core.accepted("b")
-    assert pool.do("give_back", spare, discard=True) == []
-    assert pool.do("give_back", kept, discard=True) == [Create(1)]
+    pool.accept("b")
+    for record in (spare, kept):
+        assert pool.do("lost", record) == []
+    assert pool.do("give_back", spare) == []
+    assert pool.do("give_back", kept) == [Create(1)]
     assert pool.core.stats().lost == 2
 
 
@@ -115,17 +117,20 @@ def test_a_lost_session_is_replaced_for_who_waits() -> None:
     pool = Pool(max_size=1)
     pool.do("acquire", "a")
     (record,) = pool.answer_creates()
-    pool.core.accepted("a")
+    pool.accept("a")
     assert pool.do("acquire", "b") == []
-    assert pool.do("give_back", record, discard=True) == [Create(1)]
+    pool.do("lost", record)
+    assert pool.do("give_back", record) == [Create(1)]
 
 
-@pytest.mark.parametrize("discard", [True, False])
-def test_a_second_release_is_refused_and_changes_nothing(discard: bool) -> None:
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_second_release_is_refused_and_changes_nothing(lost: bool) -> None:
     """Whether the session was kept or lost, giving it back twice is an error of the caller."""
     pool = Pool(min_size=2)
     record = pool.lease("a")
-    pool.do("give_back", record, discard=discard)
+    if lost:
+        pool.do("lost", record)
+    pool.do("give_back", record)
     before = repr(pool.core)
     with pytest.raises(PoolError, match=record.name):
         pool.do("give_back", record)
@@ -186,7 +191,7 @@ def test_closing_fails_who_waits_and_deletes_what_is_idle() -> None:
     assert isinstance(fail.error, PoolClosed)
     assert pool.do("give_back", record) == [Delete(record)]
     assert not pool.core.closed
-    pool.core.deleted(record)
+    pool.do("deleted", record)
     assert pool.core.closed
     assert pool.core.stats().deleted == 1
 
@@ -205,7 +210,7 @@ def test_what_arrives_after_closing_is_deleted() -> None:
     assert delete.record.name == "late"
     for gone in (record, delete.record):
         assert not pool.core.closed
-        pool.core.deleted(gone, ok=False)
+        pool.do("deleted", gone, ok=False)
     assert pool.core.closed
     assert pool.core.stats().deleted == 0
 

@@ -39,8 +39,11 @@ class Session:
 
     alive_at: float
     used_at: float
+    proved_at: float
+    back_at: float = -inf
     doubtful: bool = False
     unwanted: bool = False
+    lost: bool = False
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Books:
     creates: list[int] = field(default_factory=list)
     pings: list[SessionRecord] = field(default_factory=list)
     deletes: list[SessionRecord] = field(default_factory=list)
+    surplus: set[SessionRecord] = field(default_factory=set)
     queue: list[Caller] = field(default_factory=list)
     handed: list[tuple[Caller, SessionRecord]] = field(default_factory=list)
     leases: list[tuple[Caller, SessionRecord]] = field(default_factory=list)
@@ -106,6 +110,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = now
         self.wake = inf
         self.closing = False
+        self.doubt_from = -inf
         self.fatal: Exception | None = None
         self.numbers = itertools.count(1)
         self.tick()
@@ -141,10 +146,10 @@ class PoolMachine(RuleBasedStateMachine):
                     assert when < self.wake, "announced though an earlier tick is to come"
                     self.wake = when
         self.fatal = None
-        if self.closing and not self.options.delete_on_close:
-            for record in self.books.sessions.keys() - self.core.sessions:
-                self.check_free(record)
-                del self.books.sessions[record]
+        for record in self.books.sessions.keys() - self.core.sessions:
+            self.check_free(record)
+            session = self.books.sessions.pop(record)
+            assert session.lost or (self.closing and not self.options.delete_on_close)
 
     def check_free(self, record: SessionRecord) -> None:
         """Check that the core may do with a session as it likes."""
@@ -162,7 +167,7 @@ class PoolMachine(RuleBasedStateMachine):
     def good_until(self, record: SessionRecord) -> float:
         """Return until when a session is good, by the machine's books."""
         session = self.books.sessions[record]
-        return -inf if session.doubtful else session.alive_at + self.options.validate_after
+        return -inf if session.doubtful or session.unwanted else session.alive_at + self.options.validate_after
 
     def check_ping(self, record: SessionRecord) -> None:
         """Check that a session is pinged for a reason, and after a failed ping not without a pause."""
@@ -178,6 +183,7 @@ class PoolMachine(RuleBasedStateMachine):
         """Check that a session is deleted for a reason."""
         self.check_free(record)
         session = self.books.sessions.pop(record)
+        assert not session.lost
         assert not self.closing or self.options.delete_on_close
         unused = self.now - session.used_at >= (self.options.max_idle or inf) - TOLERANCE
         assert (
@@ -232,7 +238,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.books.queue.append(caller)
             self.carry_out(self.core.acquire(caller, self.now))
 
-    @precondition(lambda self: not self.core.contended and self.core.idle)
+    @precondition(lambda self: self.core.idle)
     @rule()
     def fast_acquire_begins(self) -> None:
         """Take the rightmost idle session without the lock."""
@@ -245,6 +251,8 @@ class PoolMachine(RuleBasedStateMachine):
         record = self.books.popped.pop(pick % len(self.books.popped))
         if self.now < record.good_until:
             self.check_good(record)
+            record.last_used_at = self.now
+            self.note_use(record)
             record.holder = Caller(next(self.numbers))
             self.books.leases.append((record.holder, record))
         else:
@@ -256,7 +264,8 @@ class PoolMachine(RuleBasedStateMachine):
     def accept(self, pick: int) -> None:
         """Take what was handed over."""
         caller, record = self.books.handed.pop(pick % len(self.books.handed))
-        self.core.accepted(caller)
+        self.core.accepted(caller, self.now)
+        self.note_use(record)
         self.books.leases.append((caller, record))
 
     @precondition(lambda self: self.books.queue or self.books.handed)
@@ -277,15 +286,14 @@ class PoolMachine(RuleBasedStateMachine):
         """Give a session back without the lock, where that is allowed."""
         caller, record = self.books.leases.pop(pick % len(self.books.leases))
         assert record.holder is caller
-        self.note_use(record)
-        if self.now < record.expires_at:
-            record.good_until = min(self.now + record.validate_after, record.expires_at)
-            record.last_used_at = self.now
+        if self.core.contended or record.unwanted:
+            self.note_use(record)
+            self.carry_out(self.core.give_back(record, self.now))
+        else:
+            self.books.sessions[record].back_at = self.now
             record.holder = None
             self.core.idle.append(record)
             self.books.appended += 1
-        else:
-            self.carry_out(self.core.give_back(record, self.now))
 
     @precondition(lambda self: self.books.appended)
     @rule()
@@ -296,16 +304,36 @@ class PoolMachine(RuleBasedStateMachine):
             self.carry_out(self.core.settle(self.now))
 
     @precondition(lambda self: self.books.leases)
-    @rule(pick=PICKS, discard=st.booleans())
-    def give_back(self, pick: int, discard: bool) -> None:
-        """Give a session back on the slow path, or say that it is lost."""
+    @rule(pick=PICKS)
+    def give_back(self, pick: int) -> None:
+        """Give a session back on the slow path."""
         _, record = self.books.leases.pop(pick % len(self.books.leases))
-        if discard:
-            self.note_loss(record)
-        else:
-            self.note_use(record)
-        self.carry_out(self.core.give_back(record, self.now, discard=discard))
+        self.note_use(record)
+        self.carry_out(self.core.give_back(record, self.now))
         assert record not in self.core.idle or self.now < record.expires_at
+
+    @precondition(lambda self: self.books.sessions)
+    @rule(pick=PICKS, proven=st.booleans())
+    def lose(self, pick: int, proven: bool) -> None:
+        """Find a session lost, wherever it is: the server said so, or only its holder."""
+        records = sorted(self.books.sessions, key=lambda record: record.name)
+        record = records[pick % len(records)]
+        self.note_loss(record, proven=proven)
+        self.carry_out(self.core.lost(record, self.now, proven=proven))
+        assert record not in self.core.idle
+
+    @rule()
+    def lose_the_database(self) -> None:
+        """Find the database gone: whoever waits fails with that error."""
+        self.fatal = RuntimeError("no such database")
+        self.note_doubt()
+        self.carry_out(self.core.database_lost(self.fatal, self.now))
+        assert not self.books.queue
+
+    @rule()
+    def fill(self) -> None:
+        """Ask for `min_size` sessions."""
+        self.carry_out(self.core.fill(self.now))
 
     @precondition(lambda self: self.core.idle or self.books.pings)
     @rule(pick=PICKS)
@@ -332,7 +360,8 @@ class PoolMachine(RuleBasedStateMachine):
             if record.name in names:
                 assert record.resource == record.name
                 unwanted = record.name in names[count:]
-                self.books.sessions[record] = Session(self.now, self.now, unwanted=unwanted)
+                self.books.sessions[record] = Session(self.now, self.now, self.now, unwanted=unwanted)
+                self.books.surplus |= {record} if unwanted else set()
         self.carry_out(effects)
 
     @precondition(lambda self: self.books.creates or self.books.pings)
@@ -366,8 +395,9 @@ class PoolMachine(RuleBasedStateMachine):
     def ping_answers(self, pick: int) -> None:
         """Answer a ping."""
         record = self.books.pings.pop(pick % len(self.books.pings))
-        self.books.sessions[record].alive_at = self.now
-        self.books.sessions[record].doubtful = False
+        session = self.books.sessions[record]
+        session.alive_at = session.proved_at = self.now
+        session.doubtful = False
         self.carry_out(self.core.pinged(record, self.now))
 
     @precondition(lambda self: self.books.pings)
@@ -377,7 +407,7 @@ class PoolMachine(RuleBasedStateMachine):
         for _ in range(min(pings, len(self.books.pings))):
             record = self.books.pings.pop(pick % len(self.books.pings))
             if lost:
-                self.note_loss(record)
+                self.note_loss(record, proven=True)
             else:
                 self.books.sessions[record].doubtful = True
             self.carry_out(self.core.ping_failed(record, self.now, draw, lost=lost))
@@ -389,7 +419,7 @@ class PoolMachine(RuleBasedStateMachine):
         record = self.books.deletes.pop(pick % len(self.books.deletes))
         self.books.on_server.discard(record.name)
         self.books.deleted += ok
-        self.core.deleted(record, ok=ok)
+        self.carry_out(self.core.deleted(record, self.now, ok=ok))
 
     # Seldom, so that much happens before.
     @rule(sure=st.sampled_from([False] * 49 + [True]))
@@ -404,16 +434,29 @@ class PoolMachine(RuleBasedStateMachine):
         """Note that a session served until now."""
         self.books.sessions[record].alive_at = self.books.sessions[record].used_at = self.now
 
-    def note_loss(self, record: SessionRecord) -> None:
-        """Note that the server does not know a session."""
-        del self.books.sessions[record]
-        self.books.on_server.discard(record.name)
-        self.books.lost += 1
+    def note_loss(self, record: SessionRecord, *, proven: bool) -> None:
+        """Note that the server does not know a session, or that somebody says so."""
+        session = self.books.sessions[record]
+        self.books.lost += not session.unwanted
+        session.unwanted = True
+        if proven:
+            session.lost = True
+            self.books.on_server.discard(record.name)
+        self.note_doubt()
+
+    def note_doubt(self) -> None:
+        """Note that after a loss no idle session is good, unless there was another one just before."""
+        if not self.closing and self.now >= self.doubt_from:
+            self.doubt_from = self.now + 10
+            for record in self.core.idle:
+                session = self.books.sessions[record]
+                session.doubtful = session.doubtful or self.now - session.proved_at >= 1
 
     @invariant()
     def limits_are_kept(self) -> None:
         """Sessions that are there or on their way never exceed `max_size`, nor those who wait `max_waiting`."""
-        assert len(self.core.sessions) + sum(self.books.creates) <= self.options.max_size
+        there = len(self.core.sessions) + sum(self.books.creates) + len(set(self.books.deletes) - self.books.surplus)
+        assert there <= self.options.max_size
         assert len(self.books.queue) <= (self.options.max_waiting or inf)
 
     @invariant()
@@ -445,8 +488,9 @@ class PoolMachine(RuleBasedStateMachine):
         books = self.books
         assert self.core.contended is (self.closing or bool(books.queue))
         if books.queue:
-            under_way = books.creates or books.pings or books.leases or books.handed or books.popped or books.appended
-            assert under_way or self.wake < inf
+            calls = books.creates or books.pings or books.deletes
+            held = books.leases or books.handed or books.popped or books.appended
+            assert calls or held or self.wake < inf
             if not books.appended:
                 assert all(self.now >= min(self.good_until(record), record.expires_at) for record in self.core.idle)
 
@@ -455,10 +499,10 @@ class PoolMachine(RuleBasedStateMachine):
         """Unless creates fail, there are `min_size` sessions or creates, and something for each waiter if it fits."""
         if self.closing or self.core.last_error is not None:
             return
-        there = len(self.core.sessions) + sum(self.books.creates)
+        there = len(self.core.sessions) + sum(self.books.creates) + len(self.books.deletes)
         covered = len(self.books.pings) + sum(self.books.creates)
         if not self.books.appended:
-            assert covered >= len(self.books.queue) or there == self.options.max_size
+            assert covered >= len(self.books.queue) or there >= self.options.max_size
         assert there >= self.options.min_size
 
     @invariant()
@@ -479,8 +523,9 @@ class PoolMachine(RuleBasedStateMachine):
                 due = min(record.expires_at, record.retry_at)
             if self.options.max_idle and len(self.core.sessions) > self.options.min_size:
                 due = min(due, session.used_at + self.options.max_idle)
-            # What is overdue waits for its turn, at most a second.
-            assert self.wake <= max(due, self.now + 1) + TOLERANCE
+            # What is overdue waits for its turn, at most a second; what came back late is looked for now and then.
+            late = session.back_at + max(1, record.keep_alive_after / 10)
+            assert self.wake <= max(due, late, self.now + 1) + TOLERANCE
 
     @invariant()
     def a_closed_pool_lets_go(self) -> None:

@@ -62,26 +62,26 @@ class Shell:
                     lease.record = record
                     lease.handed.set()
                 case Delete(record):
-                    with self.lock:
-                        self.core.deleted(record)
+                    self.tell("deleted", record)
 
     def acquire(self) -> Lease:
         """Lease a session."""
         core, lease = self.core, Lease()
-        if not core.contended:
-            try:
-                record = core.idle.pop()
-            except IndexError:
-                pass
-            else:
-                if time.monotonic() < record.good_until:
-                    record.holder = lease
-                    lease.record = record
-                    return lease
-                core.idle.append(record)
+        try:
+            record = core.idle.pop()
+        except IndexError:
+            pass
+        else:
+            now = time.monotonic()
+            if now < record.good_until:
+                record.last_used_at = now
+                record.holder = lease
+                lease.record = record
+                return lease
+            core.idle.append(record)
         self.tell("acquire", lease)
         assert lease.handed.wait(20), "a waiter was forgotten"
-        core.accepted(lease)
+        core.accepted(lease, time.monotonic())
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -89,16 +89,13 @@ class Shell:
         core, record = self.core, lease.record
         assert record is not None
         assert record.holder is lease
-        now = time.monotonic()
-        if now < record.expires_at:
-            record.good_until = min(now + record.validate_after, record.expires_at)
-            record.last_used_at = now
+        if core.contended or record.unwanted:
+            self.tell("give_back", record)
+        else:
             record.holder = None
             core.idle.append(record)
             if core.contended:
                 self.tell("settle")
-        else:
-            self.tell("give_back", record)
 
 
 @pytest.mark.parametrize(("size", "max_size"), [(2, 1), (8, 3)])
