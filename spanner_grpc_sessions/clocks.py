@@ -8,7 +8,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["CLOCK", "Clock"]
 
@@ -36,6 +36,10 @@ class Clock:
         seconds = min(max(until - self.now(), 0.0), 86_400.0)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
+
+    def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+        """Have the running event loop call a function at that time, unless the handle is cancelled before."""
+        return asyncio.get_running_loop().call_later(max(until - self.now(), 0.0), function, *arguments)
 
 
 CLOCK: Final = Clock()

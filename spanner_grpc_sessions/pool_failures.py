@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Final
 
 from spanner_grpc_sessions.pool_errors import PoolTimeout
 from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError, SessionNotFound
 
-__all__ = ["again", "is_fatal", "is_loss", "is_loss_of", "timed_out"]
+__all__ = ["again", "is_fatal", "is_loss", "is_loss_of", "may_pass", "timed_out"]
 
 _PASSING: Final = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED", "CANCELLED"}
@@ -18,6 +19,16 @@ _PASSING: Final = frozenset(
 def is_fatal(error: Exception) -> bool:
     """Return whether to repeat a create that failed so will hardly help."""
     return not (isinstance(error, RpcError) and error.status in _PASSING)
+
+
+def may_pass(error: Exception, statuses: Collection[str] | None) -> bool:
+    """Return whether to wait on after a create that failed so.
+
+    Args:
+        error: why.
+        statuses: that pass; None for all that are not fatal.
+    """
+    return not is_fatal(error) and (statuses is None or getattr(error, "status", "") in statuses)
 
 
 def is_loss(error: Exception) -> bool:

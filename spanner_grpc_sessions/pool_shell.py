@@ -15,13 +15,14 @@ from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions import methods
+from spanner_grpc_sessions.background import Background
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.clocks import Clock
 from spanner_grpc_sessions.leaks import Leaks
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool_errors import PoolClosed
-from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, timed_out
+from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, may_pass, timed_out
 from spanner_grpc_sessions.pool_options import PoolOptions
 from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError
 from spanner_grpc_sessions.stub_channel import StubChannel
@@ -62,6 +63,8 @@ class PoolShell:
         self.started = False
         self.leaks = None if options.leak_after is None else Leaks(options.leak_after)
         self._client = client
+        self._background = Background(client._connection)  # noqa: SLF001 - one library
+        self._path = self._background.path(client._path)  # noqa: SLF001
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
@@ -162,15 +165,15 @@ class PoolShell:
             patient: wait on where a create failed in a way that may pass, though the client would not repeat it.
         """
         self.start()
-        core, until = self.core, inf if timeout is None else self._clock.now() + timeout
-        seen = self._failed
+        core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
+        passing = None if patient else self._client._path._options.retry.statuses  # noqa: SLF001 - one library
         self.tell(core.fill)
         with self._changed:
             while not core.filled or core.closing:
                 error = core.last_error
                 if core.closing:
                     raise PoolClosed("the pool was closed")
-                if self._failed != seen and error is not None and not self._may_pass(error, patient=patient):
+                if self._failed != seen and error is not None and not may_pass(error, passing):
                     raise again(error) from error
                 if self._clock.now() >= until:
                     raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
@@ -187,6 +190,7 @@ class PoolShell:
         with self._changed:
             while not self.core.closed and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
+        self._background.end_calls()
         self._workers.end(_JOIN_TIMEOUT)
         if self._keeper is not None:
             self._keeper.join(_JOIN_TIMEOUT)
@@ -200,12 +204,6 @@ class PoolShell:
         if self._changed.acquire(blocking=False):
             self._changed.notify_all()
             self._changed.release()
-
-    def _may_pass(self, error: Exception, *, patient: bool) -> bool:
-        if is_fatal(error):
-            return False
-        repeated = self._client._path._options.retry.statuses  # noqa: SLF001 - one library
-        return patient or getattr(error, "status", "") in repeated
 
     def _wake(self) -> None:
         with self._changed:
@@ -268,7 +266,7 @@ class PoolShell:
         left = min(timeout, self._close_by - time.monotonic())
         if left <= 0:
             raise PoolClosed("the pool is closing, and its time is over")
-        return self._client._path.call(method, name, arguments, left, _ONCE, ())  # noqa: SLF001 - one library
+        return self._path.call(method, name, arguments, left, _ONCE, ())
 
     def _keep(self) -> None:
         """Tick when it is time; the body of the keeper's thread."""

@@ -23,7 +23,7 @@ from spanner_grpc_sessions.leaks import Leaks
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError
-from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, timed_out
+from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, may_pass, timed_out
 from spanner_grpc_sessions.pool_options import PoolOptions
 from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError
 from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
@@ -119,8 +119,9 @@ class AsyncPoolShell:
         waiter: Waiter = loop.create_future()
         try:
             self.start()
+            until = inf if timeout is None else self._clock.now() + timeout
             self.tell(lambda now: core.acquire(waiter, now))
-            answer = await answer_of(waiter, timeout)
+            answer = await answer_of(waiter, self._clock, until)
         except BaseException:
             self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
             raise
@@ -164,14 +165,14 @@ class AsyncPoolShell:
             patient: wait on where a create failed in a way that may pass, though the client would not repeat it.
         """
         self.start()
-        core, until = self.core, inf if timeout is None else self._clock.now() + timeout
-        seen = self._failed
+        core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
+        passing = None if patient else self._client._path._options.retry.statuses  # noqa: SLF001 - one library
         self.tell(core.fill)
         while not core.filled or core.closing:
             error = core.last_error
             if core.closing:
                 raise PoolClosed("the pool was closed")
-            if self._failed != seen and error is not None and not self._may_pass(error, patient=patient):
+            if self._failed != seen and error is not None and not may_pass(error, passing):
                 raise again(error) from error
             if self._clock.now() >= until:
                 raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
@@ -200,12 +201,6 @@ class AsyncPoolShell:
         self._abandoned = True
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._wake)
-
-    def _may_pass(self, error: Exception, *, patient: bool) -> bool:
-        if is_fatal(error):
-            return False
-        repeated = self._client._path._options.retry.statuses  # noqa: SLF001 - one library
-        return patient or getattr(error, "status", "") in repeated
 
     def _wake(self) -> None:
         # A new event for those who wait from now on; the old one wakes all who wait.

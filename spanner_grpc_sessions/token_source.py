@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from google.auth import exceptions as google_exceptions
 
@@ -115,11 +115,12 @@ class TokenSource:
             with self._changed:
                 self._start_worker()
 
-    def wait(self, timeout: float | None) -> TokenHeaders:
+    def wait(self, timeout: float | None, *, unless: concurrent.futures.Future[None] | None = None) -> TokenHeaders:
         """Return the headers of a valid token, waiting for the request in flight.
 
         Args:
             timeout: seconds, None for no limit. Transport errors of the token endpoint are tried again until then.
+            unless: done when the wait is to end, whatever there is then.
 
         Raises:
             CredentialsError: the credentials gave no token, or not in time.
@@ -128,7 +129,8 @@ class TokenSource:
         deadline = _deadline(timeout)
         for attempt in itertools.count(1):
             answer = self._want()
-            concurrent.futures.wait((answer,), _left(deadline))
+            ends: set[concurrent.futures.Future[Any]] = {answer} if unless is None else {answer, unless}
+            concurrent.futures.wait(ends, _left(deadline), concurrent.futures.FIRST_COMPLETED)
             outcome = _outcome(answer, attempt, deadline)
             if isinstance(outcome, Token):
                 return outcome.headers

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
+from spanner_grpc_sessions.clocks import Clock
 from spanner_grpc_sessions.pool_core import SessionRecord
 
 __all__ = ["Waiter", "answer_of"]
@@ -12,18 +14,17 @@ Waiter = asyncio.Future[SessionRecord | Exception | None]
 """What the answer is laid down in."""
 
 
-async def answer_of(waiter: Waiter, timeout: float | None) -> SessionRecord | Exception | None:
-    """Return what a waiter is answered; None if that takes too long."""
-    if waiter.done() or timeout == 0:
+async def answer_of(waiter: Waiter, clock: Clock, until: float) -> SessionRecord | Exception | None:
+    """Return what a waiter is answered; None if there is no answer at that time."""
+    if waiter.done() or until <= clock.now():
         return waiter.result() if waiter.done() else None
     # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the answer.
-    loop = asyncio.get_running_loop()
-    timer = None if timeout is None else loop.call_later(timeout, _give_up, waiter)
+    alarm = None if until == inf else clock.alarm(until, _give_up, waiter)
     try:
         return await waiter
     finally:
-        if timer is not None:
-            timer.cancel()
+        if alarm is not None:
+            alarm.cancel()
 
 
 def _give_up(waiter: Waiter) -> None:

@@ -35,7 +35,7 @@ FLOORS = [
     {"call_path", "call_path_async", "stub_channel", "stub_channel_async"},
     {"pool_core", "session_rpcs", "session_rpcs_async"},
     {"client", "client_async"},
-    {"leaks", "lease", "multiplexed_age", "pool_failures", "waiter", "waiter_async", "workers"},
+    {"background", "leaks", "lease", "multiplexed_age", "pool_failures", "waiter", "waiter_async", "workers"},
     {"pool_shell", "pool_shell_async"},
     {"pool", "pool_async"},
     {"multiplexed", "multiplexed_async"},
