@@ -40,15 +40,16 @@ demo: install  ## show what the library does, against a local server
 serve: install  ## run the local server until it is interrupted
 	$(BIN)/spanner-sessions serve
 
-bench: dev  ## time a call beside the bare stub, and conversions beside json_format
+bench: dev  ## time calls beside the bare stub, pools beside google-cloud-spanner's, conversions beside json_format
 	$(BIN)/python benchmarks/call.py
+	$(BIN)/python benchmarks/pool.py
 	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2
 
 lint: dev  ## check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: dev  ## check the types of library, tests and benchmarks
+types: dev  ## check the types of library, tests, benchmarks and examples
 	$(BIN)/mypy
 
 node-peer: build/node/.installed  ## install Google's client for Node, for the tests of the local server; nothing where npm is missing

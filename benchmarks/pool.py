@@ -2,7 +2,8 @@
 
 The pools are used in blocks whose order is drawn anew each round, in one process; the ratios count, not the times. The
 server is a LocalSpanner in a process of its own. A pool of 1,000 sessions is opened in turn with ten calls of
-BatchCreateSessions for 100 each, one after the other, through the bare stub.
+BatchCreateSessions for 100 each, one after the other, through the bare stub. Beside them: the name of the multiplexed
+session, which is read before each request.
 
     python benchmarks/pool.py [--rounds N] [--check]
 """
@@ -24,7 +25,7 @@ import grpc
 from google.auth.credentials import AnonymousCredentials
 
 from benchmarks.call import Target
-from spanner_grpc_sessions import ClientOptions, PoolOptions, SessionPool, SessionsClient
+from spanner_grpc_sessions import ClientOptions, MultiplexedSession, PoolOptions, SessionPool, SessionsClient
 from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
 
 BLOCK: Final = 2000
@@ -64,8 +65,8 @@ def google_pool(endpoint: str) -> Any:
     return pool
 
 
-def blocks(pool: SessionPool, google: Any) -> dict[str, Block]:
-    """Return what is timed: so many times a session is taken and given back."""
+def blocks(pool: SessionPool, multiplexed: MultiplexedSession, google: Any) -> dict[str, Block]:
+    """Return what is timed: so many times a session is taken and given back, or a name is read."""
 
     def release_acquire() -> None:
         for _ in range(BLOCK):
@@ -80,7 +81,11 @@ def blocks(pool: SessionPool, google: Any) -> dict[str, Block]:
         for _ in range(BLOCK):
             google.put(google.get())
 
-    return {"acquire": release_acquire, "with": with_block, "google": get_put}
+    def read_name() -> None:
+        for _ in range(BLOCK):
+            _ = multiplexed.name
+
+    return {"acquire": release_acquire, "with": with_block, "name": read_name, "google": get_put}
 
 
 def measure_use(ways: dict[str, Block], rounds: int) -> dict[str, float]:
@@ -121,13 +126,15 @@ def measure(rounds: int) -> list[Target]:
         # First, for Google's client starts threads that disturb all others.
         opening, raw = measure_opening(client, spanner_pb2_grpc.SpannerStub(channel), max(rounds // 5, 5))
         pool = stack.enter_context(SessionPool(client, DATABASE, options=PoolOptions(min_size=SIZE)))
-        used = measure_use(blocks(pool, google_pool(endpoint)), rounds)
+        multiplexed = stack.enter_context(MultiplexedSession(client, DATABASE))
+        used = measure_use(blocks(pool, multiplexed, google_pool(endpoint)), rounds)
     for name, seconds in used.items():
         print(f"{name:12}{seconds * 1e6:8.2f} µs")
     print(f"{MANY} sessions: pool {opening * 1e3:.1f} ms, ten raw calls {raw * 1e3:.1f} ms")
     return [
         Target("acquire and release: times as fast as FixedSizePool", used["google"] / used["acquire"], least=10),
         Target("with session(): times as fast as FixedSizePool", used["google"] / used["with"], least=4),
+        Target("reading the multiplexed session's name, µs", used["name"] * 1e6, most=0.2),
         Target("opening a pool of 1,000 over ten raw batches", opening / raw, most=1.5),
     ]
 
