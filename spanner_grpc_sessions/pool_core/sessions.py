@@ -63,7 +63,7 @@ class PoolSessions:
         self.pinging: set[SessionRecord] = set()
         self.deleting: set[SessionRecord] = set()
         self.closing = False
-        self._held_back = False
+        self._held_back: deque[SessionRecord] = deque()
         self._doubt_from = -inf
         self._options = options
         self._max_idle = inf if options.max_idle is None else options.max_idle
@@ -161,26 +161,21 @@ class PoolSessions:
                 self.delete(record)
 
     def keep_alive(self, now: float) -> None:
-        """Ping the idle sessions that are due, as many as may be at the same time."""
-        self._held_back = False
+        """Ping the idle sessions that are due, as many as may be at the same time; the others follow."""
         # The most recently used first: they are the next that an acquire meets.
-        for record in reversed(self.idle.copy()):
-            if now < record.ping_due() or now >= record.expires_at:
-                continue
-            if len(self.pinging) >= _MOST_PINGS:
-                self._held_back = True
-                break
-            if self.take(record):
-                self.ping(record)
+        self._held_back = deque(record for record in reversed(self.idle.copy()) if _is_due(record, now))
+        self.keep_more_alive(now)
 
     def end_ping(self, record: SessionRecord) -> None:
         """Note that a ping ended."""
         self.pinging.remove(record)
 
     def keep_more_alive(self, now: float) -> None:
-        """Ping what was held back when there were too many."""
-        if self._held_back and not self.closing:
-            self.keep_alive(now)
+        """Ping what was held back while there were too many."""
+        while self._held_back and len(self.pinging) < _MOST_PINGS and not self.closing:
+            record = self._held_back.popleft()
+            if _is_due(record, now) and self.take(record):
+                self.ping(record)
 
     def doubt(self, now: float) -> None:
         """Have the idle sessions pinged before anybody gets them, for one that the pool had was lost."""
@@ -218,3 +213,7 @@ class PoolSessions:
             return self.idle.pop()
         except IndexError:  # to look first would not help: the fast path is quicker
             return None
+
+
+def _is_due(record: SessionRecord, now: float) -> bool:
+    return record.ping_due() <= now < record.expires_at
