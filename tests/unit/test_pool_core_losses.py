@@ -27,9 +27,10 @@ def test_doubtful_sessions_are_pinged_ten_at_a_time() -> None:
     """The others follow, and none of them is good meanwhile."""
     pool = Pool(min_size=25, max_size=25)
     pool.now = 1.0
-    effects = pool.do("lost", pool.lease("a"))
-    assert kinds(effects) == ["Ping"] * 10
     pool.wake = inf
+    effects = pool.do("database_lost", GONE)
+    assert kinds(effects) == ["Ping"] * 10
+    assert pool.wake == pool.now + 1
     assert pool.tick() == []
     assert pool.wake == pool.now + 1
     assert all(record.good_until < pool.now for record in pool.core.idle)

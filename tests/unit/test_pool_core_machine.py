@@ -201,6 +201,12 @@ class PoolMachine(RuleBasedStateMachine):
         if answered:
             self.everything_is_answered()
 
+    @rule(seconds=STEPS)
+    def rest(self, seconds: float) -> None:
+        """Let callers and server come to an end with all that they have begun, and then nothing happen for a while."""
+        self.answer_everything()
+        self.now += seconds
+
     @rule()
     def tick(self) -> None:
         """Tick whether or not it is time."""
