@@ -70,7 +70,10 @@ class Background:
         return self._connection.tokens.wait(timeout, unless=self._end)
 
     def _call(self, call: Any, request: Any, timeout: float | None, metadata: Any) -> Any:
-        future = call.future(request, timeout, metadata)
+        try:
+            future = call.future(request, timeout, metadata)
+        except RuntimeError:  # gRPC needs a thread for it, and there are no more when the interpreter ends
+            return call(request, timeout, metadata)
         self._in_flight.add(future)
         try:
             # `result` would turn the status CANCELLED, also a server's, into an exception without status.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import threading
 import time
@@ -34,8 +33,12 @@ class Clock:
         """Wait in asyncio until the event is set, or until that time."""
         # A loop's timers end somewhere, which for a loop of today's is after a day.
         seconds = min(max(until - self.now(), 0.0), 86_400.0)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+        # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the event.
+        waiting = asyncio.ensure_future(event.wait())
+        try:
+            await asyncio.wait((waiting,), timeout=seconds)
+        finally:
+            waiting.cancel()
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import copy
 import logging
 import random
+import warnings
 import weakref
+from collections.abc import Coroutine
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.clocks import CLOCK, Clock
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError, short
-from spanner_grpc_sessions.forks import begin_anew_after_fork
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType, short
+from spanner_grpc_sessions.forks import begin_anew_after_fork, leave_to_the_parent
 from spanner_grpc_sessions.multiplexed_age import MultiplexedAge
 from spanner_grpc_sessions.names import check_database
 from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError
+from spanner_grpc_sessions.pool_failures import again, is_loss_of, multiplexed_failure
 from spanner_grpc_sessions.pool_options import MultiplexedOptions
 from spanner_grpc_sessions.resources import Session
-from spanner_grpc_sessions.rpc_errors import RpcError, SessionNotFound, Unimplemented
+from spanner_grpc_sessions.rpc_errors import RpcError
 from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 
@@ -29,15 +34,18 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncMultiplexedSession"]
 
+_Result = TypeVar("_Result")
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class AsyncMultiplexedSession:
     """A session for any number of transactions at a time. Safe to share between tasks of one loop.
 
-    It is created at the first use, once however many callers come; if that fails, the next use tries again. In the
-    background it is replaced before the server drops it; while that fails, the old one serves on. It is never deleted,
-    for Spanner does not allow it. A context manager.
+    A context manager. It is created at the first use, once however many callers come; if that fails, the next use tries
+    again. In the background it is replaced before the server drops it; while that fails, the old one serves on. It is
+    never deleted, for Spanner does not allow it.
+
+    After a fork the child goes on with the same session, which serves any number of processes.
 
     Args:
         client: to make the calls with. It stays yours.
@@ -67,7 +75,6 @@ class AsyncMultiplexedSession:
         self._options = options or MultiplexedOptions()
         self._clock = clock
         self._age = MultiplexedAge(self._options)
-        self._name: str | None = None
         self._session: Session | None = None
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,13 +84,16 @@ class AsyncMultiplexedSession:
         begin_anew_after_fork(self)
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else self._name or "new"
+        state = "closed" if self._closed else self._current or "new"
         return f"<{type(self).__name__} {self._database} {state}>"
 
     def __del__(self) -> None:
         keeper = getattr(self, "_keeper", None)
-        if keeper is not None and not keeper.done() and not keeper.get_loop().is_closed():
-            keeper.get_loop().call_soon_threadsafe(keeper.cancel)
+        if keeper is not None and not self._closed:
+            # A loop that is closed has ended its tasks.
+            with contextlib.suppress(RuntimeError):
+                keeper.get_loop().call_soon_threadsafe(keeper.cancel)
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -98,14 +108,23 @@ class AsyncMultiplexedSession:
 
         Raises:
             RpcError: it could not be created; the next use tries again.
+            CredentialsError, ClientClosed: the same.
             PoolError: the server has no multiplexed sessions; use a `SessionPool`.
-            PoolClosed: it was closed.
+            PoolClosed: it is, or was meanwhile, closed.
         """
         await self._require(lost=None)
         return self
 
     async def close(self) -> None:
-        """End what goes on in the background. Idempotent. The session stays: Spanner deletes none of them."""
+        """End what goes on in the background. Idempotent; whoever waits for the session gets `PoolClosed`.
+
+        The session stays: Spanner deletes none of them.
+        """
+        if self._loop is not None and self._loop.is_closed():
+            # Its tasks have ended with it.
+            self._closed = True
+            return
+        self._require_loop()
         self._closed = True
         tasks = [task for task in (self._keeper, self._creation) if task is not None]
         for task in tasks:
@@ -117,11 +136,11 @@ class AsyncMultiplexedSession:
         """The session's name. A plain read, once `open` is done; the first use opens it, where a property can wait."""
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
-        if self._name is None:
+        if self._session is None:
             raise PoolError(
                 "there is no multiplexed session yet, and a property cannot wait for one: await open() first"
             )
-        return self._name
+        return self._session["name"]
 
     @property
     def resource(self) -> Session:
@@ -144,60 +163,81 @@ class AsyncMultiplexedSession:
                 the loss before.
 
         Raises:
-            RpcError: there is no new one yet; the old name stays until there is.
+            RpcError, CredentialsError, ClientClosed: there is no new one yet; the old name stays until there is.
+            PoolClosed: it is, or was meanwhile, closed.
+            InvalidType: `name` is no str.
         """
         if not isinstance(name, str):
             raise InvalidType(f"name must be a str, got {short(name)}")
-        if name == self._name:
+        if name == self._current:
             await self._require(lost=name)
 
     def after_fork(self) -> None:
         """Go on in a forked child with the same session, which serves any number of processes."""
+        leave_to_the_parent((self._keeper, self._creation))
         self._changed = asyncio.Event()
         self._loop = self._keeper = self._creation = None
 
+    @property
+    def _current(self) -> str | None:
+        return None if self._session is None else self._session["name"]
+
+    def _require_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise ClientClosed(
+                "the multiplexed session belongs to another event loop: make one per loop, with a client of its own"
+            )
+
     async def _require(self, lost: str | None) -> str:
-        """Return the name of a session other than the lost one, creating it if nobody else does."""
+        """Return the name of a session other than the lost one; have it created and wait, if there is none."""
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
-        loop = asyncio.get_running_loop()
-        if self._loop not in {None, loop}:
-            raise ClientClosed("the multiplexed session belongs to another event loop: make one per loop")
-        self._loop = loop
-        if self._name is not None and self._name != lost:
+        self._require_loop()
+        name = self._current
+        if name is not None and name != lost:
             self._start_keeper()
-            return self._name
-        try:
-            # Shielded, for others may wait for it too.
-            return await asyncio.shield(self._begin_creation())
-        except SpannerSessionsError as error:
-            raise copy.copy(error) from error
-        except asyncio.CancelledError:
-            if self._closed:
-                raise PoolClosed("the multiplexed session was closed") from None
-            raise
+            return name
+        creation = self._begin_creation()
+        # Not awaited itself: a caller who is cancelled would end it for others, and its own end would look like that.
+        await asyncio.wait([creation])
+        if self._closed:
+            raise PoolClosed("the multiplexed session was closed")
+        error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
+        if error is not None:
+            raise again(multiplexed_failure(error, self._database)) from error
+        return creation.result()
 
     def _begin_creation(self) -> asyncio.Task[str]:
+        """Return the creation in flight; a task makes it, so that no caller who gives up ends it for others."""
         if self._creation is None:
-            self._creation = asyncio.ensure_future(self._create())
+            self._creation = _spawn(self._create())
             # If all who wait give up, its failure is nobody's.
             self._creation.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._creation
+
+    def _start_keeper(self) -> None:
+        if (self._keeper is None or self._keeper.done()) and not self._closed:
+            self._keeper = _spawn(_keep(weakref.ref(self), self._changed, self._clock))
+
+    def _report(self, failure: RpcError, name: str) -> None:
+        if is_loss_of(name, failure) and name == self._current and not self._closed:
+            self._age.lost()
+            self._start_keeper()
+            self._changed.set()
 
     async def _create(self) -> str:
         try:
             session = await self._client.create_session(
                 self._database, creator_role=self._options.creator_role, multiplexed=True
             )
-        except Exception as error:
-            self._age.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
-            if isinstance(error, Unimplemented):
-                raise PoolError(
-                    f"the server of {self._database} has no multiplexed sessions: use a SessionPool"
-                ) from error
+        except BaseException as error:
+            self._failed(error)
             raise
         else:
-            self._session, self._name = session, session["name"]
+            self._session = session
             self._age.created(self._clock.now())
             self._start_keeper()
             return session["name"]
@@ -205,22 +245,16 @@ class AsyncMultiplexedSession:
             self._creation = None
             self._changed.set()
 
-    def _report(self, failure: RpcError, name: str | None = None) -> None:
-        if isinstance(failure, SessionNotFound) and name in {None, self._name}:
-            self._age.lost()
-            self._changed.set()
-
-    def _start_keeper(self) -> None:
-        if self._keeper is None and not self._closed:
-            self._keeper = asyncio.ensure_future(_keep(weakref.ref(self), self._changed, self._clock))
+    def _failed(self, error: BaseException) -> None:
+        self._age.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
+        if self._session is not None and not self._closed:
+            failure = multiplexed_failure(error, self._database)
+            _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
 
     async def _keep_young(self) -> None:
         """Replace the session if that is due."""
         if self._clock.now() >= self._age.due:
-            try:
-                await self._begin_creation()
-            except Exception as error:  # noqa: BLE001 - the old session serves on, and another attempt follows
-                _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, error)
+            await asyncio.wait([self._begin_creation()])
 
     def _next_look(self) -> float:
         return self._age.next_look(self._clock.now())
@@ -234,3 +268,8 @@ async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asynci
         until = session._next_look()  # noqa: SLF001 - its own task
         del session
         await clock.wait_async(changed, until)
+
+
+def _spawn(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
+    # In a context of its own: what serves all is no part of the trace of the one who came first.
+    return contextvars.Context().run(asyncio.get_running_loop().create_task, coroutine)

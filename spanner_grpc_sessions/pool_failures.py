@@ -6,10 +6,10 @@ import copy
 from collections.abc import Collection
 from typing import Final
 
-from spanner_grpc_sessions.pool_errors import PoolTimeout
-from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.pool_errors import PoolError, PoolTimeout
+from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError, SessionNotFound, Unimplemented
 
-__all__ = ["again", "is_fatal", "is_loss", "is_loss_of", "may_pass", "timed_out"]
+__all__ = ["again", "is_fatal", "is_loss", "is_loss_of", "may_pass", "multiplexed_failure", "timed_out"]
 
 _PASSING: Final = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED", "CANCELLED"}
@@ -47,6 +47,15 @@ def is_loss_of(name: str, error: BaseException | None) -> bool:
         return False
     named = [detail["resourceName"] for detail in error.error_details if detail.get("resourceName")]
     return not named or name in named
+
+
+def multiplexed_failure(error: BaseException, database: str) -> Exception:
+    """Return what the failure of the creation of a multiplexed session means for those who waited for it."""
+    if isinstance(error, Unimplemented):
+        return PoolError(f"the server of {database} has no multiplexed sessions: use a SessionPool")
+    if isinstance(error, Exception):
+        return error
+    return PoolError(f"the creation of a multiplexed session of {database} was interrupted")
 
 
 def again(error: Exception) -> Exception:

@@ -6,18 +6,18 @@ The pool's face holds the shell; the tasks hold the shell too, and not the face,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import cached_property
 from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions import methods
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.clocks import Clock
+from spanner_grpc_sessions.clocks import CLOCK, Clock
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.leaks import Leaks
 from spanner_grpc_sessions.options import RetryOptions
@@ -185,8 +185,7 @@ class AsyncPoolShell:
         self._begin(self.core.close(self._clock.now()))
         self._wake()
         while not self.core.closed and (left := deadline - time.monotonic()) > 0:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(left, 86_400.0))
+            await CLOCK.wait_async(self._changed, CLOCK.now() + left)
         # What a cancelled call brings up ends at once, for the time is over.
         self._close_by = -inf
         while tasks := self._tasks - {asyncio.current_task()}:
@@ -226,7 +225,8 @@ class AsyncPoolShell:
             self._wake()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        # Not in the context of the caller who happened to bring it up, whose trace is not the pool's.
+        task = Context().run(asyncio.get_running_loop().create_task, coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -31,6 +31,7 @@ class Workers:
         self._threads: set[threading.Thread] = set()
         self._idle = 0
         self._ending = False
+        self._substituting = threading.Lock()
         self._changed = threading.Condition(threading.Lock())
 
     def add(self, job: Callable[[], None]) -> None:
@@ -38,20 +39,24 @@ class Workers:
         self._jobs.append(job)
 
     def staff(self) -> None:
-        """See that there are threads for all jobs, as far as there may be."""
+        """See that there are threads for all jobs, as far as there may be.
+
+        Where no thread can be started at all, as in an `atexit` function, the caller's own does the jobs.
+        """
         if not self._jobs:
             return
         with self._changed:
             self._changed.notify(min(self._idle, len(self._jobs)))
             missing = min(len(self._jobs) - self._idle, self._most - len(self._threads))
-            for _ in range(missing):
-                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._threads.add(thread)
-                try:
-                    thread.start()
-                except BaseException:
-                    self._threads.discard(thread)
-                    raise
+            while missing > 0 and self._start():
+                missing -= 1
+            nobody = not self._threads
+        if nobody and self._substituting.acquire(blocking=False):
+            try:
+                while self._jobs:
+                    self._do(self._jobs.popleft())
+            finally:
+                self._substituting.release()
 
     def end(self, timeout: float) -> None:
         """Have the threads end as soon as there is no job, and wait for it. Jobs that come later are done as well."""
@@ -63,13 +68,29 @@ class Workers:
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
+    def _start(self) -> bool:
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads, or the interpreter ends
+            self._threads.discard(thread)
+            return False
+        except BaseException:
+            self._threads.discard(thread)
+            raise
+        return True
+
+    def _do(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Exception:  # noqa: BLE001 - a defect; the other jobs are to be done all the same
+            _log.exception("a job of %s failed", self._name)
+
     def _work(self) -> None:
         try:
             while (job := self._next()) is not None:
-                try:
-                    job()
-                except Exception:  # noqa: BLE001 - a defect; the other jobs are to be done all the same
-                    _log.exception("a job of %s failed", self._name)
+                self._do(job)
                 # Held on to, it would keep alive what it belongs to.
                 del job
         finally:

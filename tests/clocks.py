@@ -67,4 +67,8 @@ class HandMovedClock(Clock):
         """Do the same in asyncio."""
         self._events.add((asyncio.get_running_loop(), event))
         if self._seconds < until:
-            await asyncio.wait_for(event.wait(), _HANG_TIMEOUT)
+            waiting = asyncio.ensure_future(event.wait())
+            try:
+                await asyncio.wait((waiting,), timeout=_HANG_TIMEOUT)
+            finally:
+                waiting.cancel()

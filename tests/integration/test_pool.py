@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -234,6 +237,31 @@ def test_close_is_quick_when_the_server_is_gone(make: Make, local: LocalSpanner)
     assert not [thread for thread in threading.enumerate() if "sessions-pool" in thread.name]
     assert not [thread for thread in threading.enumerate() if "sessions-keeper" in thread.name]
     assert pool.stats().size == 0
+
+
+def test_a_pool_can_be_closed_when_the_interpreter_ends() -> None:
+    """Python starts no threads then, from 3.12 on: the one that closes makes the calls itself."""
+    program = f"""
+import atexit
+from spanner_grpc_sessions import PoolOptions, SessionPool, SessionsClient
+
+client = SessionsClient()
+pool = SessionPool(client, {_DATABASE!r}, options=PoolOptions(min_size=3)).open()
+pool._shell._workers.end(5)
+
+@atexit.register
+def end():
+    pool.close()
+    print(pool.stats().deleted)
+    client.close()
+"""
+    with LocalSpanner(tls=False) as local:
+        environment = {**os.environ, **local.environment()}
+        run = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=_WAIT, check=False
+        )
+        assert (run.stdout, run.stderr) == ("3\n", "")
+        assert local.sessions == []
 
 
 def until(true: Callable[[], bool]) -> None:
