@@ -16,12 +16,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-__all__ = ["Emulator", "EmulatorUnavailable", "running_emulator"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Emulator", "EmulatorUnavailable", "OwnEmulator", "running_emulator"]
 
 START_TIMEOUT = 30.0
 _PROJECT = "projects/test-project"
@@ -67,15 +70,16 @@ class Emulator:
             connection.close()
         return response.status, documents if path.endswith(_STREAMS) else documents[0]
 
-    def create_database(self, statements: Sequence[str] = ()) -> str:
+    def create_database(self, statements: Sequence[str] = (), instance: str | None = None) -> str:
         """Create a database and return its name; each call makes a new one, in an instance of its own.
 
         An instance holds at most 100 databases, and an emulator that was started by hand keeps them between runs.
 
         Args:
             statements: DDL to run in it.
+            instance: the id of the instance, to have a name again that was lost with the emulator's memory.
         """
-        instance = f"i-{uuid.uuid4().hex[:16]}"
+        instance = instance or f"i-{uuid.uuid4().hex[:16]}"
         self._create(
             f"/v1/{_PROJECT}/instances",
             {"instanceId": instance, "instance": {"config": _CONFIG, "displayName": instance, "nodeCount": 1}},
@@ -85,6 +89,17 @@ class Emulator:
             f"/v1/{databases}", {"createStatement": "CREATE DATABASE `db`", "extraStatements": list(statements)}
         )
         return f"{databases}/db"
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database; its instance stays."""
+        status, answer = self.rest("DELETE", f"/v1/{name}")
+        if status != http.client.OK:
+            raise RuntimeError(f"the emulator refused to drop {name}: HTTP {status}, {answer}")
+
+    def recreate_database(self, name: str) -> None:
+        """Create a database that was dropped, under its name."""
+        databases, _, last = name.rpartition("/")
+        self._create(f"/v1/{databases}", {"createStatement": f"CREATE DATABASE `{last}`"})
 
     def _create(self, path: str, body: Mapping[str, Any]) -> None:
         status, operation = self.rest("POST", path, body)
@@ -110,12 +125,50 @@ def running_emulator(environment: Mapping[str, str]) -> Iterator[Emulator]:
         _wait_until_ready(emulator, process=None, log=None)
         yield emulator
         return
-    folder, version = _installed(environment)
-    grpc_port, rest_port = _free_ports(2)
-    emulator = Emulator(f"127.0.0.1:{grpc_port}", f"127.0.0.1:{rest_port}", version)
-    with tempfile.TemporaryFile() as log, _started(folder, grpc_port, rest_port, log) as process:
-        _wait_until_ready(emulator, process, log)
-        yield emulator
+    with OwnEmulator(environment) as own:
+        yield own.emulator
+
+
+class OwnEmulator:
+    """The emulator of the Google Cloud CLI as a process of the test's own. A context manager.
+
+    Killed and started again it has the same ports, and has forgotten everything.
+
+    Args:
+        environment: the environment that pytest was started in.
+
+    Attributes:
+        emulator: what runs there, while it runs.
+
+    Raises:
+        EmulatorUnavailable: none is installed.
+        RuntimeError: it does not answer in time.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._folder, version = _installed(environment)
+        self._grpc_port, self._rest_port = _free_ports(2)
+        self._running = ExitStack()
+        self.emulator = Emulator(f"127.0.0.1:{self._grpc_port}", f"127.0.0.1:{self._rest_port}", version)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with ExitStack() as stack:
+            log = stack.enter_context(tempfile.TemporaryFile())
+            process = stack.enter_context(_started(self._folder, self._grpc_port, self._rest_port, log))
+            _wait_until_ready(self.emulator, process, log)
+            self._running = stack.pop_all()
+
+    def kill(self) -> None:
+        """End it by SIGKILL. Idempotent."""
+        self._running.close()
 
 
 def _named_emulator(grpc_endpoint: str, environment: Mapping[str, str]) -> Emulator:

@@ -133,12 +133,7 @@ class PoolCore(PoolState):
             proven: the server said so itself. Otherwise the session is deleted, should it be alive.
         """
         if record in self.sessions:
-            self._lose(record, now, proven=proven)
-            if self._sessions.take(record):
-                self._sessions.delete(record)
-            if not self.closing:
-                # The fast path may be about to give it back, or to put it back.
-                self._outbox.wake_at(now)
+            self._part_with(record, now, proven=proven)
         return self.settle(now)
 
     def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
@@ -163,15 +158,21 @@ class PoolCore(PoolState):
         """
         if not sessions:
             return self.create_failed(count, PoolError(f"the server created none of {count} sessions"), now, draw)
-        self._creation.succeeded(count)
         self._counters.created += len(sessions)
         records = [
             SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
         ]
-        self._sessions.add(records[:count], now)
-        for record in records[count:]:
-            self._sessions.delete(record)  # there may be no room for more than was asked for
+        twins = self._part_with_twins(records, now)
+        fresh = [record for record in records if record not in twins]
+        self._sessions.add(fresh[:count], now)
+        # There may be no room for more than was asked for.
+        for record in (*fresh[count:], *twins):
+            self._sessions.delete(record)
+        if not fresh:
+            error = PoolError(f"the server gave {len(sessions)} names to sessions that the pool's had already")
+            return self.create_failed(count, error, now, draw)
+        self._creation.succeeded(count)
         return self.settle(now)
 
     def create_failed(
@@ -237,6 +238,7 @@ class PoolCore(PoolState):
         if not self.closing:
             self._sessions.retire(now)
             self._sessions.keep_alive(now)
+            self._sessions.doubt_if_due(now)
             self._outbox.wake_at(self._sessions.next_due(now))
         return self.settle(now)
 
@@ -266,7 +268,26 @@ class PoolCore(PoolState):
             self._outbox.wake_at(self._creation.retry_at)
         self._outbox.effects += map(Create, self._creation.begin(missing, now))
 
+    def _part_with(self, record: SessionRecord, now: float, *, proven: bool) -> None:
+        self._lose(record, now, proven=proven)
+        if self._sessions.take(record):
+            self._sessions.delete(record)
+        if not self.closing:
+            # The fast path may be about to give it back, or to put it back.
+            self._outbox.wake_at(now)
+
+    def _part_with_twins(self, records: list[SessionRecord], now: float) -> set[SessionRecord]:
+        """Part with the sessions that have the names of new ones; return these new ones, which nobody is to get either.
+
+        An emulator that was restarted gives names anew. The old session is gone, and its holder would use the new one.
+        """
+        names = {record.name: record for record in records}
+        old = [record for record in self.sessions if record.name in names]
+        for record in old:
+            self._part_with(record, now, proven=True)
+        return {names[record.name] for record in old}
+
     def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
         self._counters.lost += not record.unwanted
         record.mark_unwanted(lost=proven)
-        self._sessions.doubt(now)
+        self._sessions.doubt(now, record)

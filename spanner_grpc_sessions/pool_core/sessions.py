@@ -18,9 +18,9 @@ _MOST_PINGS: Final = 10
 # An unused pool shrinks in steps, so that the end of one burst does not delete what the next one needs.
 _SHRINK_STEP: Final = 10
 _PAUSE: Final = 1.0
-# What took one session, a restart of the server say, may have taken all. Where sessions vanish one by one, it would be
-# no help to ask for all of them each time.
-_DOUBT_INTERVAL: Final = 10.0
+# What took one session, a restart of the server say, may have taken all. Where sessions vanish one by one, not all are
+# asked for each time.
+_DOUBT_INTERVAL: Final = 2.0
 # A lease comes back without a word: while somebody has one that is overdue, it is looked for in steps of this part of
 # its keep-alive time.
 _LEASED_STEP: Final = 0.1
@@ -45,7 +45,8 @@ class PoolSessions:
     """
 
     __slots__ = (
-        "_doubt_from",
+        "_doubt_due",
+        "_doubted_at",
         "_held_back",
         "_max_idle",
         "_options",
@@ -64,7 +65,8 @@ class PoolSessions:
         self.deleting: set[SessionRecord] = set()
         self.closing = False
         self._held_back: deque[SessionRecord] = deque()
-        self._doubt_from = -inf
+        self._doubted_at = -inf
+        self._doubt_due = inf
         self._options = options
         self._max_idle = inf if options.max_idle is None else options.max_idle
         self._outbox = outbox
@@ -177,22 +179,39 @@ class PoolSessions:
             if _is_due(record, now) and self.take(record):
                 self.ping(record)
 
-    def doubt(self, now: float) -> None:
-        """Have the idle sessions pinged before anybody gets them, for one that the pool had was lost."""
-        if self.closing or now < self._doubt_from:
+    def doubt(self, now: float, lost: SessionRecord | None = None) -> None:
+        """Have all sessions pinged before anybody gets them, soon if that was done just now.
+
+        Args:
+            now: seconds.
+            lost: because of this one. If it was not alive after the last time, its loss is no news.
+        """
+        if self.closing or (lost is not None and lost.pinged_at <= self._doubted_at):
             return
-        self._doubt_from = now + _DOUBT_INTERVAL
-        for record in self.idle.copy():
-            # The one that was lost may have been pinged side by side with others, which were alive just now.
-            if now - record.pinged_at >= _PAUSE:
+        self._doubt_due = min(self._doubt_due, max(now, self._doubted_at + _DOUBT_INTERVAL))
+        if now < self._doubt_due:
+            self._outbox.wake_at(self._doubt_due)
+        self.doubt_if_due(now)
+
+    def doubt_if_due(self, now: float) -> None:
+        """Do what `doubt` put off."""
+        if self.closing or now < self._doubt_due:
+            return
+        self._doubted_at, self._doubt_due = now, inf
+        # Also those that somebody leases: they come back by the fast path, without a word of what their calls met.
+        for record in self.all - self.pinging:
+            # The one that was lost may have been pinged side by side with others, which were alive just now. That one
+            # was created just now says less: a server on this machine is back within a second.
+            if record.pinged_at == record.created_at or now - record.pinged_at >= _PAUSE:
                 record.mark_doubtful(now)
         self.keep_alive(now)
-        if self._held_back:
+        if self._held_back or self.leased:
             self._outbox.wake_at(now + _PAUSE)
 
     def next_due(self, now: float) -> float:
         """Return when the first of all sessions needs attention, after what is due now was attended to."""
-        return min((self._next_due(record, now) for record in self.all - self.pinging), default=inf)
+        due = min((self._next_due(record, now) for record in self.all - self.pinging), default=inf)
+        return min(due, self._doubt_due)
 
     def _next_due(self, record: SessionRecord, now: float) -> float:
         due = self._due(record)

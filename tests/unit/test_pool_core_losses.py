@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from spanner_grpc_sessions.pool_core.creation import backoff
 from spanner_grpc_sessions.pool_core.effects import Create, Delete, Fail, Hand, Ping
 from tests.unit.pool_driver import Pool, kinds
 
@@ -40,18 +41,55 @@ def test_doubtful_sessions_are_pinged_ten_at_a_time() -> None:
 
 
 def test_sessions_that_vanish_one_by_one_do_not_bring_pings_of_all_each_time() -> None:
-    """Once in ten seconds the others are asked for."""
-    pool = Pool(min_size=3, max_size=3)
-    leases = [pool.lease("a"), pool.lease("b")]
+    """Once in two seconds the others are asked for; a loss in between is not forgotten."""
+    pool = Pool(min_size=4, max_size=4)
+    leases = [pool.lease("a"), pool.lease("b"), pool.lease("c")]
     (idle,) = pool.core.idle
     pool.now = 1.0
     assert pool.do("lost", leases[0]) == [Ping(idle)]
     pool.do("pinged", idle)
-    pool.now = 10.9
+    leases[1].mark_pinged(2.0)
+    pool.now = 2.5
     assert pool.do("lost", leases[1]) == []
-    pool.do("give_back", leases[0])
-    pool.now = 11.0
-    assert pool.do("lost", leases[1]) == [Ping(idle)]
+    pool.tick()
+    assert pool.wake == 3.0
+    assert pool.tick(3.0) == [Ping(idle)]
+
+
+def test_a_loss_that_is_no_news_casts_no_doubt() -> None:
+    """Of many that a restart took, the holders notice one after the other; the others were asked for at the first."""
+    pool = Pool(min_size=3, max_size=3)
+    leases = [pool.lease("a"), pool.lease("b")]
+    (idle,) = pool.core.idle
+    pool.now = 1.0
+    pool.do("lost", leases[0])
+    pool.do("pinged", idle)
+    pool.now = 60.0
+    assert pool.do("lost", leases[1]) == []
+    assert pool.do("acquire", "c") == [Hand("c", idle)]
+
+
+def test_a_session_that_was_leased_at_a_loss_is_doubtful_too() -> None:
+    """It comes back without a word of what its calls met."""
+    pool = Pool(min_size=2, max_size=2)
+    record, lost = pool.lease("a"), pool.lease("b")
+    pool.now = 1.0
+    pool.do("lost", lost)
+    assert pool.do("give_back", record) == []
+    assert pool.do("acquire", "c") == [Ping(record)]
+
+
+def test_a_name_that_is_given_anew_is_nobodys() -> None:
+    """An emulator counts from zero after its restart: with the new session the old one's holder would work."""
+    pool = Pool(min_size=1, max_size=2)
+    record = pool.lease("a")
+    pool.do("acquire", "b")
+    (delete,) = pool.do("created", 1, [(record.name, None)])
+    assert isinstance(delete, Delete)
+    assert (delete.record.name, delete.record is record) == (record.name, False)
+    assert record.unwanted
+    assert pool.do("deleted", delete.record) == []
+    assert pool.tick(pool.now + backoff(1, 0.0)) == [Create(1)]
 
 
 def test_a_loss_found_by_a_ping_casts_doubt_as_well() -> None:

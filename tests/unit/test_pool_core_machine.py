@@ -110,7 +110,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = now
         self.wake = inf
         self.closing = False
-        self.doubt_from = -inf
+        self.doubted_at, self.doubt_due = -inf, inf
         self.fatal: Exception | None = None
         self.numbers = itertools.count(1)
         self.tick()
@@ -211,6 +211,7 @@ class PoolMachine(RuleBasedStateMachine):
     def tick(self) -> None:
         """Tick whether or not it is time."""
         self.wake = inf
+        self.note_due_doubt()
         effects = self.core.tick(self.now)
         self.carry_out(effects)
         if not self.closing:
@@ -448,15 +449,22 @@ class PoolMachine(RuleBasedStateMachine):
         if proven:
             session.lost = True
             self.books.on_server.discard(record.name)
-        self.note_doubt()
+        self.note_doubt(session)
 
-    def note_doubt(self) -> None:
-        """Note that after a loss no idle session is good, unless there was another one just before."""
-        if not self.closing and self.now >= self.doubt_from:
-            self.doubt_from = self.now + 10
-            for record in self.core.idle:
+    def note_doubt(self, lost: Session | None = None) -> None:
+        """Note that after a loss no session is good, at once or soon, unless the loss is no news."""
+        if not self.closing and (lost is None or lost.proved_at > self.doubted_at):
+            self.doubt_due = min(self.doubt_due, max(self.now, self.doubted_at + 2))
+            self.note_due_doubt()
+
+    def note_due_doubt(self) -> None:
+        """Note that it is time for the doubt that was put off."""
+        if not self.closing and self.now >= self.doubt_due:
+            self.doubted_at, self.doubt_due = self.now, inf
+            for record in self.core.sessions - set(self.books.pings):
                 session = self.books.sessions[record]
-                session.doubtful = session.doubtful or self.now - session.proved_at >= 1
+                just_pinged = session.proved_at > record.created_at and self.now - session.proved_at < 1
+                session.doubtful = session.doubtful or not just_pinged
 
     @invariant()
     def limits_are_kept(self) -> None:
@@ -522,6 +530,7 @@ class PoolMachine(RuleBasedStateMachine):
         """A tick is announced for whatever idle session needs attention first."""
         if self.closing:
             return
+        assert self.wake <= self.doubt_due
         for record in self.core.idle:
             session = self.books.sessions[record]
             due = min(record.expires_at, session.alive_at + record.keep_alive_after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from spanner_grpc_sessions.pool_core import PoolCore
 from spanner_grpc_sessions.pool_core.effects import Create, Delete, Hand
 from spanner_grpc_sessions.pool_core.record import SessionRecord
 from spanner_grpc_sessions.pool_options import PoolOptions
+
+NUMBERS = itertools.count()
 
 
 class Crossing(deque[SessionRecord]):
@@ -57,7 +60,7 @@ class Shell:
         for effect in effects:
             match effect:
                 case Create(count):
-                    self.tell("created", count, [("s", None)] * count, draws=(0.5,))
+                    self.tell("created", count, [(f"s{next(NUMBERS)}", None) for _ in range(count)], draws=(0.5,))
                 case Hand(lease, record):
                     lease.record = record
                     lease.handed.set()
