@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +12,7 @@ import grpc.aio
 
 from spanner_grpc_sessions.attempts import Attempts
 from spanner_grpc_sessions.call_setup import CallSetup
+from spanner_grpc_sessions.clocks import CLOCK
 from spanner_grpc_sessions.connection_async import AsyncConnection
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.headers import REQUEST_ID, AsyncMetadata, Metadata, check_metadata
@@ -174,8 +174,7 @@ class AsyncCallPath(CallSetup[AsyncConnection]):
                 error = again
 
     async def _closes_within(self, seconds: float) -> bool:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._connection.closing.wait(), seconds)
+        await CLOCK.wait_async(self._connection.closing, CLOCK.now() + seconds)
         return self._connection.closing.is_set()
 
 

@@ -82,8 +82,9 @@ class SessionPool:
 
     def __del__(self) -> None:
         if hasattr(self, "_core") and self._state == "open":
+            text = f"unclosed {self!r}"
             self._shell.abandon()
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
+            warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -247,10 +248,8 @@ class SessionPool:
 
     def _acquire(self, timeout: Timeout) -> Lease:
         limit = self._options.acquire_timeout if timeout is DEFAULT else timeout
-        lease, shell = Lease(), self._shell
-        lease._record = shell.acquire(lease, limit)
-        lease._shell = shell
-        shell.note(lease._record)
+        lease = Lease()
+        self._shell.acquire(lease, limit)
         return lease
 
 

@@ -83,8 +83,9 @@ class AsyncSessionPool:
 
     def __del__(self) -> None:
         if hasattr(self, "_core") and self._state == "open":
+            text = f"unclosed {self!r}"
             self._shell.abandon()
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
+            warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -117,7 +118,6 @@ class AsyncSessionPool:
         Args:
             timeout: seconds for all of it, None for no limit.
         """
-        self._shell.require_loop()
         await self._shell.close(check_timeout(timeout))
 
     async def wait(self, timeout: float | None = 30.0) -> None:
@@ -255,10 +255,8 @@ class AsyncSessionPool:
 
     async def _acquire(self, timeout: Timeout) -> AsyncLease:
         limit = self._options.acquire_timeout if timeout is DEFAULT else timeout
-        lease, shell = AsyncLease(), self._shell
-        lease._record = await shell.acquire(lease, limit)
-        lease._shell = shell
-        shell.note(lease._record)
+        lease = AsyncLease()
+        await self._shell.acquire(lease, limit)
         return lease
 
 

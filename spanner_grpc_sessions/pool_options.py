@@ -44,7 +44,8 @@ class PoolOptions:
         validate_after: time without a sign of life after which an idle session is pinged before it is handed out,
             below an hour. Later than `keep_alive_after` it matters only where pings were late, as on a host that
             gives no CPU between requests. Earlier, it makes acquires wait for pings.
-        max_idle: time without use after which a session beyond `min_size` is deleted; None keeps them all.
+        max_idle: time after which a session beyond `min_size` is deleted that nobody has taken since; None keeps them
+            all.
         max_lifetime: age at which a session is replaced, below the server's limit of 28 days; up to a fifth earlier,
             so that sessions created together are not replaced together.
         leak_after: time after which a lease that was not given back is reported; None reports none.

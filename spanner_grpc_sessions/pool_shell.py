@@ -70,8 +70,7 @@ class PoolShell:
         self._clock = clock
         self._workers = Workers("spanner-sessions-pool", _MOST_THREADS)
         self._keeper: threading.Thread | None = None
-        self._wake_at = inf
-        self._failed = 0
+        self._wake_at, self._failed = inf, 0
         self._abandoned = False
         self._close_by = inf
         self._changed = threading.Condition(threading.Lock())
@@ -105,8 +104,8 @@ class PoolShell:
         if self._abandoned:
             self._wake()
 
-    def acquire(self, lease: Any, timeout: float | None) -> SessionRecord:
-        """Return a session for a lease, waiting for one.
+    def acquire(self, lease: Any, timeout: float | None) -> None:
+        """Give a lease its session, waiting for one.
 
         Raises:
             PoolTimeout, PoolOverloaded, PoolClosed: there was none.
@@ -119,21 +118,24 @@ class PoolShell:
             until = inf if timeout is None else self._clock.now() + timeout
             self.tell(lambda now: core.acquire(waiter, now))
             waiter.wait(self._clock, until)
+            answer = waiter.answer
+            if isinstance(answer, SessionRecord):
+                lease._record, lease._shell, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
+                core.accepted(waiter, self._clock.now())
+                self._note(answer)
+                return
         except BaseException:
             self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
+            answer = waiter.answer
+            if isinstance(answer, SessionRecord) and answer.holder is lease:
+                self.give_back(answer)
             raise
-        answer = waiter.answer
-        if isinstance(answer, Exception):
+        if answer is not None:
             raise again(answer) from answer
-        if answer is None:
-            self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
-            raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
-        answer.holder = lease
-        core.accepted(waiter, self._clock.now())
-        return answer
+        self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
+        raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
 
-    def note(self, record: SessionRecord) -> None:
-        """Note where a session was acquired, if leaks are reported."""
+    def _note(self, record: SessionRecord) -> None:
         if self.leaks is not None:
             with self._changed:
                 self.leaks.note(record, self._clock.now())

@@ -68,9 +68,9 @@ class AsyncPoolShell:
         self._template = (options.labels, options.creator_role)
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keeper: asyncio.Task[None] | None = None
         self._calls = asyncio.Semaphore(_MOST_CALLS)
-        self._wake_at = inf
-        self._failed = 0
+        self._wake_at, self._failed = inf, 0
         self._abandoned = False
         self._close_by = inf
         self._changed = asyncio.Event()
@@ -94,10 +94,10 @@ class AsyncPoolShell:
             raise ClientClosed("the pool belongs to another event loop: make one per loop, with a client of its own")
 
     def start(self) -> None:
-        """Begin to fill the pool and to keep it alive, if that was not begun yet."""
-        if not self.started and not self.core.closing:
+        """Begin to fill the pool and to keep it alive, if that was not begun yet, or somebody cancelled it."""
+        if not self.core.closing and (self._keeper is None or self._keeper.done()):
             self.started = True
-            self._spawn(self._keep())
+            self._keeper = self._spawn(self._keep())
             self.tell(self.core.tick)
 
     def tell(self, event: Callable[[float], tuple[Effect, ...] | None]) -> None:
@@ -108,8 +108,8 @@ class AsyncPoolShell:
         """
         self._begin(event(self._clock.now()))
 
-    async def acquire(self, lease: Any, timeout: float | None) -> SessionRecord:
-        """Return a session for a lease, waiting for one.
+    async def acquire(self, lease: Any, timeout: float | None) -> None:
+        """Give a lease its session, waiting for one.
 
         Raises:
             PoolTimeout, PoolOverloaded, PoolClosed: there was none.
@@ -125,17 +125,17 @@ class AsyncPoolShell:
         except BaseException:
             self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
             raise
-        if isinstance(answer, Exception):
+        if isinstance(answer, SessionRecord):
+            lease._record, lease._shell, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
+            core.accepted(waiter, self._clock.now())
+            self._note(answer)
+            return
+        if answer is not None:
             raise again(answer) from answer
-        if answer is None:
-            self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
-            raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
-        answer.holder = lease
-        core.accepted(waiter, self._clock.now())
-        return answer
+        self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
+        raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
 
-    def note(self, record: SessionRecord) -> None:
-        """Note where a session was acquired, if leaks are reported."""
+    def _note(self, record: SessionRecord) -> None:
         if self.leaks is not None:
             self.leaks.note(record, self._clock.now())
             self._wake()
@@ -179,7 +179,11 @@ class AsyncPoolShell:
             await self._clock.wait_async(self._changed, until)
 
     async def close(self, timeout: float | None) -> None:
-        """Delete all sessions and end all tasks, in that time."""
+        """Delete all sessions and end all tasks, in that time; where their loop was closed, nothing is left to do."""
+        if self.loop is not None and self.loop.is_closed():
+            self.core.close(self._clock.now())
+            return
+        self.require_loop()
         deadline = inf if timeout is None else time.monotonic() + timeout
         self._close_by = deadline
         self._begin(self.core.close(self._clock.now()))
@@ -224,11 +228,12 @@ class AsyncPoolShell:
         if self.core.closed:
             self._wake()
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # Not in the context of the caller who happened to bring it up, whose trace is not the pool's.
         task = Context().run(asyncio.get_running_loop().create_task, coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _create(self, count: int) -> None:
         arguments = (count, *self._template)

@@ -29,6 +29,8 @@ class Workers:
         self._most = most
         self._jobs: deque[Callable[[], None]] = deque()
         self._threads: set[threading.Thread] = set()
+        # Also those that have left `_threads`, and are about to end.
+        self._started: list[threading.Thread] = []
         self._idle = 0
         self._ending = False
         self._substituting = threading.Lock()
@@ -63,14 +65,18 @@ class Workers:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-            threads = tuple(self._threads)
         deadline = time.monotonic() + timeout
-        for thread in threads:
-            thread.join(max(deadline - time.monotonic(), 0.0))
+        # The last job of one thread may have had another one started.
+        while alive := [thread for thread in self._started if thread.is_alive()]:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            alive[0].join(left)
 
     def _start(self) -> bool:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         self._threads.add(thread)
+        self._started = [started for started in self._started if started.is_alive()] + [thread]
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads, or the interpreter ends

@@ -34,6 +34,7 @@ class HandMovedClock(Clock):
         self._seconds = 1000.0
         self._conditions: set[threading.Condition] = set()
         self._events: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._lock = threading.Lock()
         self._alarms: list[tuple[float, _Alarm]] = []
         self.now = lambda: self._seconds
 
@@ -46,8 +47,12 @@ class HandMovedClock(Clock):
         for loop, event in tuple(self._events):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
-        due = [alarm for until, alarm in self._alarms if until <= self._seconds]
-        self._alarms = [(until, alarm) for until, alarm in self._alarms if alarm not in due]
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
+            due = [alarm for until, alarm in self._alarms if until <= self._seconds]
+            self._alarms = [(until, alarm) for until, alarm in self._alarms if until > self._seconds]
         for alarm in due:
             alarm.ring()
 
@@ -60,7 +65,9 @@ class HandMovedClock(Clock):
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Call a function when the clock is moved to that time."""
         alarm = _Alarm(asyncio.get_running_loop(), function, arguments)
-        self._alarms.append((until, alarm))
+        with self._lock:
+            self._alarms.append((until, alarm))
+        self._ring()
         return alarm
 
     async def wait_async(self, event: asyncio.Event, until: float) -> None:

@@ -164,6 +164,15 @@ def test_an_interruption_is_no_success(local: LocalSpanner, colour: Colour, inte
         session.close()
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt: a shell starts what runs in its background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupted_caller_ends_no_creation(gate: Gate) -> None:
     """Ctrl-C ends the wait of the main thread alone: the one creation goes on, and serves the others."""
     with client_of(gate, SYNC) as client, ThreadPoolExecutor(1) as threads:
