@@ -12,8 +12,8 @@ STUBS_PACKAGE := spanner_grpc_sessions_pb
 PROTOS := $(wildcard protos/google/spanner/v1/*.proto)
 
 # The lowest versions that pyproject.toml allows; google-cloud-spanner asks for a higher protobuf, so it gets an
-# environment of its own, and tests/contract, which compares with it, is left to `make test`. Its grpcio-status is
-# named, because the newest one would raise grpcio.
+# environment of its own, and tests/contract, which compares with it, is left to `make test`, as is tests/packaging: there
+# is one wheel for all versions. Its grpcio-status is named, because the newest one would raise grpcio.
 LOWEST_VENV := .venv-lowest
 LOWEST_GOOGLE_VENV := .venv-lowest-google
 LOWEST_GOOGLE := google-cloud-spanner==3.71.0 grpcio-status>=1.59.0
@@ -25,7 +25,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve bench lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
+.PHONY: environments help install dev demo serve bench lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,16 +55,18 @@ types: dev  ## check the types of library, tests, benchmarks and examples
 node-peer: build/node/.installed  ## install Google's client for Node, for the tests of the local server; nothing where npm is missing
 
 test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for some
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	THOROUGH=$(CI) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_VENV)/.installed  ## run the tests on the lowest versions allowed
-	$(LOWEST_VENV)/bin/python -m pytest --ignore=tests/contract $(PYTEST_ARGS)
+	$(LOWEST_VENV)/bin/python -m pytest $(foreach folder,contract coexistence packaging,--ignore=tests/$(folder)) $(PYTEST_ARGS)
 	$(LOWEST_GOOGLE_VENV)/bin/python -m pytest tests/coexistence
 
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
 check: lint types check-stubs node-peer test test-lowest  ## everything that has to pass, the quick ones first
+
+environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed node-peer  ## install all that `check` needs
 
 build: dev  ## build wheel and sdist into dist/
 	rm -rf dist

@@ -20,19 +20,20 @@ from tests.fuzz.oracle import assert_agreement, read
 from tests.messages import message_classes, messages
 
 CLASSES: Final = message_classes()
-IN_CI: Final = bool(os.environ.get("CI"))
+THOROUGH: Final = bool(os.environ.get("THOROUGH"))
 
 
-def tries(in_ci: int) -> settings:
-    """Return how often a property is tried for each class: this often in CI, a tenth of it elsewhere."""
-    return settings(max_examples=in_ci if IN_CI else in_ci // 10, suppress_health_check=list(HealthCheck))
+def tries(thoroughly: int) -> settings:
+    """Return how often a property is tried for each class: this often by `make test` in CI, a tenth of it elsewhere."""
+    examples = thoroughly if THOROUGH else thoroughly // 10
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("message_class", CLASSES, ids=lambda message_class: message_class.DESCRIPTOR.full_name)
 @tries(130)
 @given(data=st.data())
 def test_random_messages_agree_in_both_directions(message_class: type[Message], data: st.DataObject) -> None:
-    """More than 10,000 messages in CI: written as the reference writes them, and read back to what it reads."""
+    """More than 10,000 messages when it is thorough: written as the reference writes them, and read back to what it reads."""
     message = data.draw(messages(message_class))
     body = to_rest(message)
     reference = json_format.MessageToDict(message)
