@@ -33,7 +33,7 @@ def tries(thoroughly: int) -> settings:
 @tries(130)
 @given(data=st.data())
 def test_random_messages_agree_in_both_directions(message_class: type[Message], data: st.DataObject) -> None:
-    """More than 10,000 messages when it is thorough: written as the reference writes them, and read back to what it reads."""
+    """10,000 messages and more, if thorough: written as the reference writes them, and read back to what it reads."""
     message = data.draw(messages(message_class))
     body = to_rest(message)
     reference = json_format.MessageToDict(message)
