@@ -1,8 +1,7 @@
-"""Leases that nobody gives back: who holds one for too long, and where it was acquired. It logs."""
+"""Leases that nobody gives back: who holds one for too long, and where it was acquired."""
 
 from __future__ import annotations
 
-import logging
 import traceback
 from math import inf
 from pathlib import Path
@@ -13,7 +12,6 @@ from spanner_grpc_sessions.pool_core import SessionRecord
 __all__ = ["Leaks"]
 
 _HERE: Final = str(Path(__file__).parent)
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class Leaks:
@@ -35,17 +33,17 @@ class Leaks:
         """Return when to look next."""
         return min((since for _, since, _ in self._noted.values()), default=inf) + self._after
 
-    def report(self, now: float) -> None:
-        """Log a warning for each lease that was held for too long, once."""
+    def report(self, now: float) -> list[str]:
+        """Return a warning for each lease that was held for too long, once; to be logged where no lock is held."""
+        warnings = []
         for record, (holder, since, stack) in tuple(self._noted.items()):
             if record.holder is not holder:
                 del self._noted[record]
             elif now >= since + self._after:
                 del self._noted[record]
                 frames = [frame for frame in stack if not frame.filename.startswith(_HERE)]
-                _log.warning(
-                    "%s has been leased for %.0f s, and was acquired here:\n%s",
-                    record.name,
-                    now - since,
-                    "".join(traceback.format_list(frames)),
+                warnings.append(
+                    f"{record.name} has been leased for {now - since:.0f} s, and was acquired here:\n"
+                    + "".join(traceback.format_list(frames))
                 )
+        return warnings

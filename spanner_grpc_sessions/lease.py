@@ -27,14 +27,14 @@ class _Shell(Protocol):
 
 
 class _AnyLease:
-    # `_shell` is there until the lease is given back: only one of two that release it can delete it.
-    __slots__ = ("_record", "_shell")
+    # `_lessor` is there until the lease is given back: only one of two that release it can delete it.
+    __slots__ = ("_lessor", "_record")
 
     _record: SessionRecord
-    _shell: _Shell
+    _lessor: _Shell
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_shell') else ' given back'}>"
+        return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_lessor') else ' given back'}>"
 
     @property
     def name(self) -> str:
@@ -54,18 +54,18 @@ class _AnyLease:
         The pool finds out by itself when a call or a stream of `stub` meets `SessionNotFound`, and when a block or
         `run` ends in it. It deletes a session that is invalidated without that, for it may be alive.
         """
-        shell = getattr(self, "_shell", None)
+        shell = getattr(self, "_lessor", None)
         if shell is not None:
             shell.lose(self._record, proven=False)
 
     def _report(self, error: BaseException) -> None:
-        shell = getattr(self, "_shell", None)
+        shell = getattr(self, "_lessor", None)
         if shell is not None and isinstance(error, RpcError):
             shell.report(error, self.name)
 
     def _stub(self) -> Any:
         try:
-            shell = self._shell
+            shell = self._lessor
         except AttributeError:
             raise PoolError(f"the lease of {self.name} was given back: its session may be another caller's") from None
         return shell.stub

@@ -155,7 +155,7 @@ class SessionPool:
                 record.last_used_at = now
                 record.holder = lease = Lease()
                 lease._record = record
-                lease._shell = self._shell
+                lease._lessor = self._shell
                 return lease
             self._put(record)
         return self._acquire(timeout)
@@ -169,10 +169,10 @@ class SessionPool:
             InvalidType: it is no lease.
         """
         try:
-            if lease._shell is not self._shell:
+            if lease._lessor is not self._shell:
                 raise PoolError(f"{lease!r} is not of this pool, or of the process that this one was forked from")
             # Of two threads with one lease, only one can do this.
-            del lease._shell
+            del lease._lessor
         except AttributeError:
             raise _refusal(lease) from None
         record, core = lease._record, self._core

@@ -160,7 +160,7 @@ class AsyncSessionPool:
                 record.last_used_at = now
                 record.holder = lease = AsyncLease()
                 lease._record = record
-                lease._shell = self._shell
+                lease._lessor = self._shell
                 return lease
             self._put(record)
         return await self._acquire(timeout)
@@ -175,9 +175,9 @@ class AsyncSessionPool:
         """
         self._shell.require_loop()
         try:
-            if lease._shell is not self._shell:
+            if lease._lessor is not self._shell:
                 raise PoolError(f"{lease!r} is not of this pool, or of the process that this one was forked from")
-            del lease._shell
+            del lease._lessor
         except AttributeError:
             raise _refusal(lease) from None
         record, core = lease._record, self._core

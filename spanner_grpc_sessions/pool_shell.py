@@ -9,6 +9,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import cached_property, partial
 from math import inf
@@ -71,9 +72,10 @@ class PoolShell:
         self._workers = Workers("spanner-sessions-pool", _MOST_THREADS)
         self._keeper: threading.Thread | None = None
         self._wake_at, self._failed = inf, 0
-        self._abandoned = False
+        self._abandoned = self._busy = False
         self._close_by = inf
-        self._changed = threading.Condition(threading.Lock())
+        self._events: deque[Callable[[float], tuple[Effect, ...] | None]] = deque()
+        self._changed = threading.Condition(threading.RLock())
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
@@ -89,8 +91,7 @@ class PoolShell:
             self._keeper = threading.Thread(target=self._keep, name="spanner-sessions-keeper", daemon=True)
             self._keeper.start()
             self.started = True
-            self._begin(self.core.tick(self._clock.now()))
-        self._workers.staff()
+        self.tell(self.core.tick)
 
     def tell(self, event: Callable[[float], tuple[Effect, ...] | None]) -> None:
         """Tell the core of an event, and begin what it wants done.
@@ -99,7 +100,15 @@ class PoolShell:
             event: takes the time, and returns the effects.
         """
         with self._changed:
-            self._begin(event(self._clock.now()))
+            self._events.append(event)
+            if self._busy:
+                return  # the garbage collector, or a signal, has this very thread tell of something in the midst of it
+            self._busy = True
+            try:
+                while self._events:
+                    self._begin(self._events.popleft()(self._clock.now()))
+            finally:
+                self._busy = False
         self._workers.staff()
         if self._abandoned:
             self._wake()
@@ -120,7 +129,7 @@ class PoolShell:
             waiter.wait(self._clock, until)
             answer = waiter.answer
             if isinstance(answer, SessionRecord):
-                lease._record, lease._shell, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
+                lease._record, lease._lessor, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
                 core.accepted(waiter, self._clock.now())
                 self._note(answer)
                 return
@@ -154,10 +163,7 @@ class PoolShell:
         if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
             self.tell(lambda now: self.core.database_lost(failure, now))
         elif is_loss_of(name, failure):
-            with self._changed:
-                record = next((record for record in self.core.sessions if record.name == name), None)
-            if record is not None:
-                self.lose(record, proven=True)
+            self.tell(lambda now: self.core.lost_by_name(name, now))
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions are there.
@@ -185,10 +191,11 @@ class PoolShell:
         """Delete all sessions and end all threads, in that time."""
         deadline = inf if timeout is None else time.monotonic() + timeout
         with self._changed:
-            self._close_by = deadline
-            self._begin(self.core.close(self._clock.now()))
-            self._changed.notify_all()
-        self._workers.staff()
+            self._close_by, interrupting = deadline, self._busy
+        self.tell(self.core.close)
+        self._wake()
+        if interrupting:
+            return  # a signal handler: what it interrupted goes on only when it returns, and closes the pool then
         with self._changed:
             while not self.core.closed and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))
@@ -196,8 +203,7 @@ class PoolShell:
         self._workers.end(_JOIN_TIMEOUT)
         if self._keeper is not None:
             self._keeper.join(_JOIN_TIMEOUT)
-        # What comes back from now on is deleted too.
-        self._close_by = inf
+        self._close_by = inf  # what comes back from now on is deleted too
 
     def abandon(self) -> None:
         """Have everything end by itself, without waiting: nobody holds the pool any more. For `__del__`."""
@@ -256,12 +262,11 @@ class PoolShell:
             self.tell(lambda now: self.core.pinged(record, now))
 
     def _delete(self, record: SessionRecord) -> None:
+        ok = True
         try:
             self._call(methods.DELETE_SESSION, record.name, (), _DELETE_TIMEOUT)
         except Exception:  # noqa: BLE001 - then the server drops it by itself
             ok = False
-        else:
-            ok = True
         self.tell(lambda now: self.core.deleted(record, now, ok=ok))
 
     def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
@@ -277,23 +282,19 @@ class PoolShell:
                 now, until = self._clock.now(), self._next_look()
                 if self.core.closing:
                     return
-                if self._abandoned:
-                    self._begin(self.core.close(now))
-                elif now < until:
+                if now < until and not self._abandoned:
                     self._clock.wait(self._changed, until)
                     continue
-                else:
-                    self._look(now)
-            self._workers.staff()
+                leaks = [] if self.leaks is None else self.leaks.report(now)
+                if ticks := now >= self._wake_at:
+                    self._wake_at = inf
+            for leak in leaks:
+                _log.warning("%s", leak)
+            if ticks:
+                self.tell(self.core.tick)
             if self._abandoned:
+                self.tell(self.core.close)
                 self._workers.end(0.0)
 
     def _next_look(self) -> float:
         return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
-
-    def _look(self, now: float) -> None:
-        if self.leaks is not None:
-            self.leaks.report(now)
-        if now >= self._wake_at:
-            self._wake_at = inf
-            self._begin(self.core.tick(now))

@@ -126,7 +126,7 @@ class AsyncPoolShell:
             self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
             raise
         if isinstance(answer, SessionRecord):
-            lease._record, lease._shell, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
+            lease._record, lease._lessor, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
             core.accepted(waiter, self._clock.now())
             self._note(answer)
             return
@@ -153,9 +153,7 @@ class AsyncPoolShell:
         if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
             self.tell(lambda now: self.core.database_lost(failure, now))
         elif is_loss_of(name, failure):
-            record = next((record for record in self.core.sessions if record.name == name), None)
-            if record is not None:
-                self.lose(record, proven=True)
+            self.tell(lambda now: self.core.lost_by_name(name, now))
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions are there.
@@ -294,7 +292,8 @@ class AsyncPoolShell:
 
     def _look(self, now: float) -> None:
         if self.leaks is not None:
-            self.leaks.report(now)
+            for leak in self.leaks.report(now):
+                _log.warning("%s", leak)
         if now >= self._wake_at:
             self._wake_at = inf
             self._begin(self.core.tick(now))

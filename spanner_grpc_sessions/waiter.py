@@ -15,7 +15,8 @@ class Waiter:
 
     def __init__(self) -> None:
         self.answer: SessionRecord | Exception | None = None
-        self._answered = threading.Condition(threading.Lock())
+        # Reentrant, for the answer may come out of a garbage collection in the midst of `wait`.
+        self._answered = threading.Condition(threading.RLock())
 
     def give(self, answer: SessionRecord | Exception) -> None:
         """Answer it."""

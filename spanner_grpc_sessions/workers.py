@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -34,7 +35,8 @@ class Workers:
         self._idle = 0
         self._ending = False
         self._substituting = threading.Lock()
-        self._changed = threading.Condition(threading.Lock())
+        # Reentrant: the garbage collector may close a generator, and that give a lease back, in the midst of all this.
+        self._changed = threading.Condition(threading.RLock())
 
     def add(self, job: Callable[[], None]) -> None:
         """Add a job, without a lock and without waiting; `staff` is to follow."""
@@ -45,12 +47,12 @@ class Workers:
 
         Where no thread can be started at all, as in an `atexit` function, the caller's own does the jobs.
         """
-        if not self._jobs:
-            return
+        if not self._jobs or sys.is_finalizing():
+            return  # a thread that is started while the interpreter is torn down would never run
         with self._changed:
             self._changed.notify(min(self._idle, len(self._jobs)))
             missing = min(len(self._jobs) - self._idle, self._most - len(self._threads))
-            while missing > 0 and self._start():
+            while missing > 0 and len(self._threads) < self._most and self._start():
                 missing -= 1
             nobody = not self._threads
         if nobody and self._substituting.acquire(blocking=False):

@@ -136,6 +136,11 @@ class PoolCore(PoolState):
             self._part_with(record, now, proven=proven)
         return self.settle(now)
 
+    def lost_by_name(self, name: str, now: float) -> tuple[Effect, ...]:
+        """Do what `lost` does for the session of this name, if there is one."""
+        record = next((record for record in self.sessions if record.name == name), None)
+        return () if record is None else self.lost(record, now)
+
     def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
         """Note that the database is gone: whoever waits learns it now, and no session is good before a ping.
 
@@ -163,6 +168,7 @@ class PoolCore(PoolState):
             SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
         ]
+        records = list({record.name: record for record in records}.values())
         twins = self._part_with_twins(records, now)
         fresh = [record for record in records if record not in twins]
         self._sessions.add(fresh[:count], now)

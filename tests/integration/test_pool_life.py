@@ -24,6 +24,7 @@ from spanner_grpc_sessions import (
     AsyncSessionPool,
     AsyncSessionsClient,
     ClientClosed,
+    InvalidType,
     PermissionDenied,
     PoolClosed,
     PoolError,
@@ -807,3 +808,70 @@ def test_an_async_pool_can_be_closed_after_its_loop(local: LocalSpanner) -> None
         await client.close()
 
     asyncio.run(close(*asyncio.run(main())))
+
+
+@pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
+def test_the_garbage_collector_may_give_a_lease_back_at_any_moment(rig: Rig) -> None:
+    """A generator that nobody holds is closed in the midst of the pool's own work: it does not wait for itself."""
+    pool = rig.pool(min_size=4, max_size=4)
+    pool.open()
+
+    class Rows:
+        def __init__(self) -> None:
+            self.rows = self.read()  # a cycle
+
+        def read(self) -> Iterator[str]:
+            with pool.session() as lease:
+                yield lease.name
+
+    def take_all_and_one_more(allocations: int) -> None:
+        gc.collect()
+        gc.disable()
+        for _ in range(4):
+            next(Rows().rows)
+        gc.set_threshold(gc.get_count()[0] + allocations)
+        gc.enable()
+        with contextlib.suppress(PoolTimeout):
+            pool.release(pool.acquire(timeout=0))
+
+    thresholds = gc.get_threshold()
+    try:
+        for allocations in range(1, 40):
+            rig.start(take_all_and_one_more, allocations).result(WAIT)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+        gc.collect()
+    assert (pool.stats().leased, pool.stats().waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
+def test_a_handler_of_the_log_may_use_the_pool(rig: Rig) -> None:
+    """The pool holds no lock while it says that a lease is kept for too long."""
+    pool, used = rig.pool(min_size=2, leak_after=60.0), threading.Event()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            pool.release(rig.start(pool.acquire).result(WAIT))
+            used.set()
+
+    log, handler = logging.getLogger("spanner_grpc_sessions"), Handler(logging.WARNING)
+    lease = pool.acquire()
+    log.addHandler(handler)
+    try:
+        rig.clock.advance(61)
+        assert used.wait(WAIT)
+    finally:
+        log.removeHandler(handler)
+    pool.release(lease)
+
+
+def test_something_that_is_no_lease_is_left_alone(rig: Rig) -> None:
+    """Even a pool: it is told that it is no lease, and stays whole."""
+    pool = rig.pool(min_size=1)
+    pool.open()
+    whole = pool._target if hasattr(pool, "_target") else pool
+    for wrong in (None, 7, whole, rig.client):
+        with pytest.raises(InvalidType, match=r"release takes an? (Async)?Lease"):
+            pool.release(wrong)
+    pool.release(pool.acquire())

@@ -186,3 +186,10 @@ def test_a_delete_in_flight_takes_room() -> None:
     assert pool.do("acquire", "c") == []
     assert pool.do("give_back", other) == [Delete(other)]
     assert pool.do("deleted", record, ok=False) == [Create(1)]
+
+
+def test_one_name_twice_in_an_answer_is_one_session() -> None:
+    """Whatever the server means by it: two holders would meet in it."""
+    pool = Pool(min_size=2, max_size=2, fill=False)
+    assert pool.do("created", 2, [("a", None), ("a", None)]) == [Create(1)]
+    assert len(pool.core.idle) == 1
