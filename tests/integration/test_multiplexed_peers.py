@@ -37,7 +37,7 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
-from tests.colours import ASYNC, SYNC, Blocking, Colour
+from tests.colours import ASYNC, SYNC, Blocking, Colour, require_an_end
 from tests.integration.test_multiplexed import creates, eventually, multiplexed
 from tests.scripted import scripted_server
 
@@ -480,6 +480,7 @@ else:
 @pytest.mark.parametrize("state", ["idle", "replacing"])
 def test_a_process_ends_though_nobody_closed_it(gate: Gate, colour: Colour, state: str) -> None:
     """Also while a replacement hangs. Else there is a warning, for who looks."""
+    require_an_end(colour)
     gate.open.set()
     with scripted_server(CreateSession=gate.create) as options:
         replace_after = "0.05" if state == "replacing" else "1000"

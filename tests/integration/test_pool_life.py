@@ -37,7 +37,7 @@ from spanner_grpc_sessions.clocks import Clock
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
-from tests.colours import SYNC, Colour
+from tests.colours import SYNC, Colour, require_an_end
 from tests.integration.test_multiplexed import multiplexed
 from tests.pools import WAIT, Rig, query, rig_of, until
 from tests.proxy import Proxy
@@ -598,6 +598,7 @@ else:
 )
 def test_a_process_ends_though_nobody_closed_its_pool(colour: Colour, state: str, said: str) -> None:
     """Also while a create hangs, and after one that failed."""
+    require_an_end(colour)
     gate = _Gate()
 
     def create(request: Any, context: grpc.ServicerContext) -> Any:
