@@ -12,7 +12,7 @@ import grpc.aio
 
 from spanner_grpc_sessions.attempts import Attempts
 from spanner_grpc_sessions.call_setup import CallSetup
-from spanner_grpc_sessions.clocks import CLOCK
+from spanner_grpc_sessions.clocks import event_within
 from spanner_grpc_sessions.connection_async import AsyncConnection
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.headers import REQUEST_ID, AsyncMetadata, Metadata, check_metadata
@@ -174,7 +174,7 @@ class AsyncCallPath(CallSetup[AsyncConnection]):
                 error = again
 
     async def _closes_within(self, seconds: float) -> bool:
-        await CLOCK.wait_async(self._connection.closing, CLOCK.now() + seconds)
+        await event_within(self._connection.closing, seconds)
         return self._connection.closing.is_set()
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["CLOCK", "Clock"]
+__all__ = ["CLOCK", "Clock", "event_within"]
 
 
 class Clock:
@@ -31,18 +31,23 @@ class Clock:
 
     async def wait_async(self, event: asyncio.Event, until: float) -> None:
         """Wait in asyncio until the event is set, or until that time."""
-        # A loop's timers end somewhere, which for a loop of today's is after a day.
-        seconds = min(max(until - self.now(), 0.0), 86_400.0)
-        # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the event.
-        waiting = asyncio.ensure_future(event.wait())
-        try:
-            await asyncio.wait((waiting,), timeout=seconds)
-        finally:
-            waiting.cancel()
+        await event_within(event, until - self.now())
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""
         return asyncio.get_running_loop().call_later(max(until - self.now(), 0.0), function, *arguments)
+
+
+async def event_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait until an event is set, or so many seconds; for the longest of times only a day, so look again."""
+    # A loop's timers end somewhere, which for a loop of today's is after a day.
+    seconds = min(max(seconds, 0.0), 86_400.0)
+    # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the event.
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((waiting,), timeout=seconds)
+    finally:
+        waiting.cancel()
 
 
 CLOCK: Final = Clock()

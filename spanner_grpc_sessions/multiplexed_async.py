@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import copy
 import logging
 import random
 import warnings
 import weakref
-from collections.abc import Coroutine
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.clocks import CLOCK, Clock
@@ -28,13 +26,13 @@ from spanner_grpc_sessions.resources import Session
 from spanner_grpc_sessions.rpc_errors import RpcError
 from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
+from spanner_grpc_sessions.tasks import spawn
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["AsyncMultiplexedSession"]
 
-_Result = TypeVar("_Result")
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
@@ -213,14 +211,14 @@ class AsyncMultiplexedSession:
     def _begin_creation(self) -> asyncio.Task[str]:
         """Return the creation in flight; a task makes it, so that no caller who gives up ends it for others."""
         if self._creation is None:
-            self._creation = _spawn(self._create())
+            self._creation = spawn(self._create())
             # If all who wait give up, its failure is nobody's.
             self._creation.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._creation
 
     def _start_keeper(self) -> None:
         if (self._keeper is None or self._keeper.done()) and not self._closed:
-            self._keeper = _spawn(_keep(weakref.ref(self), self._changed, self._clock))
+            self._keeper = spawn(_keep(weakref.ref(self), self._changed, self._clock))
 
     def _report(self, failure: RpcError, name: str) -> None:
         if is_loss_of(name, failure) and name == self._current and not self._closed:
@@ -268,8 +266,3 @@ async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asynci
         until = session._next_look()  # noqa: SLF001 - its own task
         del session
         await clock.wait_async(changed, until)
-
-
-def _spawn(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
-    # In a context of its own: what serves all is no part of the trace of the one who came first.
-    return contextvars.Context().run(asyncio.get_running_loop().create_task, coroutine)

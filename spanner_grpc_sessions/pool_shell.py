@@ -10,7 +10,6 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import cached_property, partial
 from math import inf
 from typing import Any, Final
@@ -23,9 +22,9 @@ from spanner_grpc_sessions.leaks import Leaks
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool_errors import PoolClosed
-from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, may_pass, timed_out
+from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, may_pass, timed_out
 from spanner_grpc_sessions.pool_options import PoolOptions
-from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError
+from spanner_grpc_sessions.pool_reports import Event, PoolReports
 from spanner_grpc_sessions.stub_channel import StubChannel
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 from spanner_grpc_sessions.waiter import Waiter
@@ -44,7 +43,7 @@ _JOIN_TIMEOUT: Final = 1.0
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
-class PoolShell:
+class PoolShell(PoolReports):
     """The threads, the lock and the calls of one pool.
 
     Args:
@@ -74,7 +73,7 @@ class PoolShell:
         self._wake_at, self._failed = inf, 0
         self._abandoned = self._busy = False
         self._close_by = inf
-        self._events: deque[Callable[[float], tuple[Effect, ...] | None]] = deque()
+        self._events: deque[Event] = deque()
         self._changed = threading.Condition(threading.RLock())
 
     @cached_property
@@ -93,12 +92,8 @@ class PoolShell:
             self.started = True
         self.tell(self.core.tick)
 
-    def tell(self, event: Callable[[float], tuple[Effect, ...] | None]) -> None:
-        """Tell the core of an event, and begin what it wants done.
-
-        Args:
-            event: takes the time, and returns the effects.
-        """
+    def tell(self, event: Event) -> None:
+        """Tell the core of an event, and begin what it wants done."""
         with self._changed:
             self._events.append(event)
             if self._busy:
@@ -149,21 +144,6 @@ class PoolShell:
             with self._changed:
                 self.leaks.note(record, self._clock.now())
                 self._changed.notify_all()
-
-    def give_back(self, record: SessionRecord) -> None:
-        """Take a leased session back."""
-        self.tell(lambda now: self.core.give_back(record, now))
-
-    def lose(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server no longer knows a session, as it said itself if that is `proven`."""
-        self.tell(lambda now: self.core.lost(record, now, proven=proven))
-
-    def report(self, failure: RpcError, name: str) -> None:
-        """Note what the failure of a call says of a session, or of the database."""
-        if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
-            self.tell(lambda now: self.core.database_lost(failure, now))
-        elif is_loss_of(name, failure):
-            self.tell(lambda now: self.core.lost_by_name(name, now))
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions are there.
@@ -217,9 +197,9 @@ class PoolShell:
         with self._changed:
             self._changed.notify_all()
 
-    def _begin(self, effects: tuple[Effect, ...] | None) -> None:
+    def _begin(self, effects: tuple[Effect, ...]) -> None:
         # Under the lock nothing waits: calls are queued, and answers are only laid down.
-        for effect in effects or ():
+        for effect in effects:
             match effect:
                 case Hand(waiter, record):
                     waiter.give(record)
@@ -295,6 +275,3 @@ class PoolShell:
             if self._abandoned:
                 self.tell(self.core.close)
                 self._workers.end(0.0)
-
-    def _next_look(self) -> float:
-        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())

@@ -9,25 +9,25 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
-from contextvars import Context
+from collections.abc import Coroutine
 from functools import cached_property
 from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions import methods
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.clocks import CLOCK, Clock
+from spanner_grpc_sessions.clocks import Clock, event_within
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.leaks import Leaks
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool_core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool_errors import PoolClosed, PoolError
-from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, is_loss_of, may_pass, timed_out
+from spanner_grpc_sessions.pool_failures import again, is_fatal, is_loss, may_pass, timed_out
 from spanner_grpc_sessions.pool_options import PoolOptions
-from spanner_grpc_sessions.rpc_errors import DatabaseNotFound, RpcError
+from spanner_grpc_sessions.pool_reports import Event, PoolReports
 from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
+from spanner_grpc_sessions.tasks import spawn
 from spanner_grpc_sessions.waiter_async import Waiter, answer_of
 
 __all__ = ["AsyncPoolShell"]
@@ -42,7 +42,7 @@ _MOST_CALLS: Final = 64
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
-class AsyncPoolShell:
+class AsyncPoolShell(PoolReports):
     """The tasks and the calls of one pool. For the tasks of one event loop.
 
     Args:
@@ -100,12 +100,8 @@ class AsyncPoolShell:
             self._keeper = self._spawn(self._keep())
             self.tell(self.core.tick)
 
-    def tell(self, event: Callable[[float], tuple[Effect, ...] | None]) -> None:
-        """Tell the core of an event, and begin what it wants done.
-
-        Args:
-            event: takes the time, and returns the effects.
-        """
+    def tell(self, event: Event) -> None:
+        """Tell the core of an event, and begin what it wants done."""
         self._begin(event(self._clock.now()))
 
     async def acquire(self, lease: Any, timeout: float | None) -> None:
@@ -140,21 +136,6 @@ class AsyncPoolShell:
             self.leaks.note(record, self._clock.now())
             self._wake()
 
-    def give_back(self, record: SessionRecord) -> None:
-        """Take a leased session back."""
-        self.tell(lambda now: self.core.give_back(record, now))
-
-    def lose(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server no longer knows a session, as it said itself if that is `proven`."""
-        self.tell(lambda now: self.core.lost(record, now, proven=proven))
-
-    def report(self, failure: RpcError, name: str) -> None:
-        """Note what the failure of a call says of a session, or of the database."""
-        if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
-            self.tell(lambda now: self.core.database_lost(failure, now))
-        elif is_loss_of(name, failure):
-            self.tell(lambda now: self.core.lost_by_name(name, now))
-
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions are there.
 
@@ -187,7 +168,7 @@ class AsyncPoolShell:
         self._begin(self.core.close(self._clock.now()))
         self._wake()
         while not self.core.closed and (left := deadline - time.monotonic()) > 0:
-            await CLOCK.wait_async(self._changed, CLOCK.now() + left)
+            await event_within(self._changed, left)
         # What a cancelled call brings up ends at once, for the time is over.
         self._close_by = -inf
         while tasks := self._tasks - {asyncio.current_task()}:
@@ -208,8 +189,8 @@ class AsyncPoolShell:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _begin(self, effects: tuple[Effect, ...] | None) -> None:
-        for effect in effects or ():
+    def _begin(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
             match effect:
                 case Hand(waiter, answer) | Fail(waiter, answer):
                     if not waiter.done():
@@ -227,8 +208,7 @@ class AsyncPoolShell:
             self._wake()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        # Not in the context of the caller who happened to bring it up, whose trace is not the pool's.
-        task = Context().run(asyncio.get_running_loop().create_task, coroutine)
+        task = spawn(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -261,12 +241,11 @@ class AsyncPoolShell:
             self.tell(lambda now: self.core.pinged(record, now))
 
     async def _delete(self, record: SessionRecord) -> None:
+        ok = True
         try:
             await self._call(methods.DELETE_SESSION, record.name, (), _DELETE_TIMEOUT)
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - then the server drops it by itself
             ok = False
-        else:
-            ok = True
         self.tell(lambda now: self.core.deleted(record, now, ok=ok))
 
     async def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
@@ -286,9 +265,6 @@ class AsyncPoolShell:
                 await self._clock.wait_async(self._changed, until)
             else:
                 self._look(now)
-
-    def _next_look(self) -> float:
-        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
 
     def _look(self, now: float) -> None:
         if self.leaks is not None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from google.auth import exceptions as google_exceptions
 
-from spanner_grpc_sessions.clocks import CLOCK
+from spanner_grpc_sessions.clocks import event_within
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 from spanner_grpc_sessions.forks import begin_anew_after_fork
 
@@ -245,7 +245,7 @@ class TokenSource:
             self._waiters.add(waiter)
         try:
             while not is_over() and (left := _left(deadline)) != 0.0:
-                await CLOCK.wait_async(event, CLOCK.now() + (NEVER if left is None else left))
+                await event_within(event, NEVER if left is None else left)
                 event.clear()
         finally:
             # Not left to the end of the request: a thousand calls may give up meanwhile.

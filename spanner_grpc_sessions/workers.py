@@ -51,7 +51,7 @@ class Workers:
             return  # a thread that is started while the interpreter is torn down would never run
         with self._changed:
             self._changed.notify(min(self._idle, len(self._jobs)))
-            missing = min(len(self._jobs) - self._idle, self._most - len(self._threads))
+            missing = len(self._jobs) - self._idle
             while missing > 0 and len(self._threads) < self._most and self._start():
                 missing -= 1
             nobody = not self._threads
@@ -77,16 +77,13 @@ class Workers:
 
     def _start(self) -> bool:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-        self._threads.add(thread)
         self._started = [started for started in self._started if started.is_alive()] + [thread]
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads, or the interpreter ends
-            self._threads.discard(thread)
             return False
-        except BaseException:
-            self._threads.discard(thread)
-            raise
+        # The caller holds the lock, without which the new thread does nothing yet.
+        self._threads.add(thread)
         return True
 
     def _do(self, job: Callable[[], None]) -> None:

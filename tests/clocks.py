@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from spanner_grpc_sessions.clocks import Clock
+from spanner_grpc_sessions.clocks import Clock, event_within
 
 __all__ = ["HandMovedClock"]
 
@@ -74,8 +74,4 @@ class HandMovedClock(Clock):
         """Do the same in asyncio."""
         self._events.add((asyncio.get_running_loop(), event))
         if self._seconds < until:
-            waiting = asyncio.ensure_future(event.wait())
-            try:
-                await asyncio.wait((waiting,), timeout=_HANG_TIMEOUT)
-            finally:
-                waiting.cancel()
+            await event_within(event, _HANG_TIMEOUT)

@@ -164,13 +164,13 @@ class PoolCore(PoolState):
         if not sessions:
             return self.create_failed(count, PoolError(f"the server created none of {count} sessions"), now, draw)
         self._counters.created += len(sessions)
-        records = [
-            SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
+        # By name, for one name twice is one session.
+        created = {
+            name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
-        ]
-        records = list({record.name: record for record in records}.values())
-        twins = self._part_with_twins(records, now)
-        fresh = [record for record in records if record not in twins]
+        }
+        twins = self._part_with_twins(created, now)
+        fresh = [record for record in created.values() if record not in twins]
         self._sessions.add(fresh[:count], now)
         # There may be no room for more than was asked for.
         for record in (*fresh[count:], *twins):
@@ -282,16 +282,15 @@ class PoolCore(PoolState):
             # The fast path may be about to give it back, or to put it back.
             self._outbox.wake_at(now)
 
-    def _part_with_twins(self, records: list[SessionRecord], now: float) -> set[SessionRecord]:
+    def _part_with_twins(self, created: dict[str, SessionRecord], now: float) -> set[SessionRecord]:
         """Part with the sessions that have the names of new ones; return these new ones, which nobody is to get either.
 
         An emulator that was restarted gives names anew. The old session is gone, and its holder would use the new one.
         """
-        names = {record.name: record for record in records}
-        old = [record for record in self.sessions if record.name in names]
+        old = [record for record in self.sessions if record.name in created]
         for record in old:
             self._part_with(record, now, proven=True)
-        return {names[record.name] for record in old}
+        return {created[record.name] for record in old}
 
     def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
         self._counters.lost += not record.unwanted

@@ -21,7 +21,7 @@ ROOT = Path(spanner_grpc_sessions.__path__[0])
 # Each floor stands on the ones above it in this list, never on itself: a new module gets a place here. The modules of
 # a subpackage share its place, and arrange themselves.
 FLOORS = [
-    {"_version", "clocks", "errors", "resources", "stubs"},
+    {"_version", "clocks", "errors", "resources", "stubs", "tasks"},
     {"observers"},
     {
         "forks", "mtls", "names", "options", "pool_errors", "pool_stats", "requests", "rest",
@@ -36,6 +36,7 @@ FLOORS = [
     {"pool_core", "session_rpcs", "session_rpcs_async"},
     {"client", "client_async"},
     {"background", "leaks", "lease", "multiplexed_age", "pool_failures", "waiter", "waiter_async", "workers"},
+    {"pool_reports"},
     {"pool_shell", "pool_shell_async"},
     {"pool", "pool_async"},
     {"multiplexed", "multiplexed_async"},
