@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import grpc
-import pytest
 
 from spanner_grpc_sessions.stubs import spanner_pb2_grpc
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from spanner_grpc_sessions import SessionsClient
     from spanner_grpc_sessions.options import ClientOptions
 
-__all__ = ["ASYNC", "COLOURS", "SYNC", "Blocking", "Colour", "LoopThread", "require_an_end"]
+__all__ = ["ASYNC", "COLOURS", "SYNC", "Blocking", "Colour", "LoopThread"]
 
 # Far above what any call takes: a coroutine that never ends fails its test instead of stopping the run.
 HANG_TIMEOUT = 60.0
@@ -163,12 +162,6 @@ def _async_client(credentials: Credentials | None, options: ClientOptions | None
             yield cast("SessionsClient", client)
         finally:
             client.close()
-
-
-def require_an_end(colour: Colour) -> None:
-    """Skip a test of a process that is to end by itself where gRPC may keep it, some time or other, for ever."""
-    if colour.name == "async" and grpc.__version__ == "1.66.2":
-        pytest.skip("grpcio 1.66.2 now and then waits for its own asyncio thread for ever, when the interpreter ends")
 
 
 SYNC, ASYNC = Colour("sync"), Colour("async")

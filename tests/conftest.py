@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -103,6 +104,14 @@ def client(server: Server, colour: Colour) -> Iterator[SessionsClient]:
     """An open client of each colour on each server, with the face of `SessionsClient`."""
     with colour.client(server.credentials(), options=server.options()) as client:
         yield client
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt: a shell starts what runs in its background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

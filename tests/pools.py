@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from spanner_grpc_sessions import AsyncSessionPool, PoolOptions, SessionPool
+from spanner_grpc_sessions.clocks import CLOCK, Clock
 from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
 from tests.colours import Blocking, Colour
@@ -18,11 +19,10 @@ from tests.colours import Blocking, Colour
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-    from spanner_grpc_sessions.clocks import Clock
     from spanner_grpc_sessions.local import LocalSpanner
     from spanner_grpc_sessions.options import ClientOptions
 
-__all__ = ["WAIT", "Rig", "query", "rig_of", "until", "until_answered"]
+__all__ = ["WAIT", "Rig", "pool_of", "query", "rig_of", "until", "until_answered"]
 
 # Far above what anything here takes: what does not happen fails its test instead of stopping the run.
 WAIT = 10.0
@@ -60,11 +60,7 @@ class Rig:
 
     def loose_pool(self, *, clock: Clock | None = None, **options: Any) -> Any:
         """Make a pool that nobody but the test closes, or holds."""
-        made, clock = PoolOptions(**options), clock or self.clock
-        if not isinstance(self.client, Blocking):
-            return SessionPool(self.client, self.database, options=made, clock=clock)
-        thread, client = self.client._thread, self.client._target
-        return Blocking(thread.call(AsyncSessionPool, client, self.database, options=made, clock=clock), thread)
+        return pool_of(self.client, self.database, clock=clock or self.clock, **options)
 
     def on(self, thing: Any) -> Any:
         """Return something of the client's colour, like a lease, with the face of its blocking twin."""
@@ -117,6 +113,15 @@ class Rig:
         return [call.request for call in calls if method in {"", call.method}]
 
 
+def pool_of(client: Any, database: str, *, clock: Clock = CLOCK, **options: Any) -> Any:
+    """Return a pool of the client's colour, behind the blocking face; not open."""
+    made = PoolOptions(**options)
+    if isinstance(client, Blocking):
+        thread = client._thread
+        return Blocking(thread.call(AsyncSessionPool, client._target, database, options=made, clock=clock), thread)
+    return SessionPool(client, database, options=made, clock=clock)
+
+
 @contextlib.contextmanager
 def rig_of(
     colour: Colour, credentials: Credentials, options: ClientOptions, server: LocalSpanner | None = None
@@ -131,14 +136,14 @@ def query(lease: Any) -> spanner_pb2.ExecuteSqlRequest:
     return spanner_pb2.ExecuteSqlRequest(session=lease.name, sql="SELECT 1")
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool], seconds: float = WAIT) -> None:
     """Wait for what goes on in the background.
 
     Raises:
         AssertionError: it did not happen in time.
     """
     never = threading.Event()
-    for _ in range(int(WAIT * 500)):
+    for _ in range(int(seconds * 500)):
         if true():
             return
         never.wait(0.002)

@@ -7,21 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.emulator import Emulator
+from tests.processes import require_an_end
 
 TRANSFERS = "left after a transfer on a session of the pool: 90\nleft after a transfer on the multiplexed one: 80\n"
 ROWS = "['ada', 'Ada', ['jazz', 'soul']]\n['ben', 'Ben', []]\n['ada']\n"
 
 
-@pytest.mark.skipif(
-    grpc.__version__ == "1.66.2",
-    reason="grpcio 1.66.2 now and then waits for its own asyncio thread for ever, when the interpreter ends",
-)
-def test_the_programs_run(emulator: Emulator, tables: list[str], examples: Path) -> None:
+def test_the_programs_run(
+    emulator: Emulator, tables: list[str], examples: Path, request: pytest.FixtureRequest
+) -> None:
     """Each prints what it did, without a warning; those of one colour share a database."""
+    require_an_end()
     databases = {"": emulator.create_database(tables), "_async": emulator.create_database(tables)}
     printed = {}
     for names in (("transactions", "mutations"), ("queries",)):
@@ -30,6 +29,8 @@ def test_the_programs_run(emulator: Emulator, tables: list[str], examples: Path)
             for name in names
             for colour, database in databases.items()
         }
+        for process in running.values():
+            request.addfinalizer(process.kill)
         for name, process in running.items():
             output, errors = process.communicate(timeout=60)
             assert (process.returncode, errors) == (0, ""), name

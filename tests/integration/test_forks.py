@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from spanner_grpc_sessions.local import LocalSpanner
+from tests.processes import needs_fork
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = needs_fork
 
 _PROGRAM = Path(__file__).with_name("forking.py")
 

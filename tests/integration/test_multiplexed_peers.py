@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import gc
-import os
 import signal
 import subprocess
 import sys
@@ -37,8 +36,9 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
-from tests.colours import ASYNC, SYNC, Blocking, Colour, require_an_end
+from tests.colours import ASYNC, SYNC, Blocking, Colour
 from tests.integration.test_multiplexed import creates, eventually, multiplexed
+from tests.processes import FORK, needs_fork, require_an_end
 from tests.scripted import scripted_server
 
 _DATABASE = "projects/p/instances/i/databases/d"
@@ -46,8 +46,6 @@ _WEEK = 7 * 86400.0
 _WAIT = 10.0
 # What a test may call prompt: far below the 30 s that a call would hang, far above what a slow machine takes.
 _PROMPT = 5.0
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
 @dataclass
@@ -87,6 +85,21 @@ def client_of(gate: Gate, colour: Colour) -> Iterator[SessionsClient]:
                 yield client
             finally:
                 gate.open.set()
+
+
+@contextlib.contextmanager
+def replacing(gate: Gate, colour: Colour) -> Iterator[Any]:
+    """Give an open session whose replacement waits at the gate."""
+    gate.open.set()
+    with client_of(gate, colour) as client:
+        clock = HandMovedClock()
+        session = multiplexed(client, clock=clock)
+        session.open()
+        gate.open.clear()
+        clock.advance(_WEEK)
+        assert eventually(lambda: gate.arrived == 2)
+        yield session
+        session.close()
 
 
 class Watcher:
@@ -164,15 +177,7 @@ def test_an_interruption_is_no_success(local: LocalSpanner, colour: Colour, inte
         session.close()
 
 
-@pytest.fixture
-def _interruptible() -> Iterator[None]:
-    """Have SIGINT raise KeyboardInterrupt: a shell starts what runs in its background with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_caller_ends_no_creation(gate: Gate) -> None:
     """Ctrl-C ends the wait of the main thread alone: the one creation goes on, and serves the others."""
     with client_of(gate, SYNC) as client, ThreadPoolExecutor(1) as threads:
@@ -229,39 +234,23 @@ def test_tasks_never_lock_each_other_out(local: LocalSpanner) -> None:
 
 def test_nobody_waits_for_a_replacement(gate: Gate, colour: Colour) -> None:
     """While the new session is being made, the name, the resource and `open` give the old one at once."""
-    gate.open.set()
-    with client_of(gate, colour) as client, ThreadPoolExecutor(1) as threads:
-        clock = HandMovedClock()
-        session = multiplexed(client, clock=clock)
-        session.open()
+    with replacing(gate, colour) as session, ThreadPoolExecutor(1) as threads:
         old = session.name
-        gate.open.clear()
-        clock.advance(_WEEK)
-        assert eventually(lambda: gate.arrived == 2)
         threads.submit(session.open).result(_PROMPT)
         assert threads.submit(lambda: (session.name, session.resource["name"])).result(_PROMPT) == (old, old)
         gate.open.set()
         assert eventually(lambda: session.name != old)
-        session.close()
 
 
 def test_those_who_see_a_loss_during_a_replacement_wait_for_it(gate: Gate, colour: Colour) -> None:
     """They start none of their own."""
-    gate.open.set()
-    with client_of(gate, colour) as client, ThreadPoolExecutor(4) as threads:
-        clock = HandMovedClock()
-        session = multiplexed(client, clock=clock)
-        session.open()
+    with replacing(gate, colour) as session, ThreadPoolExecutor(4) as threads:
         lost = session.name
-        gate.open.clear()
-        clock.advance(_WEEK)
-        assert eventually(lambda: gate.arrived == 2)
         callers = [threads.submit(session.invalidate, lost) for _ in range(4)]
         gate.open.set()
         for each in callers:
             each.result(_WAIT)
         assert (session.name != lost, gate.arrived) == (True, 2)
-        session.close()
 
 
 def test_a_server_that_gives_the_same_name_again_is_believed(colour: Colour) -> None:
@@ -574,15 +563,7 @@ if sys.argv[2] != "new":
 if sys.argv[2] == "closed":
     session.close()
 for _ in range(2):
-    child = os.fork()
-    if not child:
-        try:
-            in_child()
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    fork(in_child)
 if sys.argv[2] in {"open", "lost"}:
     assert session.name == name
 session.close()
@@ -598,7 +579,7 @@ def test_a_forked_child_goes_on(gate: Gate, state: str, asked: int) -> None:
     gate.open.set()
     with scripted_server(CreateSession=gate.create) as options:
         run = subprocess.run(
-            [sys.executable, "-c", _FORKING, str(options.endpoint), state, _DATABASE],
+            [sys.executable, "-c", FORK + _FORKING, str(options.endpoint), state, _DATABASE],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
     assert (run.returncode, run.stdout) == (0, "ok\n"), run.stderr

@@ -14,39 +14,26 @@ from typing import Any
 import pytest
 
 from spanner_grpc_sessions import (
-    AsyncSessionPool,
     DatabaseNotFound,
     InvalidType,
     PermissionDenied,
     PoolClosed,
     PoolError,
-    PoolOptions,
     PoolOverloaded,
     PoolTimeout,
     SessionNotFound,
-    SessionPool,
     SessionsClient,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
 from tests.colours import Blocking, Colour
+from tests.pools import pool_of, query, until
 from tests.servers import Server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _WAIT = 20.0
 
 Make = Callable[..., Any]
-
-
-def pool_of(client: Any, database: str, **options: Any) -> Any:
-    """Return a pool of the client's colour, behind the blocking face."""
-    clock = {"clock": options.pop("clock")} if "clock" in options else {}
-    made = PoolOptions(**options)
-    if isinstance(client, Blocking):
-        thread = client._thread
-        return Blocking(thread.call(AsyncSessionPool, client._target, database, options=made, **clock), thread)
-    return SessionPool(client, database, options=made, **clock)
 
 
 @pytest.fixture
@@ -67,11 +54,6 @@ def make(local_client: SessionsClient) -> Iterator[Make]:
             return pool
 
         yield make_pool
-
-
-def query(lease: Any) -> spanner_pb2.ExecuteSqlRequest:
-    """Return a query for a lease."""
-    return spanner_pb2.ExecuteSqlRequest(session=lease.name, sql="SELECT 1")
 
 
 def names(local: LocalSpanner) -> set[str]:
@@ -208,7 +190,7 @@ def test_idle_sessions_are_kept_alive(make: Make, local: LocalSpanner) -> None:
     gone = min(names(local))
     local.forget(gone)
     clock.advance(1800)
-    until(lambda: pool.stats().pinged == 2 and pool.stats().idle == 3)
+    until(lambda: pool.stats().pinged == 2 and pool.stats().idle == 3, _WAIT)
     assert pool.stats().lost == 1
     assert {call.method for call in local.calls} == {"BatchCreateSessions", "ExecuteSql"}
 
@@ -225,7 +207,7 @@ def test_close_wakes_who_waits_and_deletes_what_comes_back_later(make: Make, loc
         assert isinstance(waiting.exception(_WAIT), PoolClosed)
     assert len(local.sessions) == 1
     pool.release(lease)
-    until(lambda: not local.sessions)
+    until(lambda: not local.sessions, _WAIT)
 
 
 def test_close_is_quick_when_the_server_is_gone(make: Make, local: LocalSpanner) -> None:
@@ -262,12 +244,3 @@ def end():
         )
         assert (run.stdout, run.stderr) == ("3\n", "")
         assert local.sessions == []
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what goes on in the background."""
-    for _ in range(int(_WAIT * 200)):
-        if true():
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("it did not happen in time")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,15 +31,12 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.local.refusal import Refusal
-from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
+from tests.pools import query, until
+from tests.processes import needs_fork
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _WAIT = 20.0
-
-
-def _query(lease: Lease | AsyncLease) -> spanner_pb2.ExecuteSqlRequest:
-    return spanner_pb2.ExecuteSqlRequest(session=lease.name, sql="SELECT 1")
 
 
 @contextlib.contextmanager
@@ -120,13 +115,6 @@ def _is_at_rest(pool: SessionPool | AsyncSessionPool, local: LocalSpanner) -> bo
     return at_rest and known == _names(local) and min(stats.lost, stats.pinged, stats.deleted) > 0
 
 
-def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _WAIT
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.005)
-
-
 def test_threads_never_share_a_session(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
     """32 threads, moody creates, lost sessions, short lives, pings: never too many, never one twice, all usable."""
     trouble = _Trouble(local, monkeypatch)
@@ -138,7 +126,7 @@ def test_threads_never_share_a_session(local: LocalSpanner, monkeypatch: pytest.
                 assert held.setdefault(lease.name, lease) is lease
                 try:
                     if trouble.strikes(lease):
-                        lease.stub.ExecuteSql(_query(lease))
+                        lease.stub.ExecuteSql(query(lease))
                 finally:
                     del held[lease.name]
         except _FATES:
@@ -152,10 +140,10 @@ def test_threads_never_share_a_session(local: LocalSpanner, monkeypatch: pytest.
         with SessionPool(client, _DATABASE, options=_HASTE) as pool, ThreadPoolExecutor(32) as threads:
             for done in [threads.submit(work, pool) for _ in range(32)]:
                 done.result(60)
-            _until(lambda: _is_at_rest(pool, local))
+            until(lambda: _is_at_rest(pool, local), _WAIT)
             leases = [pool.acquire(timeout=_WAIT) for _ in range(24)]
-            assert all(lease.stub.ExecuteSql(_query(lease)).rows for lease in leases)
-            _until(lambda: _names(local) == {lease.name for lease in leases})
+            assert all(lease.stub.ExecuteSql(query(lease)).rows for lease in leases)
+            until(lambda: _names(local) == {lease.name for lease in leases}, _WAIT)
             for lease in leases:
                 pool.release(lease)
             assert trouble.most == 24
@@ -177,7 +165,7 @@ def test_tasks_never_share_a_session_nor_lose_one_by_cancellation(
                     try:
                         await asyncio.sleep(0)
                         if trouble.strikes(lease):
-                            await lease.stub.ExecuteSql(_query(lease))
+                            await lease.stub.ExecuteSql(query(lease))
                     finally:
                         del held[lease.name]
 
@@ -195,9 +183,9 @@ def test_tasks_never_share_a_session_nor_lose_one_by_cancellation(
         async with AsyncSessionsClient(local.credentials(), options=local.client_options()) as client:
             async with AsyncSessionPool(client, _DATABASE, options=_HASTE) as pool:
                 await crowd(pool)
-                await asyncio.to_thread(_until, lambda: _is_at_rest(pool, local))
+                await asyncio.to_thread(until, lambda: _is_at_rest(pool, local), _WAIT)
                 leases = [await pool.acquire(timeout=_WAIT) for _ in range(24)]
-                assert all([(await lease.stub.ExecuteSql(_query(lease))).rows for lease in leases])
+                assert all([(await lease.stub.ExecuteSql(query(lease))).rows for lease in leases])
                 for lease in leases:
                     await pool.release(lease)
                 assert trouble.most == 24
@@ -218,14 +206,14 @@ def test_a_release_is_overtaken(local: LocalSpanner, monkeypatch: pytest.MonkeyP
                 pool.close(timeout=0)
             else:
                 waiting.append(threads.submit(pool.acquire, timeout=2))
-                _until(lambda: pool.stats().waiting == 1)
+                until(lambda: pool.stats().waiting == 1, _WAIT)
             put(record)
 
         monkeypatch.setattr(pool, "_put", put_late)
         pool.release(lease)
         monkeypatch.undo()
         if by == "close":
-            _until(lambda: not local.sessions)
+            until(lambda: not local.sessions, _WAIT)
         else:
             pool.release(waiting[0].result(_WAIT))
 
@@ -242,7 +230,7 @@ def test_threads_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
             timeout, started = draw.choice((0, 0.001, 0.01, None)), time.monotonic()
             try:
                 with pool.session(timeout=timeout) as lease:
-                    lease.stub.ExecuteSql(_query(lease))
+                    lease.stub.ExecuteSql(query(lease))
                 seen["served"] += 1
             except (PoolTimeout, PoolOverloaded) as error:
                 seen[type(error).__name__] += 1
@@ -272,7 +260,7 @@ def test_tasks_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
             timeout, started = draw.choice((0, 0.001, 0.01, None)), time.monotonic()
             try:
                 async with pool.session(timeout=timeout) as lease:
-                    await lease.stub.ExecuteSql(_query(lease))
+                    await lease.stub.ExecuteSql(query(lease))
                 seen["served"] += 1
             except (PoolTimeout, PoolOverloaded) as error:
                 seen[type(error).__name__] += 1
@@ -317,14 +305,14 @@ def test_run_repeats_once_on_another_session(local: LocalSpanner) -> None:
         seen.append(lease.name)
         if len(seen) == 1:
             local.forget(lease.name)
-        lease.stub.ExecuteSql(_query(lease))
+        lease.stub.ExecuteSql(query(lease))
         return answer
 
     async def coroutine(lease: AsyncLease, answer: int) -> int:
         seen.append(lease.name)
         if len(seen) == 1:
             local.forget(lease.name)
-        await lease.stub.ExecuteSql(_query(lease))
+        await lease.stub.ExecuteSql(query(lease))
         return answer
 
     async def run() -> int:
@@ -391,7 +379,7 @@ def test_an_async_pool_belongs_to_its_loop(local: LocalSpanner) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@needs_fork
 def test_what_a_fork_leaves_of_a_pool(local: LocalSpanner) -> None:
     """The hook of the child, called here: it is empty and new, and old leases are refused."""
     with _pool(local, min_size=2) as pool:

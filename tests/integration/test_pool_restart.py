@@ -21,7 +21,6 @@ from spanner_grpc_sessions import (
     ClientOptions,
     DatabaseNotFound,
     Lease,
-    PoolOptions,
     SessionNotFound,
     SessionPool,
     SessionsClient,
@@ -31,6 +30,7 @@ from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.stubs import spanner_pb2, type_pb2
 from tests.colours import COLOURS, Blocking, Colour
 from tests.emulator import EmulatorUnavailable, OwnEmulator
+from tests.pools import pool_of, until
 from tests.servers import EmulatorServer, LocalServer, Server
 
 if TYPE_CHECKING:
@@ -168,20 +168,15 @@ class Crowd:
 
     def check_pool(self) -> None:
         """See that the pool is at rest and whole: every session is there once, on the server too, and works."""
-        settle(self._is_at_rest)
+        until(self._is_at_rest, _PATIENCE)
         names = use_all(self._client, self.pool, lambda name: self._ask(name, "end"))
-        settle(lambda: listed(self._client, self._database) == names)
+        until(lambda: listed(self._client, self._database) == names, _PATIENCE)
 
 
 @contextlib.contextmanager
-def pool_of(client: Any, database: str, **options: Any) -> Iterator[Any]:
-    """Give an open pool of the client's colour, behind the blocking face; close it without waiting for leases."""
-    made = PoolOptions(**options)
-    if isinstance(client, Blocking):
-        thread = client._thread
-        pool: Any = Blocking(thread.call(AsyncSessionPool, client._target, database, options=made), thread)
-    else:
-        pool = SessionPool(client, database, options=made)
+def open_pool(client: Any, database: str, **options: Any) -> Iterator[Any]:
+    """Give an open pool of the client's colour; close it without waiting for leases."""
+    pool = pool_of(client, database, **options)
     try:
         pool.open()
         yield pool
@@ -192,7 +187,7 @@ def pool_of(client: Any, database: str, **options: Any) -> Iterator[Any]:
 @contextlib.contextmanager
 def crowd_of(client: Any, database: str, ask: Ask) -> Iterator[Crowd]:
     """Give a crowd at work on a full pool of its own."""
-    with pool_of(client, database, min_size=_SESSIONS, max_size=_SESSIONS) as pool:
+    with open_pool(client, database, min_size=_SESSIONS, max_size=_SESSIONS) as pool:
         with Crowd(client, database, pool, ask) as crowd:
             yield crowd
 
@@ -234,14 +229,6 @@ def one(name: str, _: str = "") -> spanner_pb2.ExecuteSqlRequest:
 def check(answer: Any, text: str) -> None:
     """See that an answer is the one to that question, if it asked for one."""
     assert answer.rows[0].values[0].string_value in {text, "1"}
-
-
-def settle(true: Callable[[], bool]) -> None:
-    """Wait for what goes on in the background."""
-    deadline = time.monotonic() + _PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.005)
 
 
 def test_all_work_again_soon_after_the_emulator_was_killed(outer_environment: dict[str, str]) -> None:
@@ -295,7 +282,7 @@ def test_after_a_restart_without_its_sessions_each_is_missed_once(local: LocalSp
 def test_no_session_is_handed_out_dead_after_the_first_loss(client: SessionsClient, server: Server) -> None:
     """All vanish; one of three holders finds out. Nobody gets what was idle, or comes back from a holder unaware."""
     database = server.new_database()
-    with pool_of(client, database, min_size=_SESSIONS, max_size=_SESSIONS) as pool:
+    with open_pool(client, database, min_size=_SESSIONS, max_size=_SESSIONS) as pool:
         leases = [pool.acquire() for _ in range(3)]
         for name in listed(client, database):
             client.delete_session(name)
@@ -317,7 +304,7 @@ def test_a_name_that_is_given_anew_has_one_holder(local: LocalSpanner, colour: C
 
     forget_all()
     with colour.client(local.credentials(), options=local.client_options()) as client:
-        with pool_of(client, _DATABASE, min_size=4, max_size=4) as pool:
+        with open_pool(client, _DATABASE, min_size=4, max_size=4) as pool:
             *held, lost = sorted((pool.acquire() for _ in range(4)), key=lambda lease: lease.name)
             forget_all()
             with pytest.raises(SessionNotFound):
@@ -333,10 +320,10 @@ def test_a_name_that_is_given_anew_has_one_holder(local: LocalSpanner, colour: C
 def test_a_dropped_database_sends_all_waiters_away(client: SessionsClient, server: Server) -> None:
     """As soon as one holder finds out, long before their time is over; made again, it is used again."""
     database = server.new_database()
-    with pool_of(client, database, max_size=2) as pool, ThreadPoolExecutor(6) as threads:
+    with open_pool(client, database, max_size=2) as pool, ThreadPoolExecutor(6) as threads:
         leases = [pool.acquire(), pool.acquire()]
         waiting = [threads.submit(pool.acquire, timeout=_PATIENCE) for _ in range(6)]
-        settle(lambda: pool.stats().waiting == 6)
+        until(lambda: pool.stats().waiting == 6, _PATIENCE)
         drop(server, database)
         with pytest.raises(DatabaseNotFound):
             call(client, leases[0], one(leases[0].name))

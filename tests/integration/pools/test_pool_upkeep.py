@@ -36,27 +36,6 @@ _DAY = 86400.0
 _SESSION = "google.spanner.v1.Session"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[LocalSpanner]:
-    """A server of all tests of this file: they would spend their time in starting one each."""
-    with LocalSpanner(tls=False) as server:
-        yield server
-
-
-@pytest.fixture
-def local(shared: LocalSpanner) -> Iterator[LocalSpanner]:
-    """That server, without what the last test wanted of it."""
-    yield shared
-    shared.faults.clear()
-
-
-@pytest.fixture
-def rig(local: LocalSpanner, colour: Colour) -> Iterator[Rig]:
-    """A client of each colour, for pools that live by a clock."""
-    with rig_of(colour, AnonymousCredentials(), local.client_options(), local) as rig:
-        yield rig
-
-
 def take(pool: Any, count: int) -> list[Any]:
     """Return leases."""
     return [pool.acquire() for _ in range(count)]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -37,38 +36,16 @@ from spanner_grpc_sessions.clocks import Clock
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.clocks import HandMovedClock
-from tests.colours import SYNC, Colour, require_an_end
+from tests.colours import SYNC, Colour
 from tests.integration.test_multiplexed import multiplexed
 from tests.pools import WAIT, Rig, query, rig_of, until
+from tests.processes import FORK, needs_fork, require_an_end
 from tests.proxy import Proxy
 from tests.scripted import scripted_server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 # What a test calls prompt: far below the time that a call in flight has, far above what a slow machine takes.
 _PROMPT = 2.0
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[LocalSpanner]:
-    """A server of all tests of this file: they would spend their time in starting one each."""
-    with LocalSpanner(tls=False) as server:
-        yield server
-
-
-@pytest.fixture
-def local(shared: LocalSpanner) -> Iterator[LocalSpanner]:
-    """That server, without what the last test wanted of it."""
-    yield shared
-    shared.faults.clear()
-
-
-@pytest.fixture
-def rig(local: LocalSpanner, colour: Colour) -> Iterator[Rig]:
-    """A client of each colour, for pools."""
-    with rig_of(colour, AnonymousCredentials(), local.client_options(), local) as rig:
-        yield rig
 
 
 # ---- opening
@@ -373,21 +350,13 @@ def test_many_may_close_at_once(rig: Rig) -> None:
 # ---- interruptions
 
 
-@pytest.fixture
-def _interruptible() -> Iterator[None]:
-    """Have SIGINT raise KeyboardInterrupt: a shell starts what runs in its background with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def _interrupt_when(true: Callable[[], bool]) -> None:
     until(true)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_acquire_leaves_no_trace(rig: Rig) -> None:
     """Ctrl-C in the main thread: it waits no longer, what it waited for goes to the next, and no slot is lost."""
     pool = rig.pool(min_size=1, max_size=1)
@@ -404,7 +373,7 @@ def test_an_interrupted_acquire_leaves_no_trace(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_close_is_taken_up_by_the_next(rig: Rig) -> None:
     """The pool is closed, and a second close waits for what is left."""
     pool = rig.pool(min_size=2)
@@ -659,17 +628,7 @@ def in_child():
         pool.close(timeout=10)
         client.close()
 
-child = os.fork()
-if not child:
-    try:
-        in_child()
-    except BaseException as error:
-        print(repr(error), file=sys.stderr, flush=True)
-        os._exit(1)
-    if end == "exit":
-        sys.exit(0)
-    os._exit(0)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+fork(in_child, leave=sys.exit if end == "exit" else os._exit)
 assert use(lease) == lease.name
 pool.release(lease)
 assert pool.run(use) == lease.name
@@ -687,7 +646,7 @@ def test_a_pool_goes_on_in_both_processes_after_a_fork(local: LocalSpanner, end:
     """The child begins empty and makes its own sessions; its end, however it comes, deletes none of the parent's."""
     with rig_of(SYNC, AnonymousCredentials(), local.client_options(), local) as rig:
         with subprocess.Popen(
-            [sys.executable, "-c", _FORKING, end, local.endpoint, rig.database],
+            [sys.executable, "-c", FORK + _FORKING, end, local.endpoint, rig.database],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
             assert process.stdout
@@ -724,27 +683,16 @@ def in_child():
     else:
         raise AssertionError
 
-def fork():
-    child = os.fork()
-    if not child:
-        try:
-            in_child()
-        except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
 async def whole():
     name = await use()
     if state == "open":
-        fork()
+        fork(in_child)
     assert await use() == name
     await pool.close()
     await client.close()
 
 if state == "new":
-    fork()
+    fork(in_child)
 asyncio.run(whole())
 print("used")
 """
@@ -756,7 +704,7 @@ def test_an_async_pool_and_a_fork(local: LocalSpanner, state: str) -> None:
     """Not opened before, it works in both; an open one says in the child why it cannot, and goes on in the parent."""
     with rig_of(SYNC, AnonymousCredentials(), local.client_options(), local) as rig:
         run = subprocess.run(
-            [sys.executable, "-c", _FORKING_ASYNC, state, local.endpoint, rig.database],
+            [sys.executable, "-c", FORK + _FORKING_ASYNC, state, local.endpoint, rig.database],
             capture_output=True, text=True, timeout=WAIT,
         )  # fmt: skip
         assert (run.returncode, run.stdout) == (0, "used\n"), run.stderr
