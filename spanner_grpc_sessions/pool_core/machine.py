@@ -124,8 +124,8 @@ class PoolCore(PoolState):
     def lost(self, record: SessionRecord, now: float, *, proven: bool = True) -> tuple[Effect, ...]:
         """Note that the server no longer knows a session, wherever it is: nobody gets it any more.
 
-        A leased one is replaced when it is given back; until then its holder may find out more. The idle ones are
-        pinged before anybody gets them: what took this one, a restart of the server say, may have taken all.
+        A leased one is replaced when it is given back; until then its holder may find out more. All others are pinged
+        before anybody gets them: what took this one, a restart of the server say, may have taken all.
 
         Args:
             record: the session. If it is the pool's no more, nothing changes.
