@@ -35,7 +35,7 @@ install: $(VENV)/.installed  ## make .venv with the library in it, as users have
 dev: $(VENV)/.dev  ## make .venv with all that developing takes
 
 demo: install  ## show what the library does, against a local server
-	$(BIN)/python -m spanner_grpc_sessions.demo
+	$(BIN)/python -m spanner_grpc_sessions.cli.demo
 
 serve: install  ## run the local server until it is interrupted
 	$(BIN)/spanner-sessions serve

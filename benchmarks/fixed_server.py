@@ -19,10 +19,10 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from benchmarks.http2 import GREETING, PREFACE, Connection
 from spanner_grpc_sessions.local.certificates import make_certificates
-from spanner_grpc_sessions.stubs import spanner_pb2
 
 _LARGEST_RECORD: Final = 2**14  # RFC 8446, section 5.1
 

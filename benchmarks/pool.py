@@ -23,10 +23,10 @@ from typing import Any, Final
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from benchmarks.call import Target
 from spanner_grpc_sessions import ClientOptions, MultiplexedSession, PoolOptions, SessionPool, SessionsClient
-from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
 
 BLOCK: Final = 2000
 DATABASE: Final = "projects/p/instances/i/databases/d"

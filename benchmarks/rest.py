@@ -20,9 +20,9 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions.rest import from_rest, to_rest
-from spanner_grpc_sessions.stubs import result_set_pb2, spanner_pb2
 
 BLOCK_SECONDS = 0.002
 SESSION = {

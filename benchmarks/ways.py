@@ -14,15 +14,14 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from google.auth.transport import grpc as google_grpc
-from google.auth.transport import requests as google_requests
+from google.auth.transport import grpc as google_grpc, requests as google_requests
 from google.cloud.spanner_v1 import Session
 from google.cloud.spanner_v1.services.spanner import SpannerAsyncClient, SpannerClient, transports
 from google.oauth2 import service_account
 from google.protobuf import json_format
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import AsyncSessionsClient, ClientOptions, SessionsClient
-from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
 
 __all__ = ["BARE", "GOOGLE", "OURS", "Server", "Way", "async_ways", "fixed_server", "sync_ways"]
 

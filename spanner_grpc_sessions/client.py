@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.auth.credentials import Credentials
+from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.call_path import CallPath
-from spanner_grpc_sessions.connection import Connection
-from spanner_grpc_sessions.credentials import CallCredentials, token_source
+from spanner_grpc_sessions.auth.credentials import CallCredentials, token_source
+from spanner_grpc_sessions.calls.call import CallPath
+from spanner_grpc_sessions.calls.stub_channel import StubChannel
 from spanner_grpc_sessions.errors import InvalidType
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
+from spanner_grpc_sessions.rest.routes import route
 from spanner_grpc_sessions.session_rpcs import SessionRpcs
-from spanner_grpc_sessions.stub_channel import StubChannel
-from spanner_grpc_sessions.stubs import spanner_pb2_grpc
-from spanner_grpc_sessions.transcoding import route
-from spanner_grpc_sessions.transport import resolve
+from spanner_grpc_sessions.transport.channel import resolve
+from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.auth.credentials import Credentials
+from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.call_path_async import AsyncCallPath
-from spanner_grpc_sessions.connection_async import AsyncConnection
-from spanner_grpc_sessions.credentials import CallCredentials, token_source
+from spanner_grpc_sessions.auth.credentials import CallCredentials, token_source
+from spanner_grpc_sessions.calls.call_async import AsyncCallPath
+from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.errors import InvalidType
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
+from spanner_grpc_sessions.rest.routes import route
 from spanner_grpc_sessions.session_rpcs_async import AsyncSessionRpcs
-from spanner_grpc_sessions.stub_channel_async import AsyncStubChannel
-from spanner_grpc_sessions.stubs import spanner_pb2_grpc
-from spanner_grpc_sessions.transcoding import route
-from spanner_grpc_sessions.transport import resolve
+from spanner_grpc_sessions.transport.channel import resolve
+from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self

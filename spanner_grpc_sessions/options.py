@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
-from spanner_grpc_sessions.errors import InvalidType, InvalidValue, short
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue, checks
+from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 from spanner_grpc_sessions.observers import Observer
 
 __all__ = [
     "DEFAULT",
-    "LONGEST_TIMEOUT",
+    "MAX_TIMEOUT",
     "SCOPE_DATA",
     "ClientOptions",
     "Default",
@@ -42,19 +44,13 @@ DEFAULT: Final = Default.DEFAULT
 Timeout = float | Literal[Default.DEFAULT] | None
 """Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
 
-LONGEST_TIMEOUT: Final = 1e9
+MAX_TIMEOUT: Final = 1e9
 """Seconds: the longest that a call may last, or that a server may make it wait."""
 _HOST: Final = "[A-Za-z0-9_][-.A-Za-z0-9_]*"
 _ENDPOINT: Final = re.compile(rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?")
-_HIGHEST_PORT: Final = 65535
-_MOST_CHANNELS: Final = 100
-_STATUSES: Final = frozenset(
-    {
-        "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-        "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-        "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-    }
-)  # fmt: skip
+_MAX_PORT: Final = 65535
+_MAX_CHANNELS: Final = 100
+_MAX_FLOAT: Final = sys.float_info.max
 
 
 def check_timeout(timeout: float | None) -> float | None:
@@ -66,14 +62,8 @@ def check_timeout(timeout: float | None) -> float | None:
     """
     if timeout is None:
         return None
-    _require_number("timeout", timeout)
-    # gRPC counts in nanoseconds of 64 bits: a deadline past the year 2262 has passed already, for it.
-    if not 0 <= timeout <= LONGEST_TIMEOUT:
-        raise InvalidValue(
-            f"timeout must be a number of seconds from 0 to {LONGEST_TIMEOUT:.0e}, or None for no limit, "
-            f"got {short(timeout)}"
-        )
-    return timeout
+    # gRPC counts nanoseconds in 64 bits: to it, a deadline after the year 2262 has passed already.
+    return checks.number("timeout in seconds (None for no limit)", timeout, 0, MAX_TIMEOUT)
 
 
 def check_endpoint(what: str, endpoint: str) -> bool:
@@ -89,7 +79,7 @@ def check_endpoint(what: str, endpoint: str) -> bool:
     if endpoint.startswith("unix:") and len(endpoint) > len("unix:"):
         return True
     match = _ENDPOINT.fullmatch(endpoint)
-    if not match or not 0 < int(match["port"] or 1) <= _HIGHEST_PORT:
+    if not match or not 0 < int(match["port"] or 1) <= _MAX_PORT:
         raise InvalidValue(f"{what} must be host:port without a scheme, the port up to 65535, got {endpoint!r}")
     return match["port"] is not None
 
@@ -132,19 +122,11 @@ class RetryOptions:
     statuses: frozenset[str] = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 
     def __post_init__(self) -> None:
-        for name, value, lowest in (
-            ("initial_delay", self.initial_delay, 0),
-            ("multiplier", self.multiplier, 1),
-            ("max_delay", self.max_delay, 0),
-        ):
-            _require_number(name, value)
-            # Compared with the largest float, for an int may be larger.
-            if not lowest <= value <= sys.float_info.max:
-                raise InvalidValue(f"{name} must be a finite number >= {lowest}, got {short(value)}")
-            object.__setattr__(self, name, float(value))
+        for name, low in (("initial_delay", 0.0), ("multiplier", 1.0), ("max_delay", 0.0)):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), low, _MAX_FLOAT))
         statuses = _texts("statuses", self.statuses)
         for status in statuses:
-            if status not in _STATUSES:
+            if status not in HTTP_CODES:
                 raise InvalidValue(f"statuses must be canonical names like 'UNAVAILABLE', got {status!r}")
         object.__setattr__(self, "statuses", frozenset(statuses))
 
@@ -202,65 +184,33 @@ class ClientOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", _texts("scopes", self.scopes))
         for name in ("endpoint", "universe_domain", "quota_project_id", "user_agent"):
-            _require_visible_text(name, getattr(self, name))
+            if getattr(self, name) is not None:
+                checks.header_text(name, getattr(self, name))
         for name in ("plaintext", "leader_aware_routing", "end_to_end_tracing"):
-            _require_bool(name, getattr(self, name))
-        _require_type("root_certificates", self.root_certificates, bytes)
+            checks.boolean(name, getattr(self, name))
+        checks.whole("channels", self.channels, 1, _MAX_CHANNELS)
+        checks.instance("retry", self.retry, RetryOptions)
+        checks.optional("root_certificates", self.root_certificates, bytes)
         _require_certificate(self.client_certificate)
         if not isinstance(self.observer, Observer | None):
-            raise InvalidType(f"observer must have begin and end, got {type(self.observer).__name__}")
-        if not isinstance(self.retry, RetryOptions):
-            raise InvalidType(f"retry must be RetryOptions, got {type(self.retry).__name__}")
+            raise InvalidType(f"observer must have the methods begin and end, got {type(self.observer).__name__}")
         if self.endpoint is not None:
             check_endpoint("endpoint", self.endpoint)
         if self.universe_domain is not None:
             check_universe("universe_domain", self.universe_domain)
-        _require_channels(self.channels)
         if self.plaintext and (self.root_certificates or self.client_certificate):
-            raise InvalidValue("plaintext and certificates exclude each other: plaintext has no TLS to use them in")
-
-
-def _require_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidType(f"{name} must be a number of seconds, got {short(value)}")
+            raise InvalidValue("plaintext and certificates exclude each other: certificates need TLS")
 
 
 def _texts(name: str, values: object) -> tuple[str, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InvalidType(f"{name} must be several texts, like a tuple of str, got {short(values)}")
-    texts = tuple(values)
-    for text in texts:
-        if not isinstance(text, str):
-            raise InvalidType(f"each of {name} must be a str, got {short(text)}")
-    return texts
-
-
-def _require_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InvalidType(f"{name} must be a bool, got {short(value)}")
-
-
-def _require_channels(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"channels must be an int, got {short(value)}")
-    if not 1 <= value <= _MOST_CHANNELS:
-        raise InvalidValue(f"channels must be from 1 to {_MOST_CHANNELS}, got {short(value)}")
+        raise InvalidType(f"{name} must be an iterable of str, got {short(values)}")
+    return tuple(checks.text(f"each of {name}", value) for value in values)
 
 
 def _require_certificate(pair: object) -> None:
     if pair is None:
         return
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, bytes) for part in pair)):
-        # One of the two is a private key: they are not repeated in the message.
+        # The value may be a private key: the message has its type alone.
         raise InvalidType(f"client_certificate must be (chain, key), both PEM bytes, got {type(pair).__name__}")
-
-
-def _require_type(name: str, value: object, expected: type) -> None:
-    if value is not None and not isinstance(value, expected):
-        raise InvalidType(f"{name} must be {expected.__name__} or None, got {type(value).__name__}")
-
-
-def _require_visible_text(name: str, value: object) -> None:
-    _require_type(name, value, str)
-    if isinstance(value, str) and not (value and value.isascii() and value.isprintable()):
-        raise InvalidValue(f"{name} must be non-empty printable ASCII, got {value!r}")

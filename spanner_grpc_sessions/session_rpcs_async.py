@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from spanner_grpc_sessions import methods
-from spanner_grpc_sessions.call_path_async import AsyncCallPath
-from spanner_grpc_sessions.headers import check_metadata
+from spanner_grpc_sessions.calls.call_async import AsyncCallPath
+from spanner_grpc_sessions.calls.headers import check_metadata
 from spanner_grpc_sessions.options import DEFAULT, RetryOptions, Timeout
-from spanner_grpc_sessions.resources import ListSessionsBody, Session, SessionsBody
+from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
 
 __all__ = ["AsyncSessionRpcs"]
 

@@ -26,9 +26,9 @@ except ImportError as error:
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidName, InvalidType
-from spanner_grpc_sessions.names import check_database, database_of
+from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.observers import ObservedCall
-from spanner_grpc_sessions.rpc_errors import RpcError
+from spanner_grpc_sessions.service.names import check_database, database_of
 
 __all__ = ["OpenTelemetry"]
 

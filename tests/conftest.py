@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests.colours import COLOURS, Colour
-from tests.emulator import Emulator, EmulatorUnavailable, running_emulator
-from tests.servers import EmulatorServer, LocalServer, Server
+from tests.support.colours import COLOURS, Colour
+from tests.support.emulator import Emulator, EmulatorUnavailable, running_emulator
+from tests.support.servers import EmulatorServer, LocalServer, Server
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions import SessionsClient

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidValue
-from spanner_grpc_sessions.local.refusal import Refusal, retry_info
-from spanner_grpc_sessions.stubs import spanner_pb2
+from spanner_grpc_sessions.local.status import Refusal, retry_info
 
 __all__ = ["METHODS", "Fault", "Faults", "TokenFault"]
 

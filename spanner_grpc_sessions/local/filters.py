@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spanner_grpc_sessions.local.refusal import Refusal
+from spanner_grpc_sessions.local.status import Refusal
 
 __all__ = ["Filter", "parse_filter"]
 

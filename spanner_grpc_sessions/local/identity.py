@@ -9,8 +9,8 @@ from spanner_grpc_sessions.local.account import ServiceAccount
 from spanner_grpc_sessions.local.certificates import Certificates, make_certificates
 from spanner_grpc_sessions.local.faults import Faults
 from spanner_grpc_sessions.local.gate import Gate
-from spanner_grpc_sessions.local.oauth import Authority
 from spanner_grpc_sessions.local.token_endpoint import TokenEndpoint
+from spanner_grpc_sessions.local.tokens import Authority
 
 __all__ = ["Identity", "NotRunning"]
 

@@ -25,7 +25,7 @@ from spanner_grpc_sessions.local.clock import Clock
 from spanner_grpc_sessions.local.faults import Faults
 from spanner_grpc_sessions.local.gate import Gate
 from spanner_grpc_sessions.local.identity import Identity, NotRunning
-from spanner_grpc_sessions.local.service import Service, session_message
+from spanner_grpc_sessions.local.servicer import Service, session_message
 from spanner_grpc_sessions.local.store import SessionStore
 from spanner_grpc_sessions.options import SCOPE_DATA, ClientOptions
 

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple, NoReturn
 
 from spanner_grpc_sessions.errors import InvalidName, InvalidValue
 from spanner_grpc_sessions.local.filters import parse_filter
-from spanner_grpc_sessions.local.refusal import Refusal, resource_not_found
-from spanner_grpc_sessions.names import check_database, database_of
+from spanner_grpc_sessions.local.status import Refusal, resource_not_found
+from spanner_grpc_sessions.service.names import check_database, database_of
 
 __all__ = ["Page", "Session", "SessionStore"]
 

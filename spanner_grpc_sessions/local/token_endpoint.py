@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from spanner_grpc_sessions.local.faults import Faults, TokenFault
 from spanner_grpc_sessions.local.gate import Gate
-from spanner_grpc_sessions.local.oauth import Authority, BadToken
+from spanner_grpc_sessions.local.tokens import Authority, BadToken
 
 __all__ = ["TokenEndpoint"]
 

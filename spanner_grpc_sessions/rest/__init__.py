@@ -4,7 +4,7 @@ The mapping is the one of proto3 JSON, as `google.protobuf.json_format` implemen
 is compiled from its descriptor at the first use of the class, so that no call pays for reflection. Pure: no I/O.
 """
 
-from spanner_grpc_sessions.rest.decode import decoder_of, from_rest
-from spanner_grpc_sessions.rest.encode import encoder_of, to_rest
+from spanner_grpc_sessions.rest.decoder import decoder_of, from_rest
+from spanner_grpc_sessions.rest.encoder import encoder_of, to_rest
 
 __all__ = ["decoder_of", "encoder_of", "from_rest", "to_rest"]

@@ -26,9 +26,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescrip
 from google.protobuf.message import EncodeError, Message
 
 from spanner_grpc_sessions.errors import InvalidValue
-from spanner_grpc_sessions.rest.compiler import Compiler, attribute, entry_fields, is_map, is_repeated
+from spanner_grpc_sessions.rest.codegen import Compiler, attribute, entry_fields, is_map, is_repeated
 from spanner_grpc_sessions.rest.decode_well_known import ARRAY, DECODERS, EXPECTED, OBJECT, object_of
-from spanner_grpc_sessions.rest.refusal import DEEPEST, REFUSED, Expectation, Refusal, too_deep, unknown_field
+from spanner_grpc_sessions.rest.parse_error import DEEPEST, REFUSED, Expectation, Refusal, too_deep, unknown_field
 from spanner_grpc_sessions.rest.scalars import CONVERSIONS, KEYS, SCALARS, EnumNumbers, Scalar, expected_of_enum
 
 __all__ = ["DecodeCompiler"]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from spanner_grpc_sessions.rest.refusal import DEEPEST, REFUSED, Expectation, Refusal, too_deep
+from spanner_grpc_sessions.rest.parse_error import DEEPEST, REFUSED, Expectation, Refusal, too_deep
 from spanner_grpc_sessions.rest.scalars import KEYS, text
 
 __all__ = ["ARRAY", "DECODERS", "EXPECTED", "OBJECT", "object_of"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-from spanner_grpc_sessions.rest.refusal import Expectation
+from spanner_grpc_sessions.rest.parse_error import Expectation
 
 __all__ = ["CONVERSIONS", "KEYS", "SCALARS", "EnumNumbers", "Scalar", "expected_of_enum"]
 

@@ -19,10 +19,10 @@ import re
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.rest.encode import encoder_of
 from spanner_grpc_sessions.rest.encode_well_known import THREE_DIGITS, encode_timestamp, fraction
-from spanner_grpc_sessions.stubs import spanner_pb2
+from spanner_grpc_sessions.rest.encoder import encoder_of
 
 __all__ = ["read_session", "session_to_rest"]
 

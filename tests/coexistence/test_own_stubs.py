@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.emulator import Emulator
+from tests.support.emulator import Emulator
 
 README = Path(__file__).parents[2] / "README.md"
 TABLE = "CREATE TABLE Singers (SingerId INT64, Name STRING(MAX)) PRIMARY KEY (SingerId)"

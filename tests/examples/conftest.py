@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator import Emulator
+from tests.support.emulator import Emulator
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 sys.path.append(str(EXAMPLES))

@@ -15,11 +15,11 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import Empty
 from google.rpc import error_details_pb2, status_pb2
+from spanner_grpc_sessions_pb import spanner_pb2
 
 import spanner_grpc_sessions
 from spanner_grpc_sessions import ClientOptions
-from spanner_grpc_sessions.stubs import spanner_pb2
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 __all__ = ["DATABASE", "MESSAGE", "Example", "fail", "session_answers"]
 

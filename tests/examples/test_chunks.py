@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from google.protobuf.struct_pb2 import ListValue, NullValue, Struct, Value
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from spanner_grpc_sessions_pb import result_set_pb2
 
 from chunks import Cell, RowJoiner, join, to_cell
-from spanner_grpc_sessions.stubs import result_set_pb2
 
 _LEAVES = st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5)
 CELLS = st.recursive(

@@ -25,10 +25,10 @@ import requests
 from spanner_grpc_sessions_pb import commit_response_pb2
 
 from spanner_grpc_sessions import PoolOptions, SessionsClient
-from tests.emulator import Emulator
 from tests.examples.example import DATABASE, MESSAGE, fail, session_answers
-from tests.scripted import scripted_server
-from tests.servers import EmulatorServer
+from tests.support.emulator import Emulator
+from tests.support.scripted import scripted_server
+from tests.support.servers import EmulatorServer
 
 uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: it is needed for the web service only")
 pytest.importorskip("fastapi", reason="FastAPI is not installed: it is needed for the web service only")

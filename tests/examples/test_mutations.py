@@ -7,15 +7,14 @@ from typing import Any
 
 import grpc
 import pytest
-from spanner_grpc_sessions_pb import commit_response_pb2, mutation_pb2, transaction_pb2
+from spanner_grpc_sessions_pb import commit_response_pb2, mutation_pb2, spanner_pb2, transaction_pb2
 
 from spanner_grpc_sessions import Aborted, ClientOptions, NotFound, SessionsClient, Unavailable
-from spanner_grpc_sessions.stubs import spanner_pb2
-from tests.colours import Colour
-from tests.emulator import Emulator
 from tests.examples.example import Example, fail, session_answers
-from tests.scripted import scripted_server
-from tests.servers import EmulatorServer
+from tests.support.colours import Colour
+from tests.support.emulator import Emulator
+from tests.support.scripted import scripted_server
+from tests.support.servers import EmulatorServer
 
 COMMITTED = commit_response_pb2.CommitResponse(commit_timestamp={"seconds": 1})
 MUTATIONS = [mutation_pb2.Mutation(insert_or_update={"table": "T", "columns": [name]}) for name in "ab"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from spanner_grpc_sessions_pb import mutation_pb2
+from hypothesis import given, strategies as st
+from spanner_grpc_sessions_pb import mutation_pb2, result_set_pb2
 
 from precommit import NewestToken, mutation_key
-from spanner_grpc_sessions.stubs import result_set_pb2
 
 _WRITE = {"table": "T", "values": [{}]}
 INSERT = mutation_pb2.Mutation(insert=_WRITE)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator import Emulator
-from tests.processes import require_an_end
+from tests.support.emulator import Emulator
+from tests.support.processes import require_an_end
 
 TRANSFERS = "left after a transfer on a session of the pool: 90\nleft after a transfer on the multiplexed one: 80\n"
 ROWS = "['ada', 'Ada', ['jazz', 'soul']]\n['ben', 'Ben', []]\n['ada']\n"

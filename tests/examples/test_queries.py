@@ -10,14 +10,14 @@ from typing import Any
 
 import grpc
 import pytest
+from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions import ClientOptions, InvalidArgument, Unavailable
-from spanner_grpc_sessions.stubs import result_set_pb2, spanner_pb2
-from tests.colours import Colour
-from tests.emulator import Emulator
 from tests.examples.example import Example, fail, session_answers
-from tests.scripted import scripted_server
-from tests.servers import EmulatorServer
+from tests.support.colours import Colour
+from tests.support.emulator import Emulator
+from tests.support.scripted import scripted_server
+from tests.support.servers import EmulatorServer
 
 COLUMNS = result_set_pb2.ResultSetMetadata(row_type={"fields": [{}, {}]})
 BROKEN = 0.0

@@ -10,15 +10,14 @@ from typing import Any
 
 import grpc
 import pytest
-from spanner_grpc_sessions_pb import commit_response_pb2
+from spanner_grpc_sessions_pb import commit_response_pb2, result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions import Aborted, ClientOptions, Internal, SessionsClient
-from spanner_grpc_sessions.stubs import result_set_pb2, spanner_pb2
-from tests.colours import Colour
-from tests.emulator import Emulator
 from tests.examples.example import Example, fail, session_answers
-from tests.scripted import scripted_server
-from tests.servers import EmulatorServer
+from tests.support.colours import Colour
+from tests.support.emulator import Emulator
+from tests.support.scripted import scripted_server
+from tests.support.servers import EmulatorServer
 
 COMMITTED = commit_response_pb2.CommitResponse(commit_timestamp={"seconds": 1})
 UPDATE = "UPDATE Accounts SET Balance = Balance + 1 WHERE AccountId = 1"

@@ -15,13 +15,12 @@ import sys
 import time
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.fuzz.inputs import bodies
 from tests.fuzz.oracle import assert_agreement
-from tests.messages import message_classes
-from tests.unit.kinds import WELL_KNOWN, kinds_class
+from tests.support.messages import message_classes
+from tests.unit.rest.kinds import WELL_KNOWN, kinds_class
 
 __all__ = ["TARGETS", "fuzz"]
 

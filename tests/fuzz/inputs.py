@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
-from tests.messages import is_repeated
+from tests.support.messages import is_repeated
 
 __all__ = ["bodies"]
 

@@ -10,14 +10,13 @@ from typing import Any, Final
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from spanner_grpc_sessions.rest import to_rest
 from tests.fuzz.fuzz_from_rest import TARGETS, fuzz
 from tests.fuzz.inputs import bodies
 from tests.fuzz.oracle import assert_agreement, read
-from tests.messages import message_classes, messages
+from tests.support.messages import message_classes, messages
 
 CLASSES: Final = message_classes()
 THOROUGH: Final = bool(os.environ.get("THOROUGH"))

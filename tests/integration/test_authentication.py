@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.oauth2 import credentials as user_credentials
-from google.oauth2 import service_account
+from google.oauth2 import credentials as user_credentials, service_account
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
@@ -29,8 +29,7 @@ from spanner_grpc_sessions import (
     Unauthenticated,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _ADMIN = "https://www.googleapis.com/auth/spanner.admin"

@@ -18,7 +18,7 @@ from spanner_grpc_sessions import (
     SpannerSessionsError,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _SESSION = f"{_DATABASE}/sessions/s"

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import credentials as user_credentials
+from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
@@ -28,10 +29,9 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.stubs import result_set_pb2, spanner_pb2
-from tests.colours import Blocking, Colour
-from tests.scripted import scripted_server
-from tests.servers import Server
+from tests.support.colours import Blocking, Colour
+from tests.support.scripted import scripted_server
+from tests.support.servers import Server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _WAIT = 10.0

@@ -14,7 +14,7 @@ import pytest
 
 from spanner_grpc_sessions.cli import main
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.servers import EmulatorServer, LocalServer, Server
+from tests.support.servers import EmulatorServer, LocalServer, Server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 
@@ -187,7 +187,7 @@ def test_reader_that_has_seen_enough_ends_the_output_in_silence() -> None:
 def test_demo_shows_the_whole_way() -> None:
     """The demo ends well, prints the session and what was verified, and no secret."""
     demo = subprocess.run(
-        [sys.executable, "-m", "spanner_grpc_sessions.demo"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "spanner_grpc_sessions.cli.demo"], capture_output=True, text=True, timeout=60
     )
     assert demo.returncode == 0, demo.stderr
     assert '"team": "checkout"' in demo.stdout

@@ -11,12 +11,12 @@ import pytest
 pytest.importorskip("googleapiclient", reason="google-api-python-client is the judge here, and is not installed")
 
 from spanner_grpc_sessions import RpcError, SessionsClient, discovery
-from spanner_grpc_sessions.http_errors import http_error
+from spanner_grpc_sessions.discovery.http_error import http_error
 from spanner_grpc_sessions.options import ClientOptions
-from tests.colours import Blocking, Colour
-from tests.day_of_work import STATEMENTS, Step, normalised, work
-from tests.discovery_document import check_body, google_sessions, session_methods
-from tests.emulator import Emulator
+from tests.support.colours import Blocking, Colour
+from tests.support.day_of_work import STATEMENTS, Step, normalised, work
+from tests.support.discovery_document import check_body, google_sessions, session_methods
+from tests.support.emulator import Emulator
 
 Day = list[Step]
 

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import result_set_pb2
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
@@ -23,12 +24,11 @@ from spanner_grpc_sessions import (
     SessionsClient,
     discovery,
 )
-from spanner_grpc_sessions.discovery import AsyncRequest, HttpError, Request
+from spanner_grpc_sessions.discovery.service import AsyncRequest, HttpError, Request
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import result_set_pb2
-from tests.colours import Blocking, Colour
-from tests.scripted import scripted_server
-from tests.servers import Server
+from tests.support.colours import Blocking, Colour
+from tests.support.scripted import scripted_server
+from tests.support.servers import Server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _WAIT = 10.0

@@ -21,7 +21,7 @@ from spanner_grpc_sessions import (
     Unavailable,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _AT_ONCE = RetryOptions(initial_delay=0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.processes import needs_fork
+from tests.support.processes import needs_fork
 
 pytestmark = needs_fork
 

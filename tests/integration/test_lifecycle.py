@@ -13,8 +13,8 @@ from google.oauth2 import credentials as user_credentials
 
 from spanner_grpc_sessions import AsyncSessionsClient, ClientClosed, RetryOptions, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.transport import open_channel
-from tests.colours import Colour
+from spanner_grpc_sessions.transport.channel import open_channel
+from tests.support.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
 
@@ -116,7 +116,7 @@ def test_signal_handler_may_close_the_client(local: LocalSpanner, monkeypatch: p
         client.close()
         return open_channel(*arguments)
 
-    monkeypatch.setattr("spanner_grpc_sessions.connection.open_channel", close_and_open)
+    monkeypatch.setattr("spanner_grpc_sessions.transport.connection.open_channel", close_and_open)
     with pytest.raises(ClientClosed, match="while it was opened"):
         client.open()
     assert repr(client).endswith(" closed>")

@@ -9,7 +9,7 @@ import pytest
 
 from spanner_grpc_sessions import DeadlineExceeded, RetryOptions, RpcError, SessionNotFound, Unavailable
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 _LOGGER = "spanner_grpc_sessions"
 _DATABASE = "projects/p/instances/i/databases/d"

@@ -16,6 +16,7 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
@@ -28,9 +29,8 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.local.certificates import make_certificates
-from spanner_grpc_sessions.stubs import spanner_pb2
-from tests.certificates import Pair, make_authority
-from tests.colours import Colour
+from tests.support.certificates import Pair, make_authority
+from tests.support.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _ANONYMOUS = AnonymousCredentials()

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions import DeadlineExceeded, RetryOptions, SessionsClient, Unavailable, transport
+from spanner_grpc_sessions import DeadlineExceeded, RetryOptions, SessionsClient, Unavailable
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.stubs import spanner_pb2
-from tests.colours import Colour
-from tests.proxy import CAN_VANISH, Proxy
+from spanner_grpc_sessions.transport import channel as transport
+from tests.support.colours import Colour
+from tests.support.proxy import CAN_VANISH, Proxy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -150,7 +151,7 @@ def test_longest_waits_are_cut_to_the_deadline(
     client: SessionsClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waits that chance has drawn as long as they can be do not end a call before its deadline either."""
-    monkeypatch.setattr("spanner_grpc_sessions.attempts.random.random", lambda: 0.999)
+    monkeypatch.setattr("spanner_grpc_sessions.calls.attempts.random.random", lambda: 0.999)
     proxy.refuse()
     proxy.cut()
     _assert_ends(client, Unavailable, timeout=0.5)

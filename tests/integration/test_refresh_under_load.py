@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _THREADS = 8

@@ -14,6 +14,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
+from spanner_grpc_sessions_pb import result_set_pb2
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
@@ -29,10 +30,9 @@ from spanner_grpc_sessions import (
     UnknownPath,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import result_set_pb2
-from tests.colours import Colour
-from tests.scripted import scripted_server
-from tests.servers import Server
+from tests.support.colours import Colour
+from tests.support.scripted import scripted_server
+from tests.support.servers import Server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _STREAM = ("POST", f"/v1/{_DATABASE}/sessions/s:executeStreamingSql", {"sql": "SELECT 1"})

@@ -8,11 +8,11 @@ from typing import Any
 import grpc
 import pytest
 from google.auth.credentials import Credentials
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
-from tests.colours import Colour
-from tests.proxy import Proxy
+from tests.support.colours import Colour
+from tests.support.proxy import Proxy
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _DELAY = 0.025

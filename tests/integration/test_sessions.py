@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import DatabaseNotFound, NotFound, SessionNotFound, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import spanner_pb2
-from tests.colours import Colour
-from tests.emulator import Emulator
-from tests.scripted import scripted_server
-from tests.servers import EmulatorServer, Server
+from tests.support.colours import Colour
+from tests.support.emulator import Emulator
+from tests.support.scripted import scripted_server
+from tests.support.servers import EmulatorServer, Server
 
 # RFC 3339 in UTC with 0, 3, 6 or 9 fraction digits, as the REST reference says.
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6}|\.\d{9})?Z")

@@ -14,11 +14,11 @@ from typing import Any
 import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import result_set_pb2
 
 from spanner_grpc_sessions import AsyncSessionsClient, Cancelled, ClientClosed, SessionsClient
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.stubs import result_set_pb2
-from tests.scripted import scripted_server
+from tests.support.scripted import scripted_server
 
 _STREAM = ("POST", "/v1/projects/p/instances/i/databases/d/sessions/s:executeStreamingSql", {"sql": "SELECT 1"})
 _WAIT = 10.0

@@ -28,7 +28,7 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.observers import ObservedCall
-from tests.colours import Colour
+from tests.support.colours import Colour
 
 try:
     from opentelemetry import baggage, context, trace
@@ -38,7 +38,7 @@ except ImportError:
     pytest.skip("opentelemetry-sdk is not installed", allow_module_level=True)
 
 from spanner_grpc_sessions.telemetry import OpenTelemetry
-from tests.watching import Watch, attributes, ids, traceparent
+from tests.support.watching import Watch, attributes, ids, traceparent
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _CREATE = "google.spanner.v1.Spanner/CreateSession"

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import Internal, InvalidValue
-from spanner_grpc_sessions.stubs import spanner_pb2
-from tests.colours import Colour
-from tests.scripted import scripted_server
+from tests.support.colours import Colour
+from tests.support.scripted import scripted_server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 each_number_of_channels = pytest.mark.parametrize("channels", [1, 3])

@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidValue
 from spanner_grpc_sessions.local import Faults, LocalSpanner
-from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.local.wire import DATABASE, WatchedFaults, Wire, failure
 
 CREATE = spanner_pb2.CreateSessionRequest(database=DATABASE)

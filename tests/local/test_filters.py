@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spanner_grpc_sessions.local.filters import parse_filter
-from spanner_grpc_sessions.local.refusal import Refusal
+from spanner_grpc_sessions.local.status import Refusal
 
 LABELS = {"env": "development", "team": "check-out", "empty": ""}
 KEYS = st.from_regex(r"[a-z]([-a-z0-9]{0,5}[a-z0-9])?", fullmatch=True)

@@ -13,8 +13,8 @@ from google.auth import crypt, jwt
 from google.rpc import error_details_pb2
 
 from spanner_grpc_sessions.local.account import EMAIL, ServiceAccount
-from spanner_grpc_sessions.local.oauth import AUDIENCE, GOOGLE_ENDPOINT, Authority, BadToken, Grant
-from spanner_grpc_sessions.local.refusal import Refusal
+from spanner_grpc_sessions.local.status import Refusal
+from spanner_grpc_sessions.local.tokens import AUDIENCE, GOOGLE_ENDPOINT, Authority, BadToken, Grant
 from spanner_grpc_sessions.options import SCOPE_DATA
 
 NOW = 1_800_000_000.0

@@ -15,11 +15,11 @@ from typing import Any
 import grpc
 import pytest
 from google.oauth2 import service_account
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidName, InvalidType, InvalidValue, SpannerSessionsError
 from spanner_grpc_sessions.local import Faults, LocalSpanner, NotRunning
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.local.wire import DATABASE, WatchedFaults, Wire, bearer, failure
 
 ADMIN = "https://www.googleapis.com/auth/spanner.admin"

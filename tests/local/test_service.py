@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.stubs import spanner_pb2
 from tests.local.wire import DATABASE, Wire, failure
 
 SESSION_TYPE = "type.googleapis.com/google.spanner.v1.Session"

@@ -9,7 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 from spanner_grpc_sessions.errors import InvalidName, InvalidValue
-from spanner_grpc_sessions.local.refusal import Refusal
+from spanner_grpc_sessions.local.status import Refusal
 from spanner_grpc_sessions.local.store import MAX_AGE, MAX_IDLE, Page, Session, SessionStore
 
 DATABASE = "projects/p/instances/i/databases/d"

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from spanner_grpc_sessions.local.refusal import Refusal
+from spanner_grpc_sessions.local.status import Refusal
 from spanner_grpc_sessions.local.store import SessionStore
 
 DATABASES = st.sampled_from([f"projects/p/instances/i/databases/d{index}" for index in range(3)])

@@ -10,9 +10,9 @@ from typing import Any, cast
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions.local import Fault, Faults, LocalSpanner, TokenFault
-from spanner_grpc_sessions.stubs import spanner_pb2, spanner_pb2_grpc
 
 DATABASE = "projects/p/instances/i/databases/d"
 TIMEOUT = 20.0

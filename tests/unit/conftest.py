@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.oauth2 import service_account
 
-from spanner_grpc_sessions.token_source import TokenSource
-from tests.unit.token_endpoints import DEADLINE, SECOND, Clock, Endpoint
+from spanner_grpc_sessions.auth.token_source import TokenSource
+from tests.unit.auth.token_endpoints import DEADLINE, SECOND, Clock, Endpoint
 
 
 @pytest.fixture

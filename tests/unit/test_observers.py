@@ -13,10 +13,17 @@ from typing import Any
 import grpc
 import pytest
 
-from spanner_grpc_sessions import ClientOptions, rpc_errors
-from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, InvalidName, InvalidType, InvalidValue
+from spanner_grpc_sessions import ClientOptions
+from spanner_grpc_sessions.errors import (
+    ClientClosed,
+    CredentialsError,
+    InvalidName,
+    InvalidType,
+    InvalidValue,
+    rpc as rpc_errors,
+)
+from spanner_grpc_sessions.errors.rpc import InvalidRequest, RpcError, SessionNotFound
 from spanner_grpc_sessions.observers import Observation, ObservedCall, Observer, observe
-from spanner_grpc_sessions.rpc_errors import InvalidRequest, RpcError, SessionNotFound
 
 _LOGGER = "spanner_grpc_sessions"
 _SESSION = "projects/p/instances/i/databases/d/sessions/s"
@@ -218,5 +225,5 @@ def test_options_take_what_has_begin_and_end() -> None:
     watcher = Watcher()
     assert isinstance(watcher, Observer)
     assert ClientOptions(observer=watcher).observer is watcher
-    with pytest.raises(InvalidType, match="observer must have begin and end, got str"):
+    with pytest.raises(InvalidType, match="observer must have the methods begin and end, got str"):
         ClientOptions(observer="watcher")  # type: ignore[arg-type]  # the wrong type is the point

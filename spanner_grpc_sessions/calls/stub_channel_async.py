@@ -1,0 +1,208 @@
+"""A channel for asyncio stubs that anybody made: token, headers, deadline for each call. Mirrors `stub_channel`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from spanner_grpc_sessions.auth.credentials import CallCredentials
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata
+from spanner_grpc_sessions.calls.outfit import Outfit, Outfitter
+from spanner_grpc_sessions.calls.stream import task_is_cancelled
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.transport.connection_async import AsyncConnection
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["AsyncStubChannel"]
+
+
+class AsyncStubChannel(grpc.aio.Channel):
+    """What `AsyncSessionsClient.channel` returns.
+
+    Calls are made once, not repeated. They raise what the client's own calls do: `RpcError` and its subclasses, which
+    are `grpc.RpcError` too. Closing it closes nothing: it ends with the client.
+
+    Args:
+        connection: to make the calls on.
+        outfitter: what they get.
+    """
+
+    def __init__(self, connection: AsyncConnection, outfitter: Outfitter) -> None:
+        self._connection = connection
+        self._outfitter = outfitter
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._connection!r}>"
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """Return an RPC as something to call; as `grpc.aio.Channel.unary_unary`."""
+        return _Rpc(
+            self._connection,
+            self._outfitter.rpc(method),
+            lambda channel: channel.unary_unary(method, request_serializer, response_deserializer),
+            _UnaryCall,
+        )
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = False,
+    ) -> Any:
+        """Return an RPC as something to call; as `grpc.aio.Channel.unary_stream`."""
+        return _Rpc(
+            self._connection,
+            self._outfitter.rpc(method),
+            lambda channel: channel.unary_stream(method, request_serializer, response_deserializer),
+            _StreamCall,
+        )
+
+    def stream_unary(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: Spanner has no RPC that streams to the server."""
+        raise NotImplementedError("Spanner has no RPC that streams to the server")
+
+    stream_stream = stream_unary
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Return the connection's state; as `grpc.aio.Channel.get_state`."""
+        state: grpc.ChannelConnectivity = self._connection.open().get_state(try_to_connect)
+        return state
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Wait until the connection has another state."""
+        await self._connection.open().wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Wait until the connection is there."""
+        await self._connection.open().channel_ready()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Do nothing: the client closes its connection."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Rpc:
+    """An RPC, as `grpc.aio.UnaryUnaryMultiCallable` and `grpc.aio.UnaryStreamMultiCallable`."""
+
+    def __init__(
+        self, connection: AsyncConnection, outfit: Outfit, prepare: Callable[[Any], Any], call_class: type[_Call]
+    ) -> None:
+        self._connection = connection
+        self._outfit = outfit
+        self._prepare = prepare
+        self._call: Any = None
+        self._made_on: Any = self  # which no channel is
+        self._call_class = call_class
+
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        headers = self._outfit.headers(request, metadata)
+        if self._made_on is not self._connection.channel or asyncio.get_running_loop() is not self._connection.loop:
+            channel = self._connection.open()
+            self._call = self._prepare(channel)
+            self._made_on = channel
+        token = self._connection.tokens.current()
+        if token is None:
+            # A call cannot be awaited before it is made: gRPC waits for this token itself, off the loop.
+            token, credentials = (), self._waiting_for_token(credentials)
+        request_id = self._outfit.request_id()
+        try:
+            begun = self._call(
+                request,
+                timeout=self._outfit.timeout(timeout),
+                metadata=AsyncMetadata((*headers, *token, (REQUEST_ID, request_id))),
+                credentials=credentials,
+                wait_for_ready=wait_for_ready,
+                compression=compression,
+            )
+        except grpc.aio.UsageError as error:
+            raise ClientClosed("the client was closed during the call") from error
+        if self._call_class is _StreamCall:
+            self._connection.streams.add(begun)
+        return self._call_class(
+            begun, self._connection.closing, lambda error: self._outfit.failure(error, request_id, request)
+        )
+
+    def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
+        ours = grpc.metadata_call_credentials(CallCredentials(self._connection.tokens))
+        return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
+
+
+class _Call:
+    """A call in flight: gRPC's own object in all, but for the exceptions that it raises."""
+
+    def __init__(
+        self, call: Any, closing: asyncio.Event, failure: Callable[[grpc.RpcError], SpannerSessionsError]
+    ) -> None:
+        self._call = call
+        self._closing = closing
+        self._failure = failure
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    async def _with_our_exceptions(self, wait: Callable[[], Any]) -> Any:
+        try:
+            return await wait()
+        except grpc.RpcError as error:
+            if self._closing.is_set():
+                raise ClientClosed("the client was closed during the call") from error
+            raise self._failure(error) from error
+        except asyncio.CancelledError as error:
+            if not self._closing.is_set() or task_is_cancelled():
+                raise
+            raise ClientClosed("the client was closed during the call") from error
+
+
+class _UnaryCall(_Call):
+    """As `grpc.aio.UnaryUnaryCall`."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._with_our_exceptions(self._answer).__await__()
+
+    async def _answer(self) -> Any:
+        return await self._call
+
+
+class _StreamCall(_Call):
+    """As `grpc.aio.UnaryStreamCall`."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._iterate()
+
+    async def read(self) -> Any:
+        """Return the next message, or `grpc.aio.EOF`."""
+        return await self._with_our_exceptions(self._call.read)
+
+    async def _iterate(self) -> AsyncIterator[Any]:
+        while (message := await self.read()) is not grpc.aio.EOF:
+            yield message

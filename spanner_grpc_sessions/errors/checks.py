@@ -1,0 +1,119 @@
+"""The checks of arguments, one for each kind of value, and how error messages show values. Pure.
+
+Each check returns the value, or raises `InvalidType` or `InvalidValue` with its name, the rule and what was given.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from math import inf
+from typing import Any, Final, TypeVar
+
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+
+T = TypeVar("T")
+
+
+def number(name: str, value: object, low: float, high: float, *, below: bool = False) -> float:
+    """Require a number from `low` to `high`, or below `high`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidType(f"{name} must be a number, got {short(value)}")
+    if not (low <= value < high if below else low <= value <= high):
+        raise InvalidValue(f"{name} must be {_range(low, high, below)}, got {short(value)}")
+    return float(value)
+
+
+def whole(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Require an int from `low` to `high`; None for no upper limit."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{name} must be an int, got {short(value)}")
+    if value < low or (high is not None and value > high):
+        limits = f"at least {low}" if high is None else f"from {low} to {high:,}"
+        raise InvalidValue(f"{name} must be {limits}, got {short(value)}")
+    return value
+
+
+def boolean(name: str, value: object) -> bool:
+    """Require True or False."""
+    if not isinstance(value, bool):
+        raise InvalidType(f"{name} must be a bool, got {short(value)}")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """Require a str that UTF-8 can encode."""
+    if not isinstance(value, str):
+        raise InvalidType(f"{name} must be a str, got {short(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"{name} must be text that UTF-8 can encode, got {value!r}") from error
+    return value
+
+
+def header_text(name: str, value: object) -> str:
+    """Require text that can be the value of a header: printable ASCII, not empty."""
+    checked = text(name, value)
+    if not (checked and is_header_text(checked)):
+        raise InvalidValue(f"{name} must be non-empty printable ASCII, got {checked!r}")
+    return checked
+
+
+def is_header_text(value: str) -> bool:
+    """Return whether a header can carry a text without beginning another one."""
+    return value.isascii() and value.isprintable()
+
+
+def instance(name: str, value: object, expected: type[T]) -> T:
+    """Require an instance of a class. The message has the value's type alone, for the value may be secret."""
+    if not isinstance(value, expected):
+        raise InvalidType(f"{name} must be {_article(expected.__name__)}, got {type(value).__name__}")
+    return value
+
+
+def optional(name: str, value: Any, expected: type[T]) -> T | None:
+    """Require an instance of a class, or None."""
+    if not isinstance(value, expected | None):
+        raise InvalidType(f"{name} must be {expected.__name__} or None, got {type(value).__name__}")
+    return value
+
+
+def _range(low: float, high: float, below: bool) -> str:
+    if high == inf:
+        return f"a finite number >= {low:g}"
+    return f"at least {low:g} and below {high:g}" if below else f"from {low:g} to {high:g}"
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun}"
+
+
+class _ShortRepr(reprlib.Repr):
+    """`repr` with a bound on time and length: a value may be as long and as deep as its sender likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxlong = self.maxother = 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write long integers in decimal.
+        return super().repr_int(x, level) if x.bit_length() < 1000 else f"an integer of {x.bit_length()} bits"
+
+
+def short(value: object) -> str:
+    """Return the `repr` of a value on one line and at most 80 characters long, for an error message."""
+    try:
+        shown = _repr(value)
+    except Exception:  # noqa: BLE001 - the `__repr__` of the value may raise anything
+        shown = f"<{type(value).__name__}>"
+    return shorten(shown.replace("\n", " "), 80)
+
+
+def shorten(value: str, longest: int) -> str:
+    """Return a text without its middle if it is longer than `longest` characters."""
+    half = (longest - 1) // 2
+    return value if len(value) <= longest else f"{value[:half]}…{value[-half:]}"
+
+
+_repr: Final = _ShortRepr().repr

@@ -1,0 +1,289 @@
+"""One session for everything: the multiplexed session, kept young in the background. `multiplexed_async` mirrors it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import threading
+import warnings
+import weakref
+from concurrent.futures import Future
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from spanner_grpc_sessions_pb import spanner_pb2_grpc
+
+from spanner_grpc_sessions.calls.background import Background
+from spanner_grpc_sessions.calls.stub_channel import StubChannel
+from spanner_grpc_sessions.client import SessionsClient
+from spanner_grpc_sessions.errors import InvalidType, PoolClosed
+from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.errors.rpc import RpcError
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedAge
+from spanner_grpc_sessions.options import DEFAULT
+from spanner_grpc_sessions.pool.failures import again, is_loss_of, multiplexed_failure
+from spanner_grpc_sessions.pool.options import MultiplexedOptions
+from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
+from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent
+from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.service.names import check_database
+from spanner_grpc_sessions.service.types import Session
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["MultiplexedSession"]
+
+_JOIN_TIMEOUT: Final = 1.0
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+
+
+class MultiplexedSession:
+    """A session for any number of transactions at a time. Safe to share between threads.
+
+    A context manager. It is created at the first use, once however many callers come; if that fails, the next use tries
+    again. In the background it is replaced before the server drops it; while that fails, the old one serves on. It is
+    never deleted, for Spanner does not allow it.
+
+    After a fork the child goes on with the same session, which serves any number of processes.
+
+    Args:
+        client: to make the calls with. It stays yours.
+        database: `projects/{project}/instances/{instance}/databases/{database}`.
+        options: how old it may become, and its role.
+        clock: for tests.
+
+    Raises:
+        InvalidName: `database` is not a name of one.
+        InvalidType: an argument is something else.
+    """
+
+    def __init__(
+        self,
+        client: SessionsClient,
+        database: str,
+        *,
+        options: MultiplexedOptions | None = None,
+        clock: Clock = CLOCK,
+    ) -> None:
+        if not isinstance(client, SessionsClient):
+            raise InvalidType(f"client must be a SessionsClient, got {short(client)}")
+        if options is not None and not isinstance(options, MultiplexedOptions):
+            raise InvalidType(f"options must be MultiplexedOptions or None, got {short(options)}")
+        self._client = client
+        self._database = check_database(database)
+        self._options = options or MultiplexedOptions()
+        self._clock = clock
+        self._age = MultiplexedAge(self._options)
+        self._session: Session | None = None
+        # What `name` reads without the lock: there as long as a thread of this process keeps the session young.
+        self._name: str | None = None
+        self._closed = False
+        self._creation: Future[str] | None = None
+        self._keeper: threading.Thread | None = None
+        self._changed = threading.Condition()
+        self._background = Background(client._connection)  # noqa: SLF001 - one library
+        begin_anew_after_fork(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self._current or "new"
+        return f"<{type(self).__name__} {self._database} {state}>"
+
+    def __del__(self) -> None:
+        if getattr(self, "_keeper", None) is not None and not self._closed:
+            text = f"unclosed {self!r}"
+            self._end()
+            warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> Self:
+        """Create the session, if there is none. Idempotent.
+
+        Raises:
+            RpcError: it could not be created; the next use tries again.
+            CredentialsError, ClientClosed: the same.
+            PoolError: the server has no multiplexed sessions; use a `SessionPool`.
+            PoolClosed: it is, or was meanwhile, closed.
+        """
+        self._require(lost=None)
+        return self
+
+    def close(self) -> None:
+        """End what goes on in the background. Idempotent; whoever waits for the session gets `PoolClosed`.
+
+        The session stays: Spanner deletes none of them.
+        """
+        keeper = self._end()
+        self._background.end_calls()
+        if keeper is not None and keeper is not threading.current_thread():
+            keeper.join(_JOIN_TIMEOUT)
+
+    @property
+    def name(self) -> str:
+        """The session's name. A plain read, once `open` is done; the first use opens it, where a property can wait."""
+        return self._name or self._require(lost=None)
+
+    @property
+    def resource(self) -> Session:
+        """The session as REST's `sessions.create` answered it."""
+        self._require(lost=None)
+        session: Session = copy.deepcopy(self._session)  # type: ignore[assignment]  # there is one by now
+        return session
+
+    @cached_property
+    def stub(self) -> spanner_pb2_grpc.SpannerStub:
+        """The service's stub on the client's connections. A call that finds the session lost has it replaced."""
+        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
+        return spanner_pb2_grpc.SpannerStub(StubChannel(connection, path.outfitter(self._report)))
+
+    def invalidate(self, name: str) -> None:
+        """Replace the session, because the server no longer knows it.
+
+        Args:
+            name: of the session that was lost. If it is no longer the current one, nothing happens: somebody else saw
+                the loss before.
+
+        Raises:
+            RpcError, CredentialsError, ClientClosed: there is no new one yet; the old name stays until there is.
+            PoolClosed: it is, or was meanwhile, closed.
+            InvalidType: `name` is no str.
+        """
+        if not isinstance(name, str):
+            raise InvalidType(f"name must be a str, got {short(name)}")
+        if name == self._current:
+            self._require(lost=name)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child with the same session, which serves any number of processes."""
+        leave_to_the_parent(self._background)
+        self._background = Background(self._client._connection)  # noqa: SLF001 - one library
+        self._changed = threading.Condition()
+        self._creation = self._keeper = None
+        # The next to read it starts a thread, for that of the parent did not follow.
+        self._name = None
+
+    @property
+    def _current(self) -> str | None:
+        session = self._session
+        return None if session is None else session["name"]
+
+    def _require(self, lost: str | None) -> str:
+        """Return the name of a session other than the lost one; have it created and wait, if there is none."""
+        with self._changed:
+            if self._closed:
+                raise PoolClosed("the multiplexed session was closed")
+            self._start_keeper()
+            name = self._current
+            if name is not None and name != lost:
+                self._name = name
+                return name
+            creation = self._begin_creation()
+        error = creation.exception()
+        if error is not None:
+            raise again(multiplexed_failure(error, self._database)) from error
+        return creation.result()
+
+    def _begin_creation(self) -> Future[str]:
+        """Return the creation in flight; the keeper makes it, so that no caller who gives up ends it for others."""
+        if self._creation is None:
+            self._creation = Future()
+            self._changed.notify_all()
+        return self._creation
+
+    def _start_keeper(self) -> None:
+        if self._keeper is None:
+            keeper = threading.Thread(
+                target=_keep,
+                args=(weakref.ref(self), self._changed, self._clock),
+                name="spanner-sessions-multiplexed",
+                daemon=True,
+            )
+            keeper.start()
+            self._keeper = keeper
+
+    def _report(self, failure: RpcError, name: str) -> None:
+        if is_loss_of(name, failure):
+            with self._changed:
+                if name == self._current and not self._closed:
+                    self._age.lost()
+                    self._start_keeper()
+                    self._changed.notify_all()
+
+    def _end(self) -> threading.Thread | None:
+        with self._changed:
+            self._closed = True
+            self._name = None
+            creation, self._creation = self._creation, None
+            if creation is not None:
+                creation.set_exception(PoolClosed("the multiplexed session was closed"))
+            self._changed.notify_all()
+            return self._keeper
+
+    def _work(self) -> bool:
+        """Create a session if that is asked for or due; return whether the keeper should go on."""
+        with self._changed:
+            if self._closed:
+                return False
+            if self._clock.now() >= self._age.due:
+                self._begin_creation()
+            creation = self._creation
+        if creation is not None:
+            self._create(creation)
+        # Without a session there is nothing to keep: who tries again starts another thread.
+        return self._keeper is threading.current_thread()
+
+    def _create(self, creation: Future[str]) -> None:
+        path = self._background.path(self._client._path)  # noqa: SLF001 - one library
+        arguments = (None, self._options.creator_role, True)
+        try:
+            session: Session = path.call(methods.CREATE_SESSION, self._database, arguments, DEFAULT, None, ())
+        except BaseException as error:  # noqa: BLE001 - those who wait get it; the thread has to outlive it
+            self._failed(creation, error)
+        else:
+            self._succeeded(creation, session)
+
+    def _succeeded(self, creation: Future[str], session: Session) -> None:
+        with self._changed:
+            # If it was closed meanwhile, those who waited know already.
+            if self._creation is creation:
+                self._creation = None
+                self._session, self._name = session, session["name"]
+                self._age.created(self._clock.now())
+                creation.set_result(session["name"])
+
+    def _failed(self, creation: Future[str], error: BaseException) -> None:
+        with self._changed:
+            if self._creation is not creation:
+                return
+            self._creation = None
+            self._age.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
+            if self._session is None:
+                self._keeper = None
+            creation.set_exception(error)
+        if self._session is not None:
+            failure = multiplexed_failure(error, self._database)
+            _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
+
+    def _next_look(self) -> float:
+        now = self._clock.now()
+        return now if self._closed or self._creation is not None else self._age.next_look(now)
+
+
+def _keep(reference: weakref.ref[MultiplexedSession], changed: threading.Condition, clock: Clock) -> None:
+    """Create a session and keep it young for as long as anybody holds it; the body of its thread."""
+    while (session := reference()) is not None and session._work():  # noqa: SLF001 - its own thread
+        with changed:
+            until = session._next_look()  # noqa: SLF001 - its own thread
+            del session
+            # It may have been the last to hold it: then nobody is left who would wake it up.
+            if reference() is not None:
+                clock.wait(changed, until)

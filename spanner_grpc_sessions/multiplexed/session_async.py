@@ -1,0 +1,269 @@
+"""The multiplexed session in asyncio: one session for everything, kept young in the background; see `multiplexed`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import random
+import warnings
+import weakref
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from spanner_grpc_sessions_pb import spanner_pb2_grpc
+
+from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
+from spanner_grpc_sessions.client_async import AsyncSessionsClient
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType, PoolClosed, PoolError
+from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.errors.rpc import RpcError
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedAge
+from spanner_grpc_sessions.pool.failures import again, is_loss_of, multiplexed_failure
+from spanner_grpc_sessions.pool.options import MultiplexedOptions
+from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
+from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent
+from spanner_grpc_sessions.runtime.tasks import spawn
+from spanner_grpc_sessions.service.names import check_database
+from spanner_grpc_sessions.service.types import Session
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["AsyncMultiplexedSession"]
+
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+
+
+class AsyncMultiplexedSession:
+    """A session for any number of transactions at a time. Safe to share between tasks of one loop.
+
+    A context manager. It is created at the first use, once however many callers come; if that fails, the next use tries
+    again. In the background it is replaced before the server drops it; while that fails, the old one serves on. It is
+    never deleted, for Spanner does not allow it.
+
+    After a fork the child goes on with the same session, which serves any number of processes.
+
+    Args:
+        client: to make the calls with. It stays yours.
+        database: `projects/{project}/instances/{instance}/databases/{database}`.
+        options: how old it may become, and its role.
+        clock: for tests.
+
+    Raises:
+        InvalidName: `database` is not a name of one.
+        InvalidType: an argument is something else.
+    """
+
+    def __init__(
+        self,
+        client: AsyncSessionsClient,
+        database: str,
+        *,
+        options: MultiplexedOptions | None = None,
+        clock: Clock = CLOCK,
+    ) -> None:
+        if not isinstance(client, AsyncSessionsClient):
+            raise InvalidType(f"client must be an AsyncSessionsClient, got {short(client)}")
+        if options is not None and not isinstance(options, MultiplexedOptions):
+            raise InvalidType(f"options must be MultiplexedOptions or None, got {short(options)}")
+        self._client = client
+        self._database = check_database(database)
+        self._options = options or MultiplexedOptions()
+        self._clock = clock
+        self._age = MultiplexedAge(self._options)
+        self._session: Session | None = None
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._creation: asyncio.Task[str] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        begin_anew_after_fork(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self._current or "new"
+        return f"<{type(self).__name__} {self._database} {state}>"
+
+    def __del__(self) -> None:
+        keeper = getattr(self, "_keeper", None)
+        if keeper is not None and not self._closed:
+            # A loop that is closed has ended its tasks.
+            with contextlib.suppress(RuntimeError):
+                keeper.get_loop().call_soon_threadsafe(keeper.cancel)
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> Self:
+        """Create the session, if there is none. Idempotent.
+
+        Raises:
+            RpcError: it could not be created; the next use tries again.
+            CredentialsError, ClientClosed: the same.
+            PoolError: the server has no multiplexed sessions; use a `SessionPool`.
+            PoolClosed: it is, or was meanwhile, closed.
+        """
+        await self._require(lost=None)
+        return self
+
+    async def close(self) -> None:
+        """End what goes on in the background. Idempotent; whoever waits for the session gets `PoolClosed`.
+
+        The session stays: Spanner deletes none of them.
+        """
+        if self._loop is not None and self._loop.is_closed():
+            # Its tasks have ended with it.
+            self._closed = True
+            return
+        self._require_loop()
+        self._closed = True
+        tasks = [task for task in (self._keeper, self._creation) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def name(self) -> str:
+        """The session's name. A plain read, once `open` is done; the first use opens it, where a property can wait."""
+        if self._closed:
+            raise PoolClosed("the multiplexed session was closed")
+        if self._session is None:
+            raise PoolError(
+                "there is no multiplexed session yet, and a property cannot wait for one: await open() first"
+            )
+        return self._session["name"]
+
+    @property
+    def resource(self) -> Session:
+        """The session as REST's `sessions.create` answered it."""
+        self.name  # noqa: B018 - raises unless there is one
+        session: Session = copy.deepcopy(self._session)  # type: ignore[assignment]  # there is one by now
+        return session
+
+    @cached_property
+    def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
+        """The service's stub on the client's connections. A call that finds the session lost has it replaced."""
+        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
+        return spanner_pb2_grpc.SpannerStub(AsyncStubChannel(connection, path.outfitter(self._report)))
+
+    async def invalidate(self, name: str) -> None:
+        """Replace the session, because the server no longer knows it.
+
+        Args:
+            name: of the session that was lost. If it is no longer the current one, nothing happens: somebody else saw
+                the loss before.
+
+        Raises:
+            RpcError, CredentialsError, ClientClosed: there is no new one yet; the old name stays until there is.
+            PoolClosed: it is, or was meanwhile, closed.
+            InvalidType: `name` is no str.
+        """
+        if not isinstance(name, str):
+            raise InvalidType(f"name must be a str, got {short(name)}")
+        if name == self._current:
+            await self._require(lost=name)
+
+    def after_fork(self) -> None:
+        """Go on in a forked child with the same session, which serves any number of processes."""
+        leave_to_the_parent((self._keeper, self._creation))
+        self._changed = asyncio.Event()
+        self._loop = self._keeper = self._creation = None
+
+    @property
+    def _current(self) -> str | None:
+        return None if self._session is None else self._session["name"]
+
+    def _require_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise ClientClosed(
+                "the multiplexed session belongs to another event loop: make one per loop, with a client of its own"
+            )
+
+    async def _require(self, lost: str | None) -> str:
+        """Return the name of a session other than the lost one; have it created and wait, if there is none."""
+        if self._closed:
+            raise PoolClosed("the multiplexed session was closed")
+        self._require_loop()
+        name = self._current
+        if name is not None and name != lost:
+            self._start_keeper()
+            return name
+        creation = self._begin_creation()
+        # Not awaited itself: a caller who is cancelled would end it for others, and its own end would look like that.
+        await asyncio.wait([creation])
+        if self._closed:
+            raise PoolClosed("the multiplexed session was closed")
+        error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
+        if error is not None:
+            raise again(multiplexed_failure(error, self._database)) from error
+        return creation.result()
+
+    def _begin_creation(self) -> asyncio.Task[str]:
+        """Return the creation in flight; a task makes it, so that no caller who gives up ends it for others."""
+        if self._creation is None:
+            self._creation = spawn(self._create())
+            # If all who wait give up, its failure is nobody's.
+            self._creation.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._creation
+
+    def _start_keeper(self) -> None:
+        if (self._keeper is None or self._keeper.done()) and not self._closed:
+            self._keeper = spawn(_keep(weakref.ref(self), self._changed, self._clock))
+
+    def _report(self, failure: RpcError, name: str) -> None:
+        if is_loss_of(name, failure) and name == self._current and not self._closed:
+            self._age.lost()
+            self._start_keeper()
+            self._changed.set()
+
+    async def _create(self) -> str:
+        try:
+            session = await self._client.create_session(
+                self._database, creator_role=self._options.creator_role, multiplexed=True
+            )
+        except BaseException as error:
+            self._failed(error)
+            raise
+        else:
+            self._session = session
+            self._age.created(self._clock.now())
+            self._start_keeper()
+            return session["name"]
+        finally:
+            self._creation = None
+            self._changed.set()
+
+    def _failed(self, error: BaseException) -> None:
+        self._age.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
+        if self._session is not None and not self._closed:
+            failure = multiplexed_failure(error, self._database)
+            _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
+
+    async def _keep_young(self) -> None:
+        """Replace the session if that is due."""
+        if self._clock.now() >= self._age.due:
+            await asyncio.wait([self._begin_creation()])
+
+    def _next_look(self) -> float:
+        return self._age.next_look(self._clock.now())
+
+
+async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asyncio.Event, clock: Clock) -> None:
+    """Keep a session young for as long as anybody holds it; the body of its task."""
+    while (session := reference()) is not None:
+        changed.clear()
+        await session._keep_young()  # noqa: SLF001 - its own task
+        until = session._next_look()  # noqa: SLF001 - its own task
+        del session
+        await clock.wait_async(changed, until)

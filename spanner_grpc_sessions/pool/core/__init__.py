@@ -1,0 +1,11 @@
+"""The session pool without threads, tasks and calls: all that it decides, as a state machine. Pure: no I/O.
+
+`machine` has the events and the contract with the shells that carry out the effects; the other modules are its parts.
+"""
+
+from spanner_grpc_sessions.pool.core.creation import backoff
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Effect, Fail, Hand, Ping, WakeAt
+from spanner_grpc_sessions.pool.core.machine import PoolCore
+from spanner_grpc_sessions.pool.core.record import SessionRecord
+
+__all__ = ["Create", "Delete", "Effect", "Fail", "Hand", "Ping", "PoolCore", "SessionRecord", "WakeAt", "backoff"]

@@ -1,0 +1,107 @@
+"""What a pool wants done: the effects that `PoolCore` returns, for its shell to carry out. Pure: no gRPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from spanner_grpc_sessions.pool.core.record import SessionRecord
+
+__all__ = ["Create", "Delete", "Effect", "Fail", "Hand", "Outbox", "Ping", "WakeAt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create sessions with one call; answer with `created` or `create_failed`, and this count.
+
+    Attributes:
+        count: sessions wanted, from 1 to 100, the most that clients assume BatchCreateSessions to give.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Run `SELECT 1` on a session; answer with `pinged` or `ping_failed`."""
+
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a session; answer with `deleted`."""
+
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Give a session to a waiter, who answers with `accepted`, or with `waiter_gone` if it does not want it any more.
+
+    Attributes:
+        waiter: as it was given to `acquire`.
+        record: the session; the waiter is its `holder` already.
+    """
+
+    waiter: Any
+    record: SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Raise an error in a waiter, who waits no longer.
+
+    Attributes:
+        waiter: as it was given to `acquire`.
+        error: what to raise. One error may go to all who wait: raise a copy, for an exception that many threads raise
+            collects the tracebacks of all.
+    """
+
+    waiter: Any
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Call `tick` at this time. The newest one counts; it never is later than one that is still to come.
+
+    Attributes:
+        when: in seconds of the clock that the events are told.
+    """
+
+    when: float
+
+
+Effect = Create | Ping | Delete | Hand | Fail | WakeAt
+
+
+class Outbox:
+    """The effects of one event while it lasts, and the alarm: when the next tick is due, and what was said of that.
+
+    Attributes:
+        effects: in the order in which they are to be carried out.
+    """
+
+    __slots__ = ("_announced", "_wake_at", "effects")
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+        self._wake_at = self._announced = inf
+
+    def wake_at(self, when: float) -> None:
+        """Have a tick at this time, or before."""
+        self._wake_at = min(self._wake_at, when)
+
+    def forget_alarm(self) -> None:
+        """Start anew: the tick that was announced has come, or there is none to come."""
+        self._wake_at = self._announced = inf
+
+    def empty(self) -> tuple[Effect, ...]:
+        """Return what is in it, a `WakeAt` included if a tick is due before the one that was announced."""
+        if self._wake_at < self._announced:
+            self._announced = self._wake_at
+            self.effects.append(WakeAt(self._wake_at))
+        effects, self.effects = tuple(self.effects), []
+        return effects

@@ -1,0 +1,298 @@
+"""The session pool as a state machine: events in, effects out. Pure: no clock, no random, no threads, no gRPC.
+
+A shell (one for threads, one for asyncio) holds a lock around each event, and carries out the effects after it let go
+of the lock. Only what follows may be done without it; this fast path is complete as it stands:
+
+    # acquire
+    try:
+        record = core.idle.pop()
+    except IndexError:
+        pass
+    else:
+        now = clock()
+        if now < record.good_until:
+            record.last_used_at = now
+            record.holder = lease
+            return record
+        core.idle.append(record)
+    # ... and otherwise, under the lock: core.acquire(waiter, clock())
+
+    # release
+    if record.holder is not lease:
+        raise PoolError  # a second release; whether the lease is one of this pool the shell has to know
+    if core.contended or record.unwanted:
+        # under the lock: core.give_back(record, clock())
+    else:
+        record.holder = None
+        core.idle.append(record)
+        if core.contended:
+            # under the lock: core.settle(clock())
+
+The clock is read once for both, for that is a fifth of what they cost: a session counts as used when it was taken.
+
+The second look at `contended` comes after the append, and the core sets it before it looks at `idle`: whichever of the
+two comes second sees the other, so that no waiter is forgotten and nothing stays behind in a closed pool. Two threads
+that release one lease in the same moment could both pass the check: a shell that allows this first takes something from
+the lease that only one of them can get. An acquire that comes between the append and the second look may get the
+session before those who wait; that is as if it had come before them.
+
+A waiter is any hashable object, new for each acquire. It gets one answer, `Hand` or `Fail`, unless it goes before.
+What it was handed it acknowledges by `accepted`, which needs no lock where the thread or task that waits says it, since
+only that one says `waiter_gone`. The waiter may be the lease itself; otherwise the shell makes the lease the `holder`
+before it accepts.
+
+The clock should go on while the machine sleeps, where there is such a monotonic clock: the server's does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
+from spanner_grpc_sessions.pool.core.creation import backoff
+from spanner_grpc_sessions.pool.core.effects import Create, Effect, Fail
+from spanner_grpc_sessions.pool.core.record import SessionRecord
+from spanner_grpc_sessions.pool.core.state import PoolState
+from spanner_grpc_sessions.pool.options import IDLE_LIMIT
+
+__all__ = ["PoolCore"]
+
+# Multiples of the golden ratio, taken modulo 1, lie about as evenly as points can: one draw spreads a whole batch.
+_GOLDEN: Final = 0.6180339887498949
+
+
+class PoolCore(PoolState):
+    """The decisions of a session pool. The first event is a `tick`: it fills the pool to `min_size`.
+
+    Every event takes `now`, in seconds of a monotonic clock, and returns the effects to carry out, in their order.
+    Where a time is to be spread, `draw` is a random number from 0 to below 1.
+    """
+
+    def fill(self, now: float) -> tuple[Effect, ...]:
+        """Ask for `min_size` sessions, at once if only a fatal failure was in the way."""
+        self._creation.someone_came()
+        return self.settle(now)
+
+    def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
+        """Ask for a session. The answer is a `Hand` or a `Fail`, among these effects or those of a later event."""
+        most = self._options.max_waiting
+        if most is not None and len(self._waiters) >= most:
+            error = PoolOverloaded(f"{most} acquires wait already, and max_waiting is {most}")
+            self._outbox.effects.append(Fail(waiter, error))
+        else:
+            self._waiters.join(waiter, now)
+            self.contended = True
+            self._creation.someone_came()
+        return self.settle(now)
+
+    def accepted(self, waiter: Any, now: float) -> None:
+        """Note that a waiter has what it was handed, uses it from now on, and will give it back."""
+        self._waiters.accepted(waiter).mark_used(now)
+
+    def waiter_gone(self, waiter: Any, now: float, *, timed_out: bool) -> tuple[Effect, ...]:
+        """Forget a waiter that gave up: the session that it was handed in the same moment goes to the next.
+
+        Args:
+            waiter: one that acknowledged nothing; if it was failed already, nothing changes.
+            now: seconds.
+            timed_out: it waited in vain as long as it could. Otherwise it was cancelled.
+        """
+        self._counters.timeouts += timed_out
+        record = self._waiters.leave(waiter, now)
+        if record is not None:
+            self._sessions.put_back(record, now)
+        return self.settle(now)
+
+    def give_back(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
+        """Take a leased session back.
+
+        Args:
+            record: the session, with its `holder` still set.
+            now: seconds.
+
+        Raises:
+            PoolError: it is not leased, or belongs to another pool. Nothing was changed.
+        """
+        if record.holder is None or record not in self.sessions:
+            raise PoolError(f"{record.name} is not leased from this pool: it was given back already, or is another's")
+        record.holder = None
+        record.mark_used(now)
+        self._sessions.put_back(record, now)
+        return self.settle(now)
+
+    def lost(self, record: SessionRecord, now: float, *, proven: bool = True) -> tuple[Effect, ...]:
+        """Note that the server no longer knows a session, wherever it is: nobody gets it any more.
+
+        A leased one is replaced when it is given back; until then its holder may find out more. All others are pinged
+        before anybody gets them: what took this one, a restart of the server say, may have taken all.
+
+        Args:
+            record: the session. If it is the pool's no more, nothing changes.
+            now: seconds.
+            proven: the server said so itself. Otherwise the session is deleted, should it be alive.
+        """
+        if record in self.sessions:
+            self._part_with(record, now, proven=proven)
+        return self.settle(now)
+
+    def lost_by_name(self, name: str, now: float) -> tuple[Effect, ...]:
+        """Do what `lost` does for the session of this name, if there is one."""
+        record = next((record for record in self.sessions if record.name == name), None)
+        return () if record is None else self.lost(record, now)
+
+    def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
+        """Note that the database is gone: whoever waits learns it now, and no session is good before a ping.
+
+        Args:
+            error: what says so.
+            now: seconds.
+        """
+        self._outbox.effects += self._waiters.fail(error)
+        self._sessions.doubt(now)
+        return self.settle(now)
+
+    def created(self, count: int, sessions: Sequence[tuple[str, Any]], now: float, draw: float) -> tuple[Effect, ...]:
+        """Take the answer to a create.
+
+        Args:
+            count: of the `Create`. What the answer lacks of it is asked for again; an empty answer is a failure.
+            sessions: names, and what the records are to keep as their `resource`.
+            now: seconds.
+            draw: from 0 to below 1.
+        """
+        if not sessions:
+            return self.create_failed(count, PoolError(f"the server created none of {count} sessions"), now, draw)
+        self._counters.created += len(sessions)
+        # By name, for one name twice is one session.
+        created = {
+            name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
+            for place, (name, resource) in enumerate(sessions)
+        }
+        twins = self._part_with_twins(created, now)
+        fresh = [record for record in created.values() if record not in twins]
+        self._sessions.add(fresh[:count], now)
+        # There may be no room for more than was asked for.
+        for record in (*fresh[count:], *twins):
+            self._sessions.delete(record)
+        if not fresh:
+            error = PoolError(f"the server gave {len(sessions)} names to sessions that the pool's had already")
+            return self.create_failed(count, error, now, draw)
+        self._creation.succeeded(count)
+        return self.settle(now)
+
+    def create_failed(
+        self, count: int, error: Exception, now: float, draw: float, *, fatal: bool = False
+    ) -> tuple[Effect, ...]:
+        """Note that a create failed. It is repeated after a backoff, if sessions are missing then.
+
+        Args:
+            count: of the `Create`.
+            error: why.
+            now: seconds.
+            draw: from 0 to below 1.
+            fatal: to repeat it will hardly help, as without the database or the permission: all who wait fail with
+                the error. The next acquire is reason enough to try once more.
+        """
+        self._creation.failed(count, error, now, draw, fatal=fatal)
+        if fatal:
+            self._outbox.effects += self._waiters.fail(error)
+        return self.settle(now)
+
+    def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
+        """Note that a ping succeeded."""
+        self._counters.pinged += 1
+        self._sessions.end_ping(record)
+        record.mark_pinged(now)
+        self._sessions.put_back(record, now, used=False)
+        self._sessions.keep_more_alive(now)
+        return self.settle(now)
+
+    def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
+        """Note that a ping failed.
+
+        Args:
+            record: the session.
+            now: seconds.
+            draw: from 0 to below 1.
+            lost: the server no longer knows the session, though it knows the database. After another failure it is
+                pinged again before anybody gets it; after an hour of silence it is replaced, as the server may have
+                dropped it.
+        """
+        self._sessions.end_ping(record)
+        if lost:
+            self._lose(record, now, proven=True)
+            self._sessions.delete(record)
+        elif record.silent_for(now) >= IDLE_LIMIT:
+            self._sessions.delete(record)
+        else:
+            record.failures += 1
+            record.mark_doubtful(now + backoff(record.failures, draw))
+            self._sessions.put_back(record, now, used=False)
+        self._sessions.keep_more_alive(now)
+        return self.settle(now)
+
+    def deleted(self, record: SessionRecord, now: float, *, ok: bool = True) -> tuple[Effect, ...]:
+        """Note that a delete ended. If it failed, the server will drop the session by itself."""
+        self._sessions.deleting.remove(record)
+        self._counters.deleted += ok
+        return self.settle(now)
+
+    def tick(self, now: float) -> tuple[Effect, ...]:
+        """Do what the time demands, and announce by a `WakeAt` when it will demand something again, if it will."""
+        self._outbox.forget_alarm()
+        if not self.closing:
+            self._sessions.retire(now)
+            self._sessions.keep_alive(now)
+            self._sessions.doubt_if_due(now)
+            self._outbox.wake_at(self._sessions.next_due(now))
+        return self.settle(now)
+
+    def close(self, now: float) -> tuple[Effect, ...]:
+        """Fail all who wait, and delete every session as soon as nobody has it; see `closed`."""
+        self.contended = self._sessions.closing = True
+        self._outbox.forget_alarm()
+        return self.settle(now)
+
+    def settle(self, now: float) -> tuple[Effect, ...]:
+        """Attend to what the fast path gave back while the pool was contended."""
+        if self.closing:
+            self._outbox.effects += self._waiters.fail(PoolClosed("the pool was closed"))
+            self._sessions.delete_idle()
+        else:
+            self._sessions.hand_out(self._waiters, now)
+            self._grow(now)
+        self.contended = self.closing or bool(self._waiters)
+        return self._outbox.empty()
+
+    def _grow(self, now: float) -> None:
+        size = len(self.sessions)
+        # A session that is being pinged will serve a waiter as soon as one that is created for it.
+        wanted = max(self._options.min_size - size, len(self._waiters) - len(self._sessions.pinging))
+        missing = min(wanted, self._sessions.room)
+        if missing > self._creation.in_flight and now < self._creation.retry_at:
+            self._outbox.wake_at(self._creation.retry_at)
+        self._outbox.effects += map(Create, self._creation.begin(missing, now))
+
+    def _part_with(self, record: SessionRecord, now: float, *, proven: bool) -> None:
+        self._lose(record, now, proven=proven)
+        if self._sessions.take(record):
+            self._sessions.delete(record)
+        if not self.closing:
+            # The fast path may be about to give it back, or to put it back.
+            self._outbox.wake_at(now)
+
+    def _part_with_twins(self, created: dict[str, SessionRecord], now: float) -> set[SessionRecord]:
+        """Part with the sessions that have the names of new ones; return these new ones, which nobody is to get either.
+
+        An emulator that was restarted gives names anew. The old session is gone, and its holder would use the new one.
+        """
+        old = [record for record in self.sessions if record.name in created]
+        for record in old:
+            self._part_with(record, now, proven=True)
+        return {created[record.name] for record in old}
+
+    def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
+        self._counters.lost += not record.unwanted
+        record.mark_unwanted(lost=proven)
+        self._sessions.doubt(now, record)

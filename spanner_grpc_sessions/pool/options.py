@@ -1,0 +1,132 @@
+"""Options of the session pool and of the multiplexed session, validated when they are made. Pure: no I/O, no gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from spanner_grpc_sessions.errors import InvalidValue, checks
+from spanner_grpc_sessions.options import MAX_TIMEOUT
+
+__all__ = ["IDLE_LIMIT", "LIFETIME_LIMIT", "MultiplexedOptions", "PoolOptions"]
+
+IDLE_LIMIT: Final = 3600.0
+"""Seconds without use after which the server may drop a session, as the documentation of sessions says."""
+
+LIFETIME_LIMIT: Final = 28 * 86400.0
+"""Seconds after its creation when the server may drop a session even in use; the same source."""
+
+_MAX_POOL: Final = 10_000
+# Below this, a time added to the clock could be lost in the rounding of floats.
+_MIN_SECONDS: Final = 0.001
+_WEEK: Final = 7 * 86400.0
+_OPTIONAL: Final = frozenset({"acquire_timeout", "max_idle", "leak_after"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolOptions:
+    """How many sessions a pool has, how long they live and who may wait for them. Times are seconds.
+
+    Attributes:
+        min_size: sessions to create when the pool opens, and to keep. One by default: a wrong database or a missing
+            permission then shows when the pool opens, the first request finds a session, and one costs next to
+            nothing.
+        max_size: most sessions at any time, from 1 to 10,000. Google recommends at most 100 per channel.
+        max_waiting: acquires that may wait at the same time; a further one raises `PoolOverloaded`. None is no limit.
+            At least 1: to wait never, acquire with a timeout of 0.
+        acquire_timeout: longest wait of an acquire that names no timeout; None is no limit, 0 is no wait. A limit is
+            the default, because a caller that acquires while it holds the last session would wait for ever.
+        labels: labels of every session, by the rules of the Session resource in the REST reference.
+        creator_role: database role of every session.
+        keep_alive_after: idle time after which a session is pinged, below the server's limit of an hour. Half an hour
+            by default, as Google's Java and Node clients do. Each session takes up to a fifth less, so that sessions
+            created together are not pinged together.
+        validate_after: time without a sign of life after which an idle session is pinged before it is handed out,
+            below an hour. Later than `keep_alive_after` it matters only where pings were late, as on a host that
+            gives no CPU between requests. Earlier, it makes acquires wait for pings.
+        max_idle: time after which a session beyond `min_size` is deleted that nobody has taken since; None keeps them
+            all.
+        max_lifetime: age at which a session is replaced, below the server's limit of 28 days; up to a fifth earlier,
+            so that sessions created together are not replaced together.
+        leak_after: time after which a lease that was not given back is reported; None reports none.
+        delete_on_close: delete the sessions when the pool closes. Otherwise the server drops them after an hour.
+
+    Raises:
+        InvalidValue: a value is out of its range, or breaks the rules of labels and roles.
+        InvalidType: a value of the wrong type.
+    """
+
+    min_size: int = 1
+    max_size: int = 100
+    max_waiting: int | None = None
+    acquire_timeout: float | None = 30.0
+    # A dict has no hash; options that are equal in all else are seldom many.
+    labels: Mapping[str, str] | None = field(default=None, hash=False)
+    creator_role: str | None = None
+    keep_alive_after: float = 1800.0
+    validate_after: float = 3000.0
+    max_idle: float | None = 3600.0
+    max_lifetime: float = _WEEK
+    leak_after: float | None = None
+    delete_on_close: bool = True
+
+    def __post_init__(self) -> None:
+        checks.whole("max_size", self.max_size, 1, _MAX_POOL)
+        checks.whole("min_size", self.min_size, 0, _MAX_POOL)
+        if self.min_size > self.max_size:
+            raise InvalidValue(f"min_size must be at most max_size ({self.max_size}), got {self.min_size}")
+        if self.max_waiting is not None:
+            checks.whole("max_waiting", self.max_waiting, 1)
+        for name, low, high in (
+            ("acquire_timeout", 0.0, MAX_TIMEOUT),
+            ("keep_alive_after", _MIN_SECONDS, IDLE_LIMIT),
+            ("validate_after", _MIN_SECONDS, IDLE_LIMIT),
+            ("max_idle", _MIN_SECONDS, MAX_TIMEOUT),
+            ("max_lifetime", _MIN_SECONDS, LIFETIME_LIMIT),
+            ("leak_after", _MIN_SECONDS, MAX_TIMEOUT),
+        ):
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, checks.number(name, value, low, high, below=True))
+        checks.boolean("delete_on_close", self.delete_on_close)
+        _check_template(self.labels, self.creator_role)
+        if self.labels is not None:
+            object.__setattr__(self, "labels", dict(self.labels))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MultiplexedOptions:
+    """How long a multiplexed session serves. Times are seconds.
+
+    Attributes:
+        replace_after: age at which it is replaced, below the server's limit of 28 days. Seven days by default, as
+            Google's clients do.
+        check_interval: longest time between two looks at its age; ten minutes by default, as Google's clients do. A
+            shorter `replace_after` is looked at as often as it takes.
+        retry_after: longest time until a replacement that failed is tried again, at least 0.05.
+        creator_role: its database role. It has no labels: Spanner refuses them.
+
+    Raises:
+        InvalidValue: a value is out of its range, or breaks the rule of roles.
+        InvalidType: a value of the wrong type.
+    """
+
+    replace_after: float = _WEEK
+    check_interval: float = 600.0
+    retry_after: float = 15.0
+    creator_role: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, low in (("replace_after", _MIN_SECONDS), ("check_interval", _MIN_SECONDS), ("retry_after", 0.05)):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), low, LIFETIME_LIMIT, below=True))
+        _check_template(None, self.creator_role)
+
+
+def _check_template(labels: Mapping[str, str] | None, creator_role: str | None) -> None:
+    if labels is None and creator_role is None:
+        return
+    from spanner_grpc_sessions.service import requests  # noqa: PLC0415 - options without labels and role need no gRPC
+
+    # The request knows the rules: what it refuses is refused now, and not by the first call of the pool.
+    requests.create_session("", labels, creator_role, multiplexed=False)

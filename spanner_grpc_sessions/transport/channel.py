@@ -1,0 +1,232 @@
+"""Where a client connects and how: from options and environment to a channel, sync or asyncio."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from google.auth.credentials import AnonymousCredentials, Credentials
+
+from spanner_grpc_sessions._version import __version__
+from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
+from spanner_grpc_sessions.options import ClientOptions, check_endpoint, check_universe
+from spanner_grpc_sessions.transport.client_certificate import (
+    USE_MTLS_ENDPOINT,
+    Certificate,
+    Mode,
+    check_client_certificate,
+    check_root_certificates,
+    endpoint_mode,
+    environment_certificate,
+)
+
+__all__ = ["Security", "Target", "open_async_channel", "open_channel", "resolve"]
+
+_EMULATOR: Final = "SPANNER_EMULATOR_HOST"
+_UNIVERSE: Final = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
+_DEFAULT_UNIVERSE: Final = "googleapis.com"
+_MTLS_HOST: Final = "spanner.mtls.googleapis.com"
+_DEFAULT_PORT: Final = 443
+
+
+class Security(Enum):
+    """What protects a connection, and with it a token."""
+
+    TLS = "TLS"
+    LOCAL = "local"  # gRPC's local security type: plaintext that gRPC itself opens to this machine only
+    PLAINTEXT = "plaintext"  # carries no token
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where calls go.
+
+    Attributes:
+        address: "host:port".
+        security: what protects the connection.
+        authenticated: whether calls carry a token.
+        client_certificate: what the client shows a server that asks, over TLS. Secret: it holds the private key.
+    """
+
+    address: str
+    security: Security
+    authenticated: bool
+    client_certificate: Certificate | None = field(default=None, repr=False)
+
+
+def resolve(
+    options: ClientOptions, credentials: Credentials | None, environment: Mapping[str, str] = os.environ
+) -> Target:
+    """Return where a client with these options connects, and what it shows there.
+
+    An endpoint in the options wins over `SPANNER_EMULATOR_HOST`, and that over the endpoint of the universe. On the
+    emulator nothing is authenticated, whatever credentials were given.
+
+    Over TLS a client certificate in the options wins over the one that google-auth finds in the environment of the
+    process. That one is read here and now, since the endpoint hangs on it; a client keeps it as long as it lives.
+
+    Raises:
+        CredentialsError: credentials were given for a plaintext connection that leaves this machine, or of another
+            universe; or the certificate of the environment cannot be used.
+        InvalidType: `credentials` are none of google.auth's.
+        InvalidValue: an environment variable breaks its rule, certificates cannot be parsed, or `plaintext` has
+            nowhere to go.
+    """
+    if credentials is not None and not isinstance(credentials, Credentials):
+        raise InvalidType(f"credentials must be google.auth credentials or None, got {type(credentials).__name__}")
+    emulator = environment.get(_EMULATOR) if options.endpoint is None else None
+    if emulator:
+        return Target(_emulator_address(emulator), Security.PLAINTEXT, authenticated=False)
+    if options.plaintext:
+        return _plaintext_target(options.endpoint, credentials)
+    return _tls_target(options, credentials, environment)
+
+
+def open_channel(target: Target, options: ClientOptions) -> grpc.Channel:
+    """Return a new channel to `target`. It connects with its first call."""
+    arguments = _channel_arguments(target, options)
+    credentials = _channel_credentials(target, options)
+    if credentials is None:
+        return grpc.insecure_channel(target.address, arguments)
+    return grpc.secure_channel(target.address, credentials, arguments)
+
+
+def open_async_channel(target: Target, options: ClientOptions) -> grpc.aio.Channel:
+    """Return a new asyncio channel to `target`, bound to the running loop. It connects with its first call."""
+    arguments = _channel_arguments(target, options)
+    credentials = _channel_credentials(target, options)
+    if credentials is None:
+        return grpc.aio.insecure_channel(target.address, arguments)
+    return grpc.aio.secure_channel(target.address, credentials, arguments)
+
+
+def _plaintext_target(endpoint: str | None, credentials: Credentials | None) -> Target:
+    if endpoint is None:
+        raise InvalidValue("plaintext needs an endpoint: Spanner's own speaks TLS only")
+    address = _with_port(endpoint)
+    if credentials is None or not _needs_token(credentials):
+        return Target(address, Security.PLAINTEXT, authenticated=False)
+    if not _is_loopback(address):
+        raise CredentialsError(f"credentials would travel in plaintext to {address}: use TLS, or a loopback address")
+    return Target(address, Security.LOCAL, authenticated=True)
+
+
+def _tls_target(options: ClientOptions, credentials: Credentials | None, environment: Mapping[str, str]) -> Target:
+    universe = options.universe_domain or _universe(environment)
+    if credentials is not None:
+        _require_universe(universe, credentials)
+    mode = endpoint_mode(environment)
+    if options.root_certificates is not None:
+        check_root_certificates(options.root_certificates)
+    certificate = options.client_certificate
+    if certificate is None:
+        certificate = environment_certificate()
+    else:
+        check_client_certificate(certificate)
+    address = _with_port(options.endpoint or _host(universe, mode, certificate))
+    return Target(address, Security.TLS, _needs_token(credentials), certificate)
+
+
+def _universe(environment: Mapping[str, str]) -> str:
+    universe = environment.get(_UNIVERSE) or _DEFAULT_UNIVERSE
+    check_universe(_UNIVERSE, universe)
+    return universe
+
+
+def _require_universe(universe: str, credentials: Credentials) -> None:
+    """Refuse to send a token of one universe to another, where the credentials say at no cost which one is theirs."""
+    # Those of Compute Engine would ask the metadata server.
+    is_attribute = type(credentials).universe_domain is Credentials.universe_domain
+    # Others, like API keys, have the default because they cannot have another.
+    if not (is_attribute and hasattr(credentials, "with_universe_domain")):
+        return
+    if credentials.universe_domain != universe:
+        raise CredentialsError(
+            f"the credentials are of the universe {credentials.universe_domain!r}, the client of {universe!r}: "
+            f"set ClientOptions(universe_domain=…) or {_UNIVERSE}"
+        )
+
+
+def _host(universe: str, mode: Mode, certificate: Certificate | None) -> str:
+    if mode == "always" and universe != _DEFAULT_UNIVERSE:
+        raise InvalidValue(f"{USE_MTLS_ENDPOINT} is always, but the universe {universe!r} has no mTLS endpoint")
+    if mode == "always" or (mode == "auto" and certificate is not None and universe == _DEFAULT_UNIVERSE):
+        return _MTLS_HOST
+    return f"spanner.{universe}"
+
+
+def _needs_token(credentials: Credentials | None) -> bool:
+    return not isinstance(credentials, AnonymousCredentials)
+
+
+def _channel_credentials(target: Target, options: ClientOptions) -> grpc.ChannelCredentials | None:
+    if target.security is Security.PLAINTEXT:
+        return None
+    if target.security is Security.LOCAL:
+        is_socket = target.address.startswith("unix:")
+        return grpc.local_channel_credentials(
+            grpc.LocalConnectionType.UDS if is_socket else grpc.LocalConnectionType.LOCAL_TCP
+        )
+    chain, key = target.client_certificate or (None, None)
+    return grpc.ssl_channel_credentials(options.root_certificates, key, chain)
+
+
+def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str, Any]]:
+    agent = f"spanner-grpc-sessions/{__version__}"
+    # gRPC sends even what is meant for this machine through a proxy of the environment, and takes the proxy, if it is
+    # on this machine, for the local peer that a token may be shown to.
+    stays_here = target.security is not Security.TLS or _is_loopback(target.address)
+    return [
+        ("grpc.enable_http_proxy", int(not stays_here)),
+        ("grpc.primary_user_agent", f"{options.user_agent} {agent}" if options.user_agent else agent),
+        # As often as Google's clients do: pings that come more often are answered with GOAWAY too_many_pings.
+        ("grpc.keepalive_time_ms", 120_000),
+        # A result may be larger than gRPC's default limit of 4 MiB; the limits that hold are Spanner's own.
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        # Attempts are counted and bounded in our own loop.
+        ("grpc.enable_retries", 0),
+        # What it leaves out is not used here, and costs each call 3 µs: limits of size, and ending an idle connection.
+        ("grpc.minimal_stack", 1),
+        # A server that comes back is used again within a second: gRPC makes each pause up to a fifth longer.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 500),
+        # The time that one attempt to connect gets. TCP doubles its own pauses while nothing answers, so one begun
+        # anew meets a machine that comes back sooner; less than this would never connect to a slow one.
+        ("grpc.min_reconnect_backoff_ms", 5_000),
+        # The time that a peer which is gone without a goodbye gets, which gRPC would give 20 s and 60 s: to acknowledge
+        # bytes (as TCP_USER_TIMEOUT), and to answer a ping, which may have to wait behind a result on a slow line.
+        # Most calls have 30 s, and so time left for another connection.
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.ping_timeout_ms", 15_000),
+        # Without it gRPC lets channels with equal arguments share one connection: those of one client, and others'.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+def _emulator_address(value: str) -> str:
+    if not check_endpoint(_EMULATOR, value):
+        raise InvalidValue(f"{_EMULATOR} must be host:port, got {value!r}")
+    return value
+
+
+def _with_port(endpoint: str) -> str:
+    return endpoint if check_endpoint("endpoint", endpoint) else f"{endpoint}:{_DEFAULT_PORT}"
+
+
+def _is_loopback(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,73 @@
+"""The calls that a pool makes in the background: on which connections, and who is told of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any
+
+import grpc
+from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
+
+from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.observers import ObservedCall
+from tests.support.colours import Colour
+from tests.support.pools import query, rig_of, until
+from tests.support.scripted import scripted_server
+
+
+def test_the_sessions_of_a_pool_keep_to_their_connections(colour: Colour) -> None:
+    """Created, used, pinged and deleted over one of three connections; batches side by side take all three."""
+    peers: dict[str, set[str]] = {}
+
+    def create(request: Any, context: grpc.ServicerContext) -> Any:
+        names = [f"{request.database}/sessions/{uuid.uuid4().hex}" for _ in range(min(request.session_count, 2))]
+        peers.update({name: {context.peer()} for name in names})
+        return spanner_pb2.BatchCreateSessionsResponse(session=[spanner_pb2.Session(name=name) for name in names])
+
+    def execute(request: Any, context: grpc.ServicerContext) -> Any:
+        peers[request.session].add(context.peer())
+        return result_set_pb2.ResultSet()
+
+    def delete(request: Any, context: grpc.ServicerContext) -> bytes:
+        peers[request.name].add(context.peer())
+        return b""
+
+    with scripted_server(BatchCreateSessions=create, ExecuteSql=execute, DeleteSession=delete) as plain:
+        with rig_of(colour, AnonymousCredentials(), dataclasses.replace(plain, channels=3)) as rig:
+            pool = rig.pool(min_size=300, max_size=300)
+            pool.open()
+            leases = [pool.acquire() for _ in range(30)]
+            for lease in leases:
+                rig.on(lease).stub.ExecuteSql(query(lease))
+                pool.release(lease)
+            rig.clock.advance(1800)
+            until(lambda: pool.stats().pinged == 300)
+            pool.close()
+    assert len(peers) == 300
+    assert len(set().union(*peers.values())) == 3
+    assert all(len(used) == 1 for used in peers.values())
+
+
+def test_an_observer_is_told_of_the_calls_of_the_background(local: LocalSpanner, colour: Colour) -> None:
+    """Creates, pings and deletes are calls like any other."""
+    seen: list[str] = []
+
+    class Watching:
+        def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], None]:
+            seen.append(call.method)
+            return (), None
+
+        def end(self, call: ObservedCall, mark: None) -> None:
+            seen.append(f"end of {call.method}")
+
+    options = local.client_options(observer=Watching())
+    with rig_of(colour, local.credentials(), options, local) as rig:
+        pool = rig.pool(min_size=1)
+        pool.open()
+        rig.clock.advance(1800)
+        until(lambda: pool.stats().pinged == 1)
+        pool.close()
+    calls = ["BatchCreateSessions", "ExecuteSql", "DeleteSession"]
+    assert seen == [text for call in calls for text in (call, f"end of {call}")]

@@ -1,0 +1,77 @@
+"""A clock that stands still until a test moves it, for what goes on in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from spanner_grpc_sessions.runtime.clock import Clock, event_within
+
+__all__ = ["HandMovedClock"]
+
+# Far above what any test takes: whoever is forgotten wakes up, and its test fails.
+_HANG_TIMEOUT = 60.0
+
+
+class _Alarm(asyncio.TimerHandle):
+    """What is to be called, by its loop, unless it is cancelled before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, function: Callable[..., None], arguments: Any) -> None:
+        self._target = loop
+        super().__init__(0.0, function, arguments, loop)
+
+    def ring(self) -> None:
+        if not self._target.is_closed():
+            self._target.call_soon_threadsafe(lambda: None if self.cancelled() else self._run())
+
+
+class HandMovedClock(Clock):
+    """A clock whose time is what the test says; moving it wakes those who wait."""
+
+    def __init__(self) -> None:
+        self._seconds = 1000.0
+        self._conditions: set[threading.Condition] = set()
+        self._events: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._lock = threading.Lock()
+        self._alarms: list[tuple[float, _Alarm]] = []
+        self.now = lambda: self._seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._seconds += seconds
+        for condition in tuple(self._conditions):
+            with condition:
+                condition.notify_all()
+        for loop, event in tuple(self._events):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._lock:
+            due = [alarm for until, alarm in self._alarms if until <= self._seconds]
+            self._alarms = [(until, alarm) for until, alarm in self._alarms if until > self._seconds]
+        for alarm in due:
+            alarm.ring()
+
+    def wait(self, condition: threading.Condition, until: float) -> None:
+        """Wait until the condition is notified or the clock is moved, if it is not that time yet."""
+        self._conditions.add(condition)
+        if self._seconds < until:
+            condition.wait(_HANG_TIMEOUT)
+
+    def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+        """Call a function when the clock is moved to that time."""
+        alarm = _Alarm(asyncio.get_running_loop(), function, arguments)
+        with self._lock:
+            self._alarms.append((until, alarm))
+        self._ring()
+        return alarm
+
+    async def wait_async(self, event: asyncio.Event, until: float) -> None:
+        """Do the same in asyncio."""
+        self._events.add((asyncio.get_running_loop(), event))
+        if self._seconds < until:
+            await event_within(event, _HANG_TIMEOUT)

@@ -1,0 +1,252 @@
+"""The test network itself: what it passes on, holds back, and breaks is what the tests of a client stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.proxy import CAN_VANISH, Proxy
+
+_SOON = 10.0
+
+
+class _Echo(socketserver.BaseRequestHandler):
+    """Sends back what it gets, until the client has said that this was all."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self.request.recv(65536):
+                self.request.sendall(data)
+
+
+class _EchoServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """Where a server listens that sends back what it gets."""
+    with _EchoServer(("127.0.0.1", 0), _Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def proxy(echo: str) -> Iterator[Proxy]:
+    """A proxy before that server."""
+    with Proxy(echo) as proxy:
+        yield proxy
+
+
+def _connect(proxy: Proxy) -> socket.socket:
+    host, _, port = proxy.endpoint.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=_SOON)
+
+
+def _ask(connection: socket.socket, data: bytes = b"x") -> bytes:
+    connection.sendall(data)
+    return connection.recv(65536)
+
+
+def _is_silent(connection: socket.socket) -> bool:
+    connection.settimeout(0.05)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return True
+    finally:
+        connection.settimeout(_SOON)
+    return False
+
+
+def test_bytes_and_their_end_pass_in_order(proxy: Proxy) -> None:
+    """What is sent comes back whole, and the end of one direction is told to the other side only."""
+    sent = b"".join(number.to_bytes(4, "big") for number in range(500_000))
+    with _connect(proxy) as connection:
+
+        def send() -> None:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+        sender.join()
+    assert received == sent
+    assert proxy.accepted == 1
+
+
+def test_delay_is_kept_each_way_and_connecting_takes_a_round_trip(echo: str) -> None:
+    """The first answer takes two round trips, later ones take one: no less, and little more."""
+    with Proxy(echo, delay=0.1) as proxy, _connect(proxy) as connection:
+        first = proxy.round_trips(lambda: _ask(connection))
+        later = proxy.round_trips(lambda: _ask(connection))
+    assert 2 <= first < 4
+    assert 1 <= later < 3
+
+
+def test_delay_is_that_of_a_line_and_not_of_a_queue(echo: str) -> None:
+    """Twenty messages that are sent one after the other, without waiting, come after one delay and not after twenty."""
+    with Proxy(echo, delay=0.05) as proxy, _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+        paces = threading.Event()
+
+        def talk() -> None:
+            for number in range(20):
+                connection.sendall(bytes([number]))
+                paces.wait(0.002)
+
+        sender = threading.Thread(target=talk)
+        started = time.monotonic()
+        sender.start()
+        received = b""
+        while len(received) < 20:
+            received += connection.recv(65536)
+        sender.join()
+        assert received == bytes(range(20))
+        assert time.monotonic() - started < 20 * 0.05
+
+
+def test_stall_holds_back_and_resume_lets_pass(proxy: Proxy) -> None:
+    """Nothing comes through, in connections old and new, until everything does."""
+    with _connect(proxy) as old:
+        assert _ask(old) == b"x"
+        proxy.stall()
+        with _connect(proxy) as new:
+            for connection in (old, new):
+                connection.sendall(b"held")
+                assert _is_silent(connection)
+            proxy.resume()
+            assert [connection.recv(10) for connection in (old, new)] == [b"held", b"held"]
+
+
+def test_stalled_sender_has_to_wait(proxy: Proxy) -> None:
+    """A stalled connection takes in what its buffers hold, and no more."""
+    with _connect(proxy) as connection:
+        proxy.stall()
+        connection.settimeout(0.2)
+        taken = 0
+        with pytest.raises(TimeoutError):
+            while taken < 2**28:
+                taken += connection.send(bytes(65536))
+
+
+def test_end_that_comes_in_a_stall_is_told_after_it(proxy: Proxy) -> None:
+    """A client that goes away during a stall leaves the server a connection that ends when the stall does."""
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+        proxy.stall()
+        connection.shutdown(socket.SHUT_WR)
+        assert _is_silent(connection)
+        proxy.resume()
+        assert connection.recv(1) == b""
+
+
+def test_refuse_ends_with_listen_and_leaves_connections_alone(proxy: Proxy) -> None:
+    """A connect is refused, a connection lives on, and the port stays the same."""
+    endpoint = proxy.endpoint
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+        for _ in range(2):
+            proxy.refuse()
+            with pytest.raises(ConnectionRefusedError):
+                _connect(proxy)
+            assert _ask(connection) == b"x"
+    proxy.listen()
+    assert proxy.endpoint == endpoint
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+    assert proxy.accepted == 2
+
+
+def test_cut_resets_and_new_connections_pass(proxy: Proxy) -> None:
+    """A cut connection ends as a reset, not as a goodbye; the next one works."""
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+        proxy.cut()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+
+
+def test_frozen_connection_stays_silent_for_ever(proxy: Proxy) -> None:
+    """Neither `resume` nor the goodbye of the other end gets through, and new connections pass."""
+    with _connect(proxy) as frozen:
+        assert _ask(frozen) == b"x"
+        proxy.freeze()
+        proxy.resume()
+        frozen.sendall(b"lost")
+        frozen.shutdown(socket.SHUT_WR)
+        assert _is_silent(frozen)
+        with _connect(proxy) as connection:
+            assert _ask(connection) == b"x"
+        assert _is_silent(frozen)
+
+
+@pytest.mark.skipif(not CAN_VANISH, reason="only Linux lets a socket drop what arrives")
+def test_vanished_peer_acknowledges_nothing(proxy: Proxy) -> None:
+    """TCP itself gives the connection up, as it does when a machine has gone."""
+    with _connect(proxy) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
+        assert _ask(connection) == b"x"
+        proxy.vanish()
+        connection.sendall(b"lost")
+        with pytest.raises(TimeoutError) as caught:
+            connection.recv(1)
+    assert caught.value.errno == errno.ETIMEDOUT, "the test gave up before TCP did"
+
+
+def test_server_that_is_not_there_resets_the_client() -> None:
+    """The proxy takes the connection before it knows; the client learns it as a reset, perhaps while it connects."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        target = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with Proxy(target) as proxy:
+        with pytest.raises(ConnectionResetError), _connect(proxy) as connection:
+            connection.recv(1)
+
+
+def test_target_can_change_between_connections(proxy: Proxy, echo: str) -> None:
+    """A new target is that of the connections to come."""
+    with socket.create_server(("127.0.0.1", 0)) as other, _connect(proxy) as old:
+        assert _ask(old) == b"x"
+        proxy.target = f"127.0.0.1:{other.getsockname()[1]}"
+        with _connect(proxy) as new:
+            new.sendall(b"to the other")
+            other.settimeout(_SOON)
+            with other.accept()[0] as accepted:
+                accepted.settimeout(_SOON)
+                assert accepted.recv(20) == b"to the other"
+        assert _ask(old) == b"x"
+
+
+def test_close_ends_connections_and_threads(echo: str) -> None:
+    """Nothing is left of a proxy, not even of a stalled one, and closing twice does nothing."""
+    before = _event_loops()
+    proxy = Proxy(echo)
+    proxy.listen()
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+        proxy.stall()
+        connection.sendall(b"held")
+        proxy.close()
+        proxy.close()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        with pytest.raises(ConnectionRefusedError):
+            _connect(proxy)
+    assert _event_loops() == before
+
+
+def _event_loops() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "test-event-loop"]

@@ -1,0 +1,150 @@
+"""The attempts of one call: their numbers, and what follows from a failure."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ResourceInfo, RetryInfo
+
+from spanner_grpc_sessions.calls.attempts import Attempts
+from spanner_grpc_sessions.errors.details import DATABASE_RESOURCES, SESSION_RESOURCE
+from spanner_grpc_sessions.errors.rpc import (
+    DatabaseNotFound,
+    NotFound,
+    PermissionDenied,
+    RpcError,
+    SessionNotFound,
+    Unavailable,
+)
+from spanner_grpc_sessions.options import RetryOptions
+from spanner_grpc_sessions.service import rpcs as methods
+from tests.unit.failures import failure, status_trailer
+
+NUMBER = "1.00000000000000ff.1.1.7."
+UNAVAILABLE = failure(grpc.StatusCode.UNAVAILABLE)
+NOT_FOUND = failure(grpc.StatusCode.NOT_FOUND)
+
+
+def attempts(
+    method: methods.Method = methods.CREATE_SESSION,
+    *,
+    options: RetryOptions | None = None,
+    seconds: float | None = None,
+    count: int = 1,
+) -> Attempts:
+    """Return the attempts of a call that has `seconds` left, `count` of them made."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    return Attempts(method, NUMBER, options or RetryOptions(), deadline, count)
+
+
+def test_a_repeated_failure_counts_the_attempts() -> None:
+    """Each failure that is repeated gives a bounded wait, and the next attempt has the next number."""
+    made = attempts(options=RetryOptions(initial_delay=2.0, multiplier=3.0, max_delay=5.0))
+    for number, longest in ((2, 2.0), (3, 5.0), (4, 5.0)):
+        wait = made.after(UNAVAILABLE)
+        assert wait is not None
+        assert 0 <= wait <= longest
+        assert made.request_id() == (("x-goog-spanner-request-id", f"{NUMBER}{number}"),)
+
+
+def test_waits_are_drawn_at_random() -> None:
+    """Two calls that fail together do not come back together."""
+    assert len({attempts(options=RetryOptions(initial_delay=10)).after(UNAVAILABLE) for _ in range(10)}) == 10
+
+
+def test_a_failure_that_is_not_repeated_is_raised_as_ours() -> None:
+    """The error names the RPC and the attempt it came from, and keeps gRPC's own as its cause."""
+    denied = failure(grpc.StatusCode.PERMISSION_DENIED, "no")
+    made = attempts(count=3)
+    with pytest.raises(PermissionDenied) as error:
+        made.after(denied)
+    assert (error.value.method, error.value.request_id) == ("CreateSession", f"{NUMBER}3")
+    assert error.value.__cause__ is denied
+    assert made.count == 3
+
+
+@pytest.mark.parametrize("seconds", [0.0, -5.0])
+def test_nothing_is_repeated_after_the_deadline(seconds: float) -> None:
+    """Once the deadline has passed, the last failure is what the caller learns, and the time left is none."""
+    made = attempts(seconds=seconds)
+    assert made.remaining() == 0.0
+    with pytest.raises(Unavailable):
+        made.after(UNAVAILABLE)
+
+
+def test_the_time_left_is_what_the_deadline_says() -> None:
+    """Without a deadline there is no limit; with one, the time left is at most what was given."""
+    assert attempts().remaining() is None
+    left = attempts(seconds=1000.0).remaining()
+    assert left is not None
+    assert 0 < left <= 1000.0
+
+
+def test_the_servers_wish_is_waited_for() -> None:
+    """RetryInfo in the trailers sets the least wait."""
+    trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=70)))
+    assert attempts(seconds=1000.0).after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer])) == 70.0
+
+
+def test_a_wish_without_measure_is_waited_for_as_long_as_python_can() -> None:
+    """Without a deadline the longest RetryInfo there is becomes a wait that `threading` accepts."""
+    trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=315_576_000_000)))
+    delay = attempts().after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
+    assert delay is not None
+    assert 1e8 < delay < threading.TIMEOUT_MAX
+
+
+def test_a_wish_that_passes_the_deadline_ends_the_call() -> None:
+    """A RetryInfo longer than the time left ends the call at once, and the error tells it."""
+    trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=70)))
+    with pytest.raises(Unavailable) as error:
+        attempts(seconds=60.0).after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
+    assert error.value.retry_delay == 70.0
+
+
+@pytest.mark.parametrize("resource", ["", SESSION_RESOURCE, *DATABASE_RESOURCES])
+def test_a_repeated_delete_that_finds_nothing_is_done(resource: str) -> None:
+    """NOT_FOUND on the second attempt of DeleteSession means that the first one, or the database's end, deleted it."""
+    trailers = [status_trailer(ResourceInfo(resource_type=resource))] if resource else []
+    made = attempts(methods.DELETE_SESSION)
+    assert made.after(UNAVAILABLE) is not None
+    assert made.after(failure(grpc.StatusCode.NOT_FOUND, trailers=trailers)) is None
+
+
+def test_a_first_delete_that_finds_nothing_has_failed() -> None:
+    """NOT_FOUND on the first attempt is the caller's to know."""
+    with pytest.raises(NotFound):
+        attempts(methods.DELETE_SESSION).after(NOT_FOUND)
+
+
+def test_a_repeated_delete_that_fails_otherwise_has_failed() -> None:
+    """Another status on the second attempt is no success."""
+    with pytest.raises(PermissionDenied):
+        attempts(methods.DELETE_SESSION, count=2).after(failure(grpc.StatusCode.PERMISSION_DENIED))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [methods.CREATE_SESSION, methods.BATCH_CREATE_SESSIONS, methods.GET_SESSION, methods.LIST_SESSIONS,
+     methods.PING_SESSION],
+    ids=lambda method: method.name,
+)  # fmt: skip
+def test_only_delete_is_done_when_the_session_is_gone(method: methods.Method) -> None:
+    """NOT_FOUND on a later attempt of any other RPC is a failure."""
+    with pytest.raises(NotFound):
+        attempts(method, count=2).after(NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("resource", "error_class"),
+    [(SESSION_RESOURCE, SessionNotFound), *((resource, DatabaseNotFound) for resource in DATABASE_RESOURCES)],
+)
+def test_a_lost_session_is_told_apart_from_a_lost_database(resource: str, error_class: type[RpcError]) -> None:
+    """The class of the error says what is gone."""
+    lost = failure(grpc.StatusCode.NOT_FOUND, trailers=[status_trailer(ResourceInfo(resource_type=resource))])
+    with pytest.raises(error_class):
+        attempts(methods.PING_SESSION).after(lost)

@@ -1,0 +1,203 @@
+"""The request headers, character for character, and what a caller may add to them."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import re
+from typing import Any
+from urllib.parse import parse_qs
+
+import google.protobuf
+import grpc
+import grpc.aio
+import pytest
+from hypothesis import given
+
+from spanner_grpc_sessions import __version__
+from spanner_grpc_sessions.calls.headers import Headers, Metadata, check_metadata
+from spanner_grpc_sessions.errors import InvalidName, InvalidType, InvalidValue
+from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.service.rpcs import Method
+from tests.unit.rest.strategies import anything, databases
+
+DATABASE = "projects/p/instances/i/databases/d"
+SESSION = f"{DATABASE}/sessions/s"
+LEADER = ("x-goog-spanner-route-to-leader", "true")
+ON_DATABASES = [methods.CREATE_SESSION, methods.BATCH_CREATE_SESSIONS, methods.LIST_SESSIONS]
+ON_SESSIONS = [methods.GET_SESSION, methods.DELETE_SESSION, methods.PING_SESSION]
+
+
+def headers_of(method: Method, name: str, *, leader: bool = True) -> Metadata:
+    """Return the headers of a call by a client that has made none before."""
+    return Headers(leader_aware_routing=leader).of(method, name)
+
+
+@pytest.mark.parametrize(
+    ("database", "encoded"),
+    [
+        (DATABASE, DATABASE),
+        ("projects/example.com:p/instances/i/databases/d", "projects/example.com%3Ap/instances/i/databases/d"),
+        ("projects/a%b/instances/i/databases/d", "projects/a%25b/instances/i/databases/d"),
+        ("projects/a&b=c/instances/i/databases/d", "projects/a%26b%3Dc/instances/i/databases/d"),
+        ("projects/a+b/instances/i/databases/d", "projects/a%2Bb/instances/i/databases/d"),
+        ("projects/p/instances/i-1/databases/d_1.~", "projects/p/instances/i-1/databases/d_1.~"),
+        ("projects/p/instances/i/databases/%2F", "projects/p/instances/i/databases/%252F"),
+    ],
+)
+def test_routing_header_is_url_encoded(database: str, encoded: str) -> None:
+    """All but letters, digits, slashes and `_.-~` is percent-encoded; the resource prefix is the name as it is."""
+    headers = dict(headers_of(methods.CREATE_SESSION, database))
+    assert headers["x-goog-request-params"] == f"database={encoded}"
+    assert headers["google-cloud-resource-prefix"] == database
+
+
+def test_a_space_would_be_encoded_as_a_plus() -> None:
+    """No name has a space, and one that came would be refused rather than sent."""
+    with pytest.raises(InvalidName):
+        headers_of(methods.CREATE_SESSION, "projects/a b/instances/i/databases/d")
+
+
+@given(databases)
+def test_routing_header_reads_back_as_the_name(database: str) -> None:
+    """Whatever the ids are, a server that decodes the header gets the name, and one parameter only."""
+    for method, name in ((methods.LIST_SESSIONS, database), (methods.GET_SESSION, f"{database}/sessions/s")):
+        headers = dict(headers_of(method, name))
+        params = headers["x-goog-request-params"]
+        assert isinstance(params, str)
+        assert parse_qs(params, strict_parsing=True) == {method.routing_field: [name]}
+        assert headers["google-cloud-resource-prefix"] == database
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "params", "leader"),
+    [
+        (methods.CREATE_SESSION, DATABASE, f"database={DATABASE}", True),
+        (methods.BATCH_CREATE_SESSIONS, DATABASE, f"database={DATABASE}", True),
+        (methods.LIST_SESSIONS, DATABASE, f"database={DATABASE}", False),
+        (methods.GET_SESSION, SESSION, f"name={SESSION}", True),
+        (methods.DELETE_SESSION, SESSION, f"name={SESSION}", False),
+        (methods.PING_SESSION, SESSION, f"session={SESSION}", False),
+    ],
+    ids=lambda value: value.name if isinstance(value, Method) else None,
+)
+def test_each_rpc_has_its_headers_and_no_others(method: Method, name: str, params: str, leader: bool) -> None:
+    """Prefix, routing and client are sent with each call, the leader header where it saves a hop."""
+    client = f"gl-python/{platform.python_version()} grpc/{grpc.__version__}"
+    common = (
+        ("google-cloud-resource-prefix", DATABASE),
+        ("x-goog-request-params", params),
+        ("x-goog-api-client", f"{client} gccl/{__version__} pb/{google.protobuf.__version__}"),
+    )
+    assert headers_of(method, name) == (*common, LEADER) if leader else common
+    assert headers_of(method, name, leader=False) == common
+
+
+def test_headers_of_a_resource_are_made_once() -> None:
+    """The second call on a name gets the very tuple of the first, and each RPC has its own."""
+    headers = Headers(leader_aware_routing=True)
+    for method in ON_SESSIONS:
+        assert headers.of(method, SESSION) is headers.of(method, SESSION)
+    assert len({headers.of(method, SESSION) for method in ON_SESSIONS}) == len(ON_SESSIONS)
+
+
+def test_headers_are_not_kept_for_ever() -> None:
+    """Sessions come and go: what is kept of them stays bounded, and is right after it was dropped."""
+    headers = Headers(leader_aware_routing=True)
+    for number in range(3000):
+        name = f"{DATABASE}/sessions/{number}"
+        assert dict(headers.of(methods.PING_SESSION, name))["x-goog-request-params"] == f"session={name}"
+    assert max(map(len, headers._kept.values())) <= 1024
+
+
+@pytest.mark.parametrize("method", [*ON_DATABASES, *ON_SESSIONS], ids=lambda method: method.name)
+def test_names_are_checked_before_they_are_headers(method: Method) -> None:
+    """A malformed name is refused on each call, whatever was kept before."""
+    headers = Headers(leader_aware_routing=True)
+    good = DATABASE if method in ON_DATABASES else SESSION
+    headers.of(method, good)
+    for bad in (SESSION if method in ON_DATABASES else DATABASE, f"{good}\r\nx-injected: 1", f"{good}\n", ""):
+        with pytest.raises(InvalidName):
+            headers.of(method, bad)
+    name: Any
+    for name in (None, 5, [good], {good: good}, good.encode()):
+        with pytest.raises(InvalidType):
+            headers.of(method, name)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (),
+        (("traceparent", "00-ab-cd-01"),),
+        [("x-goog-user-project", "p"), ("x-trace-bin", b"\0\xff\r\n")],
+        [["key", ""], ["key", "again"]],
+        [("a_b.c-1", " ~")],
+    ],
+)
+def test_metadata_that_grpc_can_send_is_kept(metadata: Any) -> None:
+    """Pairs come out in their order, repeated keys included."""
+    assert check_metadata(metadata) == tuple(map(tuple, metadata))
+
+
+def test_metadata_may_be_grpcs_own_class_or_an_iterator() -> None:
+    """What gRPC hands to interceptors can be handed on."""
+    assert check_metadata(grpc.aio.Metadata(("a", "b"))) == (("a", "b"),)
+    assert check_metadata(iter([("a", "b")])) == (("a", "b"),)
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-injected: 1", "a\n", "\r", "\0", "a\tb", "\x7f", "é", "\ud800"])
+def test_metadata_values_cannot_begin_another_header(value: str) -> None:
+    """Control characters and all beyond ASCII are refused; the value may be a secret and is not repeated."""
+    with pytest.raises(InvalidValue, match="'x-key'") as error:
+        check_metadata([("x-key", value)])
+    assert value not in str(error.value)
+    assert repr(value)[1:-1] not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["", "X-Key", "a b", "a:b", ":path", "a\r\nb", "a\n", "é", "a/b", "grpc-timeout"])
+def test_metadata_keys_that_are_no_header_names_are_refused(key: str) -> None:
+    """A key is lower case and of few characters; HTTP/2's own and gRPC's own are not the caller's."""
+    with pytest.raises(InvalidValue, match="metadata key") as error:
+        check_metadata([(key, "value")])
+    assert repr(key) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "authorization",
+        "google-cloud-resource-prefix",
+        "x-goog-api-client",
+        "x-goog-request-params",
+        "x-goog-spanner-request-id",
+        "x-goog-spanner-route-to-leader",
+    ],
+)
+def test_metadata_replaces_none_of_our_headers(key: str) -> None:
+    """A header that each call has already is refused by name, and its value is not repeated."""
+    with pytest.raises(InvalidValue, match=f"{re.escape(repr(key))} is set by this library") as error:
+        check_metadata([("x-first", "1"), (key, "Bearer secret")])
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None, 5, "ab", b"ab", {"ab": "cd"}, {"key": "value"}, ["ab"], [b"ab"], [("a",)], [("a", "b", "c")], [5],
+        [(1, "b")], [(b"a", "b")], [("a", b"b")], [("a", None)], [("a", 1)], [("a-bin", "text")],
+        [("a-bin", bytearray(b"b"))],
+    ],
+)  # fmt: skip
+def test_metadata_of_other_shapes_and_types_is_refused(metadata: Any) -> None:
+    """What is not pairs of text, or of text and bytes for -bin keys, is refused; text is no pair of characters."""
+    with pytest.raises(InvalidType, match="metadata"):
+        check_metadata(metadata)
+
+
+@given(anything())
+def test_whatever_metadata_is_given_only_our_errors_escape(value: Any) -> None:
+    """The pairs come out, or one of our two exceptions."""
+    for metadata in (value, [value], [("key", value)], [(value, "value")], [("key-bin", value)]):
+        with contextlib.suppress(InvalidValue, InvalidType):
+            check_metadata(metadata)
