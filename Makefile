@@ -25,7 +25,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: environments help install dev demo serve bench lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
+.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,6 +44,12 @@ bench: dev  ## time calls beside the bare stub, pools beside google-cloud-spanne
 	$(BIN)/python benchmarks/call.py
 	$(BIN)/python benchmarks/pool.py
 	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2
+
+sync: dev  ## write the sync twins of the asyncio modules
+	$(BIN)/python scripts/unasync.py
+
+check-sync: dev  ## fail if a sync twin is not what its asyncio module gives
+	$(BIN)/python scripts/unasync.py --check
 
 lint: dev  ## check style and format
 	$(BIN)/ruff check
@@ -64,7 +70,7 @@ test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
-check: lint types check-stubs node-peer test test-lowest  ## everything that has to pass, the quick ones first
+check: lint types check-sync check-stubs node-peer test test-lowest  ## everything that has to pass, the quick ones first
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed node-peer  ## install all that `check` needs
 

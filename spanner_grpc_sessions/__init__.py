@@ -19,8 +19,8 @@ _NAMES = {
     "client": "SessionsClient",
     "client_async": "AsyncSessionsClient",
     "errors": (
-        "ClientClosed CredentialsError InvalidName InvalidType InvalidValue PoolClosed PoolError PoolOverloaded PoolTimeout "
-        "SpannerSessionsError"
+        "ClientClosed CredentialsError InvalidName InvalidType InvalidValue PoolClosed PoolError PoolOverloaded "
+        "PoolTimeout SpannerSessionsError"
     ),
     "errors.rpc": (
         "Aborted AlreadyExists Cancelled DataLoss DatabaseNotFound DeadlineExceeded "

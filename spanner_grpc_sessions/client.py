@@ -1,34 +1,35 @@
-"""The client: session RPCs as plain calls that answer as the REST API does. `client_async` is its mirror image."""
+# Generated from client_async.py by scripts/unasync.py. Do not edit: edit that file and run `make sync`.
+"""The client: session RPCs as calls that return REST bodies."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.auth.credentials import Credentials
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.auth.credentials import CallCredentials, token_source
-from spanner_grpc_sessions.calls.call import CallPath
-from spanner_grpc_sessions.calls.stub_channel import StubChannel
-from spanner_grpc_sessions.errors import InvalidType
+from spanner_grpc_sessions.auth.token_source import token_source
+from spanner_grpc_sessions.calls.call import Caller
+from spanner_grpc_sessions.calls.headers import check_metadata
+from spanner_grpc_sessions.errors import checks
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
-from spanner_grpc_sessions.rest.routes import route
-from spanner_grpc_sessions.session_rpcs import SessionRpcs
+from spanner_grpc_sessions.rest import to_rest
+from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.transport.channel import resolve
 from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
     from typing_extensions import Self
 
-__all__ = ["SessionsClient"]
+    from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
 
 
-class SessionsClient(SessionRpcs):
+class SessionsClient:
     """Cloud Spanner sessions over gRPC, with the bodies of the REST API. Safe to share between threads.
 
     A context manager. It opens at the first call if it was not opened before, and should be closed.
@@ -55,13 +56,11 @@ class SessionsClient(SessionRpcs):
     """
 
     def __init__(self, credentials: Credentials | None = None, *, options: ClientOptions | None = None) -> None:
-        if options is not None and not isinstance(options, ClientOptions):
-            raise InvalidType(f"options must be ClientOptions or None, got {type(options).__name__}")
-        options = options or ClientOptions()
+        options = checks.optional("options", options, ClientOptions) or ClientOptions()
         target = resolve(options, credentials)
-        self._tokens = token_source(target, credentials, options)
-        self._connection = Connection(target, options, self._tokens)
-        super().__init__(CallPath(self._connection, options))
+        tokens = token_source(credentials, options, address=target.address, authenticated=target.authenticated)
+        self._connection = Connection(target, options, tokens)
+        self._caller = Caller(self._connection, options)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._connection!r}>"
@@ -106,13 +105,187 @@ class SessionsClient(SessionRpcs):
         """
         self._connection.warm_up(check_timeout(timeout))
 
+    def create_session(
+        self,
+        database: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        creator_role: str | None = None,
+        multiplexed: bool = False,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> Session:
+        """Create a session; the answer is the body of REST's `sessions.create`.
+
+        A session runs one transaction at a time, and the server drops it after an hour without use: keep and reuse
+        it, and delete it when it is not needed any more. An attempt whose answer got lost leaves such a session.
+
+        Args:
+            database: `projects/{project}/instances/{instance}/databases/{database}`.
+            labels: at most 64; keys of 1 to 63, values of 0 to 63 characters a-z, 0-9 and '-', first a letter, last no
+                hyphen (the rules of the REST resource `Session`).
+            creator_role: the database role that the session runs with (fine-grained access control).
+            multiplexed: a session for any number of transactions at a time. It takes no labels, and is neither listed
+                nor deleted; it lives 28 days.
+        """
+        request = requests.create_session(database, labels, creator_role, multiplexed)
+        answer = self._caller.call(rpcs.CREATE_SESSION, database, request, timeout, retry, metadata)
+        session: Session = to_rest(answer)
+        return session
+
+    def batch_create_sessions(
+        self,
+        database: str,
+        session_count: int,
+        *,
+        labels: Mapping[str, str] | None = None,
+        creator_role: str | None = None,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> SessionsBody:
+        """Create several sessions in one call; the answer is the body of REST's `sessions.batchCreate`.
+
+        Args:
+            database: `projects/{project}/instances/{instance}/databases/{database}`.
+            session_count: how many, at least 1. The server may create fewer, and never more than 100.
+            labels: of each session; see `create_session`.
+            creator_role: of each session; see `create_session`.
+        """
+        request = requests.batch_create_sessions(database, session_count, labels, creator_role)
+        answer = self._caller.call(rpcs.BATCH_CREATE_SESSIONS, database, request, timeout, retry, metadata)
+        sessions: SessionsBody = to_rest(answer)
+        return sessions
+
+    def get_session(
+        self,
+        name: str,
+        *,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> Session:
+        """Look a session up; the answer is the body of REST's `sessions.get`.
+
+        Args:
+            name: the session's name, as it was given when it was created.
+
+        Raises:
+            SessionNotFound: the session does not exist any more.
+        """
+        request = requests.get_session(name)
+        answer = self._caller.call(rpcs.GET_SESSION, name, request, timeout, retry, metadata)
+        session: Session = to_rest(answer)
+        return session
+
+    def list_sessions(
+        self,
+        database: str,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        filter: str = "",  # noqa: A002 - the name of the REST parameter
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> ListSessionsBody:
+        """List one page of a database's sessions; the answer is the body of REST's `sessions.list`.
+
+        Args:
+            database: `projects/{project}/instances/{instance}/databases/{database}`.
+            page_size: most sessions to return; 0 for as many as the server gives.
+            page_token: `nextPageToken` of the page before.
+            filter: `labels.<key>:*` for sessions with that label, `labels.<key>:<text>` for those whose value has the
+                text in it.
+        """
+        request = requests.list_sessions(database, page_size, page_token, filter)
+        answer = self._caller.call(rpcs.LIST_SESSIONS, database, request, timeout, retry, metadata)
+        page: ListSessionsBody = to_rest(answer)
+        return page
+
+    def iter_sessions(
+        self,
+        database: str,
+        *,
+        page_size: int = 0,
+        filter: str = "",  # noqa: A002 - the name of the REST parameter
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> Iterator[Session]:
+        """Iterate over all sessions of a database, page after page.
+
+        Ends at the last page, or at an empty one whose token is the one that asked for it. Sessions that come and go
+        meanwhile may be missing: the server promises no snapshot.
+
+        Args:
+            database: `projects/{project}/instances/{instance}/databases/{database}`.
+            page_size: most sessions to fetch in one call; 0 for as many as the server gives.
+            filter: see `list_sessions`.
+            timeout: seconds for each page.
+        """
+        # Kept whole: a generator would be used up by the first page.
+        kept = check_metadata(metadata)
+        token = ""
+        while True:
+            request = requests.list_sessions(database, page_size, token, filter)
+            answer = self._caller.call(rpcs.LIST_SESSIONS, database, request, timeout, retry, kept)
+            page: ListSessionsBody = to_rest(answer)
+            sessions = page.get("sessions", [])
+            yield from sessions
+            next_token = page.get("nextPageToken", "")
+            if not next_token or (not sessions and next_token == token):
+                return
+            token = next_token
+
+    def delete_session(
+        self,
+        name: str,
+        *,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> dict[str, Any]:
+        """End a session and what runs on it; the answer is the empty body of REST's `sessions.delete`.
+
+        Args:
+            name: the session's name.
+
+        Raises:
+            SessionNotFound: the session does not exist any more, and no attempt of this call deleted it.
+        """
+        request = requests.delete_session(name)
+        answer = self._caller.call(rpcs.DELETE_SESSION, name, request, timeout, retry, metadata)
+        empty: dict[str, Any] = to_rest(answer)
+        return empty
+
+    def ping_session(
+        self,
+        name: str,
+        *,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+    ) -> None:
+        """Keep a session alive for another hour by running `SELECT 1` on it, as the REST reference advises.
+
+        Args:
+            name: the session's name. Ping idle sessions only: the query uses the session's one transaction.
+
+        Raises:
+            SessionNotFound: the session does not exist any more.
+        """
+        request = requests.ping_session(name)
+        self._caller.call(rpcs.EXECUTE_SQL, name, request, timeout, retry, metadata)
+
     def channel(self) -> grpc.Channel:
         """Return a channel for stubs of google.spanner.v1, ours or your own, on the client's connections.
 
         Their calls get the client's token and headers, and Google's published deadline where they give none. They are
         not repeated, and raise what the client's own calls raise. It ends with the client; closing it does nothing.
         """
-        return StubChannel(self._connection, self._path.outfitter())
+        return self._caller.channel()
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
@@ -125,7 +298,9 @@ class SessionsClient(SessionRpcs):
         gRPC asks them for each call on a thread of its own, which costs about as much again as the call; it sends
         them over TLS and local channels only. They serve until the client is closed.
         """
-        return grpc.metadata_call_credentials(CallCredentials(self._tokens), "spanner-grpc-sessions")
+        from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
+
+        return call_credentials(self._connection.tokens)
 
     def rest(
         self,
@@ -155,6 +330,10 @@ class SessionsClient(SessionRpcs):
             InvalidRequest: query or body have something that the method does not take; the text says where.
             UnknownPath: the API has no such method.
         """
-        method, name, arguments = route(http_method, path, query, body)
-        call = self._path.stream if method.streams else self._path.call
-        return call(method, name, arguments, timeout, retry, metadata)
+        # Most clients make no REST call, and need neither the paths nor the decoders.
+        from spanner_grpc_sessions.rest.routes import route  # noqa: PLC0415
+
+        rpc, name, request = route(http_method, path, query, body)
+        if rpc.streams:
+            return self._caller.stream(rpc, name, request, timeout, retry, metadata)
+        return to_rest(self._caller.call(rpc, name, request, timeout, retry, metadata))

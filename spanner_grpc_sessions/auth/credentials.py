@@ -1,4 +1,4 @@
-"""From google.auth credentials to tokens: loading, scoping, refreshing."""
+"""Tokens from google.auth credentials: loading, scoping, refreshing."""
 
 from __future__ import annotations
 
@@ -9,45 +9,27 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
-import grpc
 from google.auth.credentials import AnonymousCredentials, Credentials, with_scopes_if_required
 from google.auth.exceptions import GoogleAuthError
 
-from spanner_grpc_sessions.auth.token_source import NEVER, Token, TokenSource
-from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
+from spanner_grpc_sessions.auth.token_source import NEVER, Token
+from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.errors.checks import is_header_text
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.transport.channel import Target
-
-__all__ = ["CallCredentials", "TokenFetcher", "load_credentials", "token_source"]
 
 _RENEW_BEFORE: Final = 450.0
 """Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale."""
 _LOOKED_UP: Final = 10.0
 """Seconds after the first token at which its headers are asked for again."""
 _HTTP_TIMEOUT: Final = 30.0
-_PLUGIN_TIMEOUT: Final = 60.0
-"""gRPC does not tell its plugins the deadline of the call; the call itself ends at it all the same."""
-
-
-def token_source(target: Target, credentials: Credentials | None, options: ClientOptions) -> TokenSource:
-    """Return the source of the tokens that calls to `target` carry."""
-    if not target.authenticated:
-        return TokenSource.anonymous()
-    load = functools.partial(load_credentials, credentials, options)
-    host = target.address.rpartition(":")[0]
-    service = f"https://{host}/google.spanner.v1.Spanner" if host.endswith(".googleapis.com") else None
-    return TokenSource(TokenFetcher(load, service=service, quota_project_id=options.quota_project_id))
 
 
 class TokenFetcher:
-    """Fetches tokens from credentials. Not for several threads at a time: google-auth has no lock of its own.
+    """Fetches tokens from credentials, for one thread at a time: google-auth has no lock of its own.
 
-    Args:
-        load: returns the credentials; called once, when the first token is fetched, since it may do I/O.
-        service: URL of the Google service that the tokens are for. google-auth looks up, on a thread of its own, where
-            the account's data may go, and then adds the header x-allowed-locations. None for another server.
-        quota_project_id: sent with the token, also where the credentials know no such thing.
-        clock: the wall clock, in seconds since the epoch.
+    `load` returns the credentials when the first token is fetched, since it may do I/O. `service` is the URL of the
+    Google service: google-auth looks up, on a thread of its own, where the account's data may go, and then adds the
+    header x-allowed-locations; None for a server that is not Google's.
     """
 
     def __init__(
@@ -66,14 +48,10 @@ class TokenFetcher:
         self._request = _HttpRequest()
 
     def __call__(self) -> Token:
-        """Return a token that is not about to expire; it may be one that someone else has just refreshed.
+        """Return a token that is not about to expire, or raise whatever the credentials raise.
 
-        The first may be any valid token that the credentials come with: they may be unable to make another, and if
-        they are able, it is renewed in good time.
-
-        Raises:
-            CredentialsError: the token cannot be sent as a header.
-            Exception: whatever the credentials raise.
+        The first may be any valid token that the credentials have: they may be unable to get another one, and if they
+        are able, it is renewed in good time.
         """
         first = self._credentials is None
         credentials = self._credentials = self._credentials or self._load()
@@ -88,13 +66,13 @@ class TokenFetcher:
             headers["x-goog-user-project"] = self._quota_project_id
         token = _token(headers, expiry, self._clock())
         if first and self._service is not None:
-            # What google-auth has begun to look up with it is there soon after, and not only with the next token.
+            # What google-auth looks up with this token is there soon, long before the next token.
             token = replace(token, renew_at=min(token.renew_at, self._clock() + _LOOKED_UP))
         return token
 
     def _headers(self, credentials: Credentials, expiry: float) -> dict[str, str]:
         headers: dict[str, str] = {}
-        # It would fetch another token in the place of one that expires soon.
+        # It would replace a token that expires soon.
         if self._service is not None and expiry - self._clock() > _RENEW_BEFORE:
             credentials.before_request(self._request, "POST", self._service, headers)
             headers.pop("x-goog-api-client", None)
@@ -106,7 +84,7 @@ class TokenFetcher:
         try:
             credentials.refresh(self._request)
         except GoogleAuthError as error:
-            # google-auth puts the whole answer of the token endpoint beside the text, other tokens included.
+            # google-auth puts the whole answer of the token endpoint, tokens included, into the arguments.
             error.args = error.args[:1]
             raise
 
@@ -121,19 +99,14 @@ class _HttpRequest:
     def _request(self) -> Any:
         from google.auth.transport.requests import Request  # noqa: PLC0415 - 150 ms that most clients never need
 
-        # google-auth would wait 120 s for an answer, and nobody else can ask for a token meanwhile.
+        # google-auth would wait 120 s for an answer, and no other request can be made before.
         return functools.partial(Request(), timeout=_HTTP_TIMEOUT)
 
 
 def load_credentials(credentials: Credentials | None, options: ClientOptions) -> Credentials:
-    """Return the credentials as calls use them: scoped, self-signing where they can.
+    """Return the credentials as calls use them: scoped, and self-signing where they can.
 
-    Args:
-        credentials: the caller's, or None for application default credentials (which may ask the metadata server).
-        options: `scopes` for credentials that have none.
-
-    Raises:
-        google.auth.exceptions.GoogleAuthError: there are no application default credentials.
+    None loads application default credentials, which may ask the metadata server.
     """
     if credentials is None:
         import google.auth  # noqa: PLC0415 - needed without explicit credentials only
@@ -144,21 +117,6 @@ def load_credentials(credentials: Credentials | None, options: ClientOptions) ->
     if hasattr(credentials, "with_always_use_jwt_access") and getattr(credentials, "_subject", None) is None:
         credentials = credentials.with_always_use_jwt_access(True)
     return credentials
-
-
-class CallCredentials(grpc.AuthMetadataPlugin):
-    """The token source as a gRPC plugin, for channels that users build. gRPC runs it on a thread of its own."""
-
-    def __init__(self, tokens: TokenSource) -> None:
-        self._tokens = tokens
-
-    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
-        """Give gRPC the headers of a token, or the reason why there is none."""
-        try:
-            headers = None if self._tokens.closed else self._tokens.current()
-            callback(self._tokens.wait(_PLUGIN_TIMEOUT) if headers is None else headers, None)
-        except (CredentialsError, ClientClosed) as error:
-            callback((), error)
 
 
 def _expiry(credentials: Credentials) -> float:
@@ -172,9 +130,9 @@ def _expiry(credentials: Credentials) -> float:
 def _token(headers: dict[str, str], expiry: float, now: float) -> Token:
     pairs = tuple((key.lower(), value) for key, value in headers.items())
     for key, value in pairs:
-        # gRPC would refuse the call for it, and say nothing of the token.
-        if not (value.isascii() and value.isprintable()):
-            raise CredentialsError(f"the credentials gave a value for {key} that no header can hold")
+        # gRPC would refuse the call without a word about the token.
+        if not is_header_text(value):
+            raise CredentialsError(f"the credentials returned a value for {key} that no header can carry")
     if expiry == NEVER:
         return Token(pairs, NEVER, NEVER)
     life = expiry - now

@@ -1,8 +1,8 @@
 """The token source: an OAuth token that is ready before a call needs it.
 
-One thread per source, and only that one, asks the credentials for tokens: so there is never more than one request for
-a token in flight, and no call, no event loop does it. It renews ahead of expiry; while that fails, the old token
-serves until it is truly invalid. Only a caller that finds no valid token at all waits, within its own deadline.
+Only the thread of the source asks the credentials for tokens, so there is never more than one request in flight, and
+no call or event loop makes one. It renews a token long before it expires; while renewal fails, the old token is used as
+long as it is valid. A caller waits, within its own deadline, only if there is no valid token at all.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import itertools
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
-
-from google.auth import exceptions as google_exceptions
+from typing import TYPE_CHECKING, Any, Final
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
+from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.runtime.clock import event_within
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.fork import reset_after_fork
 
-__all__ = ["NEVER", "Token", "TokenHeaders", "TokenSource"]
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 TokenHeaders = tuple[tuple[str, str], ...]
 
@@ -33,18 +35,12 @@ _FIRST_RETRY: Final = 0.5
 _LAST_RETRY: Final = 30.0
 _LAST_PAUSE: Final = 2.0
 NEVER: Final = float("inf")
-"""A time that does not come."""
+"""A time that never comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The headers that authenticate a call, and how long they do.
-
-    Attributes:
-        headers: `authorization` and what else the credentials add, like x-goog-user-project. Secret.
-        renew_at: when to ask for the next one, in seconds since the epoch.
-        valid_until: when it stops being valid, in seconds since the epoch.
-    """
+    """The headers that authenticate a call, which are secret, and how long they do, in seconds since the epoch."""
 
     headers: TokenHeaders
     renew_at: float
@@ -54,19 +50,33 @@ class Token:
         return f"Token(renew_at={self.renew_at}, valid_until={self.valid_until})"
 
 
-# Errors are results, for asyncio refuses to hand some of them on: StopIteration, for one.
+# Errors are results, because a future cannot raise some of them, such as StopIteration.
 _Answer = concurrent.futures.Future[Token | BaseException]
 
 _NO_TOKEN: Final = Token((), 0.0, 0.0)
 _FOREVER: Final = Token((), NEVER, NEVER)
 
 
+def token_source(
+    credentials: Credentials | None, options: ClientOptions, *, address: str, authenticated: bool
+) -> TokenSource:
+    """Return the source of the tokens for calls to "host:port", which may need none."""
+    if not authenticated:
+        return TokenSource.anonymous()
+    # google.auth takes 16 ms to import, which the emulator does not need.
+    from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials  # noqa: PLC0415
+
+    host = address.rpartition(":")[0]
+    service = f"https://{host}/google.spanner.v1.Spanner" if host.endswith(".googleapis.com") else None
+    load = functools.partial(load_credentials, credentials, options)
+    return TokenSource(TokenFetcher(load, service=service, quota_project_id=options.quota_project_id))
+
+
 class TokenSource:
     """Tokens of one set of credentials, for any number of threads and event loops.
 
-    Args:
-        fetch: returns a new token. Called by the source's own thread, one call at a time, since it may do I/O.
-        clock: the wall clock, in seconds since the epoch, on which credentials count their expiry.
+    `fetch` returns a new token, and may do I/O: the source's own thread calls it, once at a time. `clock` is the wall
+    clock, by which credentials expire.
     """
 
     def __init__(self, fetch: Callable[[], Token], *, clock: Callable[[], float] = time.time) -> None:
@@ -80,11 +90,11 @@ class TokenSource:
         self._worker: threading.Thread | None = None
         self._closing = threading.Event()
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-        begin_anew_after_fork(self)
+        reset_after_fork(self)
 
     @classmethod
     def anonymous(cls) -> TokenSource:
-        """Return a source for calls that carry no token: it has nothing to fetch and starts no thread."""
+        """Return a source for calls without a token. It fetches nothing and starts no thread."""
         source = cls(lambda: _FOREVER)
         source._token = _FOREVER
         return source
@@ -100,7 +110,7 @@ class TokenSource:
             return token.headers
         if now >= self._renew_at:
             with self._changed:
-                # The worker sleeps by the monotonic clock, which stands still while a machine is suspended.
+                # The worker sleeps by the monotonic clock, which stops while the machine sleeps.
                 self._changed.notify_all()
         return token.headers if now < token.valid_until else None
 
@@ -110,7 +120,7 @@ class TokenSource:
         return self._closing.is_set()
 
     def start(self) -> None:
-        """Ask for the first token without waiting for it; have it renewed, in a forked child too."""
+        """Ask for the first token without waiting for it, and have it renewed, in a forked child too."""
         if self.current() is None:
             self._want()
         elif self._renew_at != NEVER:
@@ -118,21 +128,15 @@ class TokenSource:
                 self._start_worker()
 
     def wait(self, timeout: float | None, *, unless: concurrent.futures.Future[None] | None = None) -> TokenHeaders:
-        """Return the headers of a valid token, waiting for the request in flight.
+        """Return the headers of a valid token, waiting for the request in flight, or raise `CredentialsError`.
 
-        Args:
-            timeout: seconds, None for no limit. Transport errors of the token endpoint are tried again until then.
-            unless: done when the wait is to end, whatever there is then.
-
-        Raises:
-            CredentialsError: the credentials gave no token, or not in time.
-            ClientClosed: the source was closed.
+        Transport errors of the token endpoint are retried until the timeout. `unless` ends the wait when it is done.
         """
-        deadline = _deadline(timeout)
+        deadline = Deadline(timeout)
         for attempt in itertools.count(1):
             answer = self._want()
             ends: set[concurrent.futures.Future[Any]] = {answer} if unless is None else {answer, unless}
-            concurrent.futures.wait(ends, _left(deadline), concurrent.futures.FIRST_COMPLETED)
+            concurrent.futures.wait(ends, deadline.left(), concurrent.futures.FIRST_COMPLETED)
             outcome = _outcome(answer, attempt, deadline)
             if isinstance(outcome, Token):
                 return outcome.headers
@@ -141,18 +145,18 @@ class TokenSource:
 
     async def wait_async(self, timeout: float | None) -> TokenHeaders:
         """Do what `wait` does, without blocking the event loop."""
-        deadline = _deadline(timeout)
+        deadline = Deadline(timeout)
         for attempt in itertools.count(1):
             answer = self._want()
-            await self._notified(_left(deadline), answer.done)
+            await self._notified(deadline, answer.done)
             outcome = _outcome(answer, attempt, deadline)
             if isinstance(outcome, Token):
                 return outcome.headers
-            await self._notified(outcome, self._closing.is_set)
+            await self._notified(Deadline(outcome), self._closing.is_set)
         raise AssertionError
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child, with the token that there is: its thread stayed in the parent."""
+        """Keep the token in a forked child, without the thread, which stayed in the parent."""
         closed = self._closing.is_set()
         self._changed, self._closing = threading.Condition(), threading.Event()
         if closed:
@@ -161,10 +165,9 @@ class TokenSource:
         self._waiters = set()
 
     def close(self, timeout: float = 1.0) -> None:
-        """End the thread; those who wait for a token get `ClientClosed`. Idempotent.
+        """End the thread, and raise `ClientClosed` in callers that wait for a token. Idempotent.
 
-        Args:
-            timeout: seconds to wait for the thread, which may be inside a request to the token endpoint.
+        The thread may be inside a request to the token endpoint: it is waited for up to `timeout` seconds.
         """
         with self._changed:
             self._closing.set()
@@ -179,18 +182,18 @@ class TokenSource:
     async def close_async(self, timeout: float = 1.0) -> None:
         """Do what `close` does, without blocking the event loop."""
         self.close(timeout=0.0)
-        deadline = _deadline(timeout)
-        # Looked at again and again: joining a thread has no asyncio form that does not need another thread.
-        while self._worker is not None and self._worker.is_alive() and time.monotonic() < deadline:  # noqa: ASYNC110
+        deadline = Deadline(timeout)
+        # Polled: asyncio cannot join a thread without another thread.
+        while self._worker is not None and self._worker.is_alive() and not deadline.has_passed():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
     def _want(self) -> _Answer:
-        """Return the answer to come, starting the request if none is in flight."""
+        """Return the future answer, starting a request if none is in flight."""
         with self._changed:
             if self._closing.is_set():
                 raise ClientClosed("the client was closed")
             if self._clock() < self._token.renew_at:
-                # It came between the caller's look at it and this one.
+                # It came since the caller looked.
                 fresh: _Answer = concurrent.futures.Future()
                 fresh.set_result(self._token)
                 return fresh
@@ -211,7 +214,7 @@ class TokenSource:
             outcome: Token | BaseException
             try:
                 outcome = self._fetch()
-            except BaseException as error:  # noqa: BLE001 - whatever credentials raise goes to those who wait
+            except BaseException as error:  # noqa: BLE001 - callers that wait get whatever the credentials raise
                 outcome = error
             self._answer(outcome)
 
@@ -227,7 +230,7 @@ class TokenSource:
             wanted, self._wanted = self._wanted, None
             if isinstance(outcome, Token):
                 self._token = outcome
-                # Not at once again, when the token has expired already or the clock is wrong.
+                # Not at once, even if the token has expired already or the clock is wrong.
                 self._renew_at = max(outcome.renew_at, self._clock() + _FIRST_RETRY)
                 self._failures = 0
             else:
@@ -237,19 +240,18 @@ class TokenSource:
             wanted.set_result(outcome)
         self._notify()
 
-    async def _notified(self, timeout: float | None, is_over: Callable[[], bool]) -> None:
-        """Wait in asyncio until `is_over`, which is asked again at each notification."""
-        deadline = _deadline(timeout)
+    async def _notified(self, deadline: Deadline, is_over: Callable[[], bool]) -> None:
+        """Wait in asyncio until `is_over`, which is called again at each notification, or until the deadline."""
         event = asyncio.Event()
         waiter = (asyncio.get_running_loop(), event)
         with self._changed:
             self._waiters.add(waiter)
         try:
-            while not is_over() and (left := _left(deadline)) != 0.0:
+            while not is_over() and (left := deadline.left()) != 0.0:
                 await event_within(event, NEVER if left is None else left)
                 event.clear()
         finally:
-            # Not left to the end of the request: a thousand calls may give up meanwhile.
+            # Not left to the end of the request: a thousand calls may give up before.
             with self._changed:
                 self._waiters.discard(waiter)
 
@@ -257,43 +259,37 @@ class TokenSource:
         with self._changed:
             waiters = list(self._waiters)
         for loop, event in waiters:
-            # A loop that was closed under its waiter has nobody left to tell.
+            # The loop may have been closed under its waiter.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
 
 
-def _deadline(timeout: float | None) -> float:
-    return NEVER if timeout is None else time.monotonic() + timeout
-
-
-def _left(deadline: float) -> float | None:
-    return None if deadline == NEVER else max(deadline - time.monotonic(), 0.0)
-
-
-def _outcome(answer: _Answer, attempt: int, deadline: float) -> Token | float:
-    """Return the token, or the seconds after which to ask once more; raise when neither will help."""
+def _outcome(answer: _Answer, attempt: int, deadline: Deadline) -> Token | float:
+    """Return the token, or the seconds after which to ask again; raise if asking again does not help."""
     if not answer.done():
-        raise CredentialsError("the credentials gave no token before the deadline of the call")
+        raise CredentialsError("could not get a token before the deadline of the call")
     error = answer.result()
     if isinstance(error, Token):
         return error
     pause = random.random() * backoff(attempt + 1, _FIRST_RETRY, _LAST_PAUSE)  # noqa: S311 - no secret
-    if _is_passing(error) and time.monotonic() + pause < deadline:
+    if _is_passing(error) and not deadline.has_passed(after=pause):
         return pause
     if isinstance(error, CredentialsError | ClientClosed):
         raise type(error)(*error.args)
-    raise CredentialsError(f"the credentials gave no token: {type(error).__name__}: {_text(error)}") from error
+    raise CredentialsError(f"could not get a token: {type(error).__name__}: {_text(error)}") from error
 
 
 def _is_passing(error: BaseException) -> bool:
     try:
-        return isinstance(error, google_exceptions.TransportError) or bool(getattr(error, "retryable", False))
-    except Exception:  # noqa: BLE001 - an error of anybody's making
+        from google.auth.exceptions import TransportError  # noqa: PLC0415 - loaded by now, where credentials are used
+
+        return isinstance(error, TransportError) or bool(getattr(error, "retryable", False))
+    except Exception:  # noqa: BLE001 - credentials may raise errors of any class
         return False
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an error of anybody's making
+    except Exception:  # noqa: BLE001 - credentials may raise errors of any class
         return "it has no text"

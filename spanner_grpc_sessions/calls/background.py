@@ -1,51 +1,37 @@
-"""Calls that go on in the background of an object, on its client's connection, and end with the object."""
+"""Calls of an object's background threads, on its client's connection, that can be ended apart from all others."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import copy
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
 from spanner_grpc_sessions.auth.token_source import TokenHeaders
-from spanner_grpc_sessions.calls.call import CallPath
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.calls.call import Caller
+from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
 
-__all__ = ["Background"]
 
+class BackgroundConnection:
+    """A client's connection whose calls `end_calls` ends. A blocking call cannot be interrupted: these are futures."""
 
-class Background:
-    """What a call path takes for its connection and its tokens, and whose calls can be ended apart from all others'.
-
-    A call that blocks cannot be interrupted from outside, so these are futures that their threads wait for.
-
-    Args:
-        connection: the client's.
-
-    Attributes:
-        tokens: itself: it waits for the client's tokens.
-        calls: nothing, for an RPC is made ready at each call.
-    """
+    CALL_ERRORS: Final = Connection.CALL_ERRORS
+    CLOSED_ERROR: Final = Connection.CLOSED_ERROR
 
     def __init__(self, connection: Connection) -> None:
         self.tokens = self
-        self.calls: dict[Method, Any] = {}
+        self.address = connection.address
+        self.rpc_error = connection.rpc_error
+        self.closes_within = connection.closes_within
         self._connection = connection
         self._in_flight: set[Any] = set()
         self._end: concurrent.futures.Future[None] = concurrent.futures.Future()
 
-    def path(self, path: CallPath) -> CallPath:
-        """Return a call path like the client's, with its numbers and observers, for the calls of the background."""
-        own = copy.copy(path)
-        own.__dict__.update(_connection=self, _tokens=self, _calls=self.calls)
-        return own
-
     def end_calls(self) -> None:
-        """End what is in flight; calls that begin later are not touched."""
+        """End the calls in flight; later ones are not affected."""
         end, self._end = self._end, concurrent.futures.Future()
         end.set_result(None)
         for call in tuple(self._in_flight):
@@ -56,10 +42,9 @@ class Background:
         """Set once the client is closed."""
         return self._connection.closing
 
-    def prepare(self, method: Method) -> Any:
-        """Return an RPC to be called."""
-        call = self._connection.calls.get(method) or self._connection.prepare(method)
-        return partial(self._call, call)
+    def ready(self, rpc: Rpc) -> Any:
+        """Return an RPC that is ready to be called."""
+        return partial(self._call, self._connection.ready(rpc))
 
     def current(self) -> TokenHeaders | None:
         """Return the headers of a valid token, or None if there is none."""
@@ -69,16 +54,22 @@ class Background:
         """Return them, waiting for a token."""
         return self._connection.tokens.wait(timeout, unless=self._end)
 
-    def _call(self, call: Any, request: Any, timeout: float | None, metadata: Any) -> Any:
+    def _call(self, call: Any, request: Any, *, timeout: float | None, metadata: Any) -> Any:
         try:
             future = call.future(request, timeout, metadata)
-        except RuntimeError:  # gRPC needs a thread for it, and there are no more when the interpreter ends
+        except RuntimeError:  # at the end of the interpreter gRPC cannot start the thread that a future needs
             return call(request, timeout, metadata)
         self._in_flight.add(future)
         try:
-            # `result` would turn the status CANCELLED, also a server's, into an exception without status.
+            # `result` raises an exception without status for CANCELLED, also for a server's.
             if future.code() is grpc.StatusCode.OK:
                 return future.result()
             raise future
         finally:
             self._in_flight.discard(future)
+
+
+def background_caller(caller: Caller, connection: BackgroundConnection) -> Caller:
+    """Return a caller like the client's, for the calls of the background."""
+    own: Any = connection
+    return Caller(own, caller.options, caller.preparation)

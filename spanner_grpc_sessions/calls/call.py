@@ -1,60 +1,57 @@
-"""The way of a call: headers, token, deadline, attempts. `call_path_async` is its mirror image."""
+# Generated from calls/call_async.py by scripts/unasync.py. Do not edit: edit that file and run `make sync`.
+"""A call, from its headers to its answer: token, deadline, attempts."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import grpc
-
-from spanner_grpc_sessions.calls.attempts import Attempts
-from spanner_grpc_sessions.calls.call_setup import CallSetup
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_metadata
+from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
+from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.calls.stream import Stream
-from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.calls.stub_channel import StubChannel
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType
+from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.observers import ObservedCall, observe
-from spanner_grpc_sessions.options import RetryOptions, Timeout
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
 
-__all__ = ["CallPath"]
 
+class Caller:
+    """Makes the calls of a client. Safe to share between threads."""
 
-class CallPath(CallSetup[Connection]):
-    """What every call of a client goes through. Safe to share between threads.
+    def __init__(self, connection: Connection, options: ClientOptions, preparation: Preparation | None = None) -> None:
+        self.connection = connection
+        self.options = options
+        self.preparation = preparation or Preparation(options)
+        self.retry = options.retry
+        self.observer = options.observer
+        self._tokens = connection.tokens
 
-    Args:
-        connection: to make the calls on.
-        options: of the client.
-    """
+    def channel(self, report: Report | None = None) -> StubChannel:
+        """Return a channel for stubs, whose calls tell their failures to `report`."""
+        return StubChannel(self.connection, self.preparation, report)
 
     def call(
         self,
-        method: Method,
+        rpc: Rpc,
         name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
+        request: Any,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Any:
-        """Call an RPC on the resource `name` and return its decoded answer.
-
-        Args:
-            method: the RPC.
-            name: of the database or session that it is about.
-            arguments: the others that `method.build` takes.
-            timeout: seconds, None for no limit.
-            retry: what to repeat; None for what the options of the client say.
-            metadata: further request headers.
-        """
-        observation = observe(self._observer, method.name, name, self._address)
+        """Make a call about the database or session `name`, and return the message that answers it."""
+        observation = observe(self.observer, rpc.name, name, self.connection.address)
         if observation is None:
-            return self._call(method, name, arguments, timeout, retry, metadata)
+            return self._call(rpc, name, request, timeout, retry, metadata)
         try:
             if observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
-            answer = self._call(method, name, arguments, timeout, retry, metadata, observation.call)
+            answer = self._call(rpc, name, request, timeout, retry, metadata, observation.call)
         except BaseException as error:
             observation.end(error)
             raise
@@ -63,98 +60,93 @@ class CallPath(CallSetup[Connection]):
 
     def _call(
         self,
-        method: Method,
+        rpc: Rpc,
         name: str,
-        arguments: tuple[Any, ...],
+        request: Any,
         timeout: Timeout,
         retry: RetryOptions | None,
         metadata: Iterable[tuple[str, str | bytes]],
         observed: ObservedCall | None = None,
     ) -> Any:
-        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
-        started = time.monotonic()
-        call = self._calls.get(method) or self._connection.prepare(method)
-        left = limit
+        headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
+        options = self._checked(retry)
+        deadline = Deadline(left)
+        call = self.connection.ready(rpc)
         token = self._tokens.current()
         if token is None:
-            token = self._tokens.wait(limit)
-            left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
-        number = self._request_ids.next()
+            token = self._tokens.wait(left)
+            left = deadline.left()
+        number = self.preparation.next_number()
         if observed is not None:
             observed.attempt(f"{number}1")
+        pairs = (*headers, *token, (REQUEST_ID, f"{number}1"))
         try:
-            answer = call(request, left, (*headers, *token, (REQUEST_ID, f"{number}1")))
-        except (grpc.RpcError, ValueError) as error:
-            deadline = None if limit is None else started + limit
-            attempts = Attempts(method, number, retry or self._options.retry, deadline, observed=observed)
-            answer = self._repeat(error, call, request, headers, attempts)
-        return method.decode(answer)
+            answer = call(request, timeout=left, metadata=pairs)
+            if answer is None:
+                raise unreadable_answer()
+        except self.connection.CALL_ERRORS as error:
+            attempts = Attempts(rpc, number, options, deadline, observed)
+            return self._retry_or_raise(error, call, request, headers, attempts)
+        return answer
+
+    def _retry_or_raise(
+        self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
+    ) -> Any:
+        while True:
+            pause = attempts.next_delay_after(self.connection.rpc_error(error))
+            if pause is None:
+                return attempts.rpc.response_class()
+            if self.connection.closes_within(pause):
+                raise ClientClosed("the client was closed between two attempts of the call") from error
+            token = self._tokens.current()
+            if token is None:
+                token = self._tokens.wait(attempts.deadline.left())
+            pairs = (*headers, *token, (REQUEST_ID, attempts.request_id()))
+            try:
+                answer = call(request, timeout=attempts.deadline.left(), metadata=pairs)
+                if answer is None:
+                    raise unreadable_answer()
+            except self.connection.CALL_ERRORS as next_error:
+                error = next_error
+            else:
+                return answer
 
     def stream(
         self,
-        method: Method,
+        rpc: Rpc,
         name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
+        request: Any,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Stream:
-        """Call an RPC that streams its answer, and return the stream of its decoded messages. It is never repeated.
-
-        The arguments are those of `call`.
-        """
-        observation = observe(self._observer, method.name, name, self._address)
+        """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
+        observation = observe(self.observer, rpc.name, name, self.connection.address)
         try:
             if observation is not None and observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
-            answers, request_id = self._begin(method, name, arguments, timeout, retry, metadata)
+            headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
+            self._checked(retry)
+            deadline = Deadline(left)
+            call = self.connection.ready(rpc)
+            token = self._tokens.current()
+            if token is None:
+                token = self._tokens.wait(left)
+            request_id = f"{self.preparation.next_number()}1"
+            pairs = (*headers, *token, (REQUEST_ID, request_id))
+            try:
+                answers = call(request, timeout=deadline.left(), metadata=pairs)
+            except self.connection.CLOSED_ERROR as error:
+                raise ClientClosed.during_call() from error
         except BaseException as error:
             if observation is not None:
                 observation.end(error)
             raise
         if observation is not None:
             observation.call.attempt(request_id)
-        return Stream(answers, method, request_id, self._connection.closing, observation)
+        return Stream(answers, rpc, request_id, self.connection, observation)
 
-    def _begin(
-        self,
-        method: Method,
-        name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
-    ) -> tuple[Any, str]:
-        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
-        started = time.monotonic()
-        call = self._calls.get(method) or self._connection.prepare(method)
-        left = limit
-        token = self._tokens.current()
-        if token is None:
-            token = self._tokens.wait(limit)
-            left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
-        request_id = f"{self._request_ids.next()}1"
-        try:
-            answers = call(request, left, (*headers, *token, (REQUEST_ID, request_id)))
-        except ValueError as error:
-            raise ClientClosed("the client was closed during the call") from error
-        return answers, request_id
-
-    def _repeat(
-        self, error: Exception, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
-    ) -> Any:
-        while True:
-            if self._connection.closing.is_set() or not isinstance(error, grpc.RpcError):
-                raise ClientClosed("the client was closed during the call") from error
-            pause = attempts.after(error)
-            if pause is None:
-                return attempts.method.response_class()
-            if self._connection.closing.wait(pause):
-                raise ClientClosed("the client was closed between two attempts of the call") from error
-            token = self._tokens.current()
-            if token is None:
-                token = self._tokens.wait(attempts.remaining())
-            try:
-                return call(request, attempts.remaining(), (*headers, *token, *attempts.request_id()))
-            except (grpc.RpcError, ValueError) as again:
-                error = again
+    def _checked(self, retry: RetryOptions | None) -> RetryOptions:
+        if not isinstance(retry, RetryOptions | None):
+            raise InvalidType(f"retry must be RetryOptions or None, got {short(retry)}")
+        return self.retry if retry is None else retry

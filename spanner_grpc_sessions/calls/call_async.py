@@ -1,63 +1,58 @@
-"""The way of a call in asyncio: headers, token, deadline, attempts. The mirror image of `call_path`."""
+"""A call in asyncio, from its headers to its answer: token, deadline, attempts."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import grpc
-import grpc.aio
-
-from spanner_grpc_sessions.calls.attempts import Attempts
-from spanner_grpc_sessions.calls.call_setup import CallSetup
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata, check_metadata
-from spanner_grpc_sessions.calls.stream import AsyncStream, task_is_cancelled
-from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
+from spanner_grpc_sessions.calls.retry import Attempts
+from spanner_grpc_sessions.calls.stream import AsyncStream
+from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType
+from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.observers import ObservedCall, observe
-from spanner_grpc_sessions.options import RetryOptions, Timeout
-from spanner_grpc_sessions.runtime.clock import event_within
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
-__all__ = ["AsyncCallPath"]
 
+class AsyncCaller:
+    """Makes the calls of a client. For the tasks of one event loop."""
 
-class AsyncCallPath(CallSetup[AsyncConnection]):
-    """What every call of a client goes through. For the tasks of one event loop.
+    def __init__(
+        self, connection: AsyncConnection, options: ClientOptions, preparation: Preparation | None = None
+    ) -> None:
+        self.connection = connection
+        self.options = options
+        self.preparation = preparation or Preparation(options)
+        self.retry = options.retry
+        self.observer = options.observer
+        self._tokens = connection.tokens
 
-    Args:
-        connection: to make the calls on.
-        options: of the client.
-    """
+    def channel(self, report: Report | None = None) -> AsyncStubChannel:
+        """Return a channel for stubs, whose calls tell their failures to `report`."""
+        return AsyncStubChannel(self.connection, self.preparation, report)
 
     async def call(
         self,
-        method: Method,
+        rpc: Rpc,
         name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
+        request: Any,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Any:
-        """Call an RPC on the resource `name` and return its decoded answer.
-
-        Args:
-            method: the RPC.
-            name: of the database or session that it is about.
-            arguments: the others that `method.build` takes.
-            timeout: seconds, None for no limit.
-            retry: what to repeat; None for what the options of the client say.
-            metadata: further request headers.
-        """
-        observation = observe(self._observer, method.name, name, self._address)
+        """Make a call about the database or session `name`, and return the message that answers it."""
+        observation = observe(self.observer, rpc.name, name, self.connection.address)
         if observation is None:
-            return await self._call(method, name, arguments, timeout, retry, metadata)
+            return await self._call(rpc, name, request, timeout, retry, metadata)
         try:
             if observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
-            answer = await self._call(method, name, arguments, timeout, retry, metadata, observation.call)
+            answer = await self._call(rpc, name, request, timeout, retry, metadata, observation.call)
         except BaseException as error:
             observation.end(error)
             raise
@@ -66,122 +61,93 @@ class AsyncCallPath(CallSetup[AsyncConnection]):
 
     async def _call(
         self,
-        method: Method,
+        rpc: Rpc,
         name: str,
-        arguments: tuple[Any, ...],
+        request: Any,
         timeout: Timeout,
         retry: RetryOptions | None,
         metadata: Iterable[tuple[str, str | bytes]],
         observed: ObservedCall | None = None,
     ) -> Any:
-        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
-        started = time.monotonic()
-        call = self._calls.get(method)
-        if call is None or asyncio.get_running_loop() is not self._connection.loop:
-            call = self._connection.prepare(method)
-        left = limit
+        headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
+        options = self._checked(retry)
+        deadline = Deadline(left)
+        call = self.connection.ready(rpc)
         token = self._tokens.current()
         if token is None:
-            token = await self._tokens.wait_async(limit)
-            left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
-        number = self._request_ids.next()
+            token = await self._tokens.wait_async(left)
+            left = deadline.left()
+        number = self.preparation.next_number()
         if observed is not None:
             observed.attempt(f"{number}1")
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, f"{number}1")))
         try:
-            answer = _deserialized(await call(request, timeout=left, metadata=pairs))
-        except (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError) as error:
-            deadline = None if limit is None else started + limit
-            attempts = Attempts(method, number, retry or self._options.retry, deadline, observed=observed)
-            answer = await self._repeat(error, call, request, headers, attempts)
-        return method.decode(answer)
+            answer = await call(request, timeout=left, metadata=pairs)
+            if answer is None:
+                raise unreadable_answer()
+        except self.connection.CALL_ERRORS as error:
+            attempts = Attempts(rpc, number, options, deadline, observed)
+            return await self._retry_or_raise(error, call, request, headers, attempts)
+        return answer
+
+    async def _retry_or_raise(
+        self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
+    ) -> Any:
+        while True:
+            pause = attempts.next_delay_after(self.connection.rpc_error(error))
+            if pause is None:
+                return attempts.rpc.response_class()
+            if await self.connection.closes_within(pause):
+                raise ClientClosed("the client was closed between two attempts of the call") from error
+            token = self._tokens.current()
+            if token is None:
+                token = await self._tokens.wait_async(attempts.deadline.left())
+            pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, attempts.request_id())))
+            try:
+                answer = await call(request, timeout=attempts.deadline.left(), metadata=pairs)
+                if answer is None:
+                    raise unreadable_answer()
+            except self.connection.CALL_ERRORS as next_error:
+                error = next_error
+            else:
+                return answer
 
     async def stream(
         self,
-        method: Method,
+        rpc: Rpc,
         name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
+        request: Any,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> AsyncStream:
-        """Call an RPC that streams its answer, and return the stream of its decoded messages. It is never repeated.
-
-        The arguments are those of `call`.
-        """
-        observation = observe(self._observer, method.name, name, self._address)
+        """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
+        observation = observe(self.observer, rpc.name, name, self.connection.address)
         try:
             if observation is not None and observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
-            answers, request_id = await self._begin(method, name, arguments, timeout, retry, metadata)
+            headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
+            self._checked(retry)
+            deadline = Deadline(left)
+            call = self.connection.ready(rpc)
+            token = self._tokens.current()
+            if token is None:
+                token = await self._tokens.wait_async(left)
+            request_id = f"{self.preparation.next_number()}1"
+            pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
+            try:
+                answers = call(request, timeout=deadline.left(), metadata=pairs)
+            except self.connection.CLOSED_ERROR as error:
+                raise ClientClosed.during_call() from error
         except BaseException as error:
             if observation is not None:
                 observation.end(error)
             raise
         if observation is not None:
             observation.call.attempt(request_id)
-        return AsyncStream(answers, method, request_id, self._connection.closing, observation)
+        return AsyncStream(answers, rpc, request_id, self.connection, observation)
 
-    async def _begin(
-        self,
-        method: Method,
-        name: str,
-        arguments: tuple[Any, ...],
-        timeout: Timeout,
-        retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
-    ) -> tuple[Any, str]:
-        headers, request, limit = self._ready(method, name, arguments, timeout, retry, metadata)
-        started = time.monotonic()
-        call = self._calls.get(method)
-        if call is None or asyncio.get_running_loop() is not self._connection.loop:
-            call = self._connection.prepare(method)
-        left = limit
-        token = self._tokens.current()
-        if token is None:
-            token = await self._tokens.wait_async(limit)
-            left = None if limit is None else max(started + limit - time.monotonic(), 0.0)
-        request_id = f"{self._request_ids.next()}1"
-        try:
-            answers = call(request, timeout=left, metadata=AsyncMetadata((*headers, *token, (REQUEST_ID, request_id))))
-        except grpc.aio.UsageError as error:
-            raise ClientClosed("the client was closed during the call") from error
-        self._connection.streams.add(answers)
-        return answers, request_id
-
-    async def _repeat(
-        self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
-    ) -> Any:
-        while True:
-            if isinstance(error, asyncio.CancelledError) and (
-                not self._connection.closing.is_set() or task_is_cancelled()
-            ):
-                raise error
-            if self._connection.closing.is_set() or not isinstance(error, grpc.RpcError):
-                raise ClientClosed("the client was closed during the call") from error
-            pause = attempts.after(error)
-            if pause is None:
-                return attempts.method.response_class()
-            if await self._closes_within(pause):
-                raise ClientClosed("the client was closed between two attempts of the call") from error
-            token = self._tokens.current()
-            if token is None:
-                token = await self._tokens.wait_async(attempts.remaining())
-            pairs = AsyncMetadata((*headers, *token, *attempts.request_id()))
-            try:
-                return _deserialized(await call(request, timeout=attempts.remaining(), metadata=pairs))
-            except (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError) as again:
-                error = again
-
-    async def _closes_within(self, seconds: float) -> bool:
-        await event_within(self._connection.closing, seconds)
-        return self._connection.closing.is_set()
-
-
-def _deserialized(answer: Any) -> Any:
-    """Return an answer, or raise what gRPC raises outside of asyncio for bytes that are none: here it gives None."""
-    if answer is None:
-        nothing = grpc.aio.Metadata()
-        details = "Exception deserializing response!"
-        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details=details)
-    return answer
+    def _checked(self, retry: RetryOptions | None) -> RetryOptions:
+        if not isinstance(retry, RetryOptions | None):
+            raise InvalidType(f"retry must be RetryOptions or None, got {short(retry)}")
+        return self.retry if retry is None else retry

@@ -1,6 +1,6 @@
-"""The request headers of each call: kept per resource, so that a call builds no string but its request id.
+"""The request headers of a call, with the names and values that Google's own clients send.
 
-The names and values are those that Google's own clients send; `metadata` that a caller adds is checked here.
+They are kept per resource: a call builds no text but its request id.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ import grpc.aio
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork
-from spanner_grpc_sessions.service.rpcs import Method
-
-__all__ = ["REQUEST_ID", "AsyncMetadata", "Headers", "Metadata", "RequestIds", "check_metadata"]
+from spanner_grpc_sessions.errors.checks import is_header_text
+from spanner_grpc_sessions.runtime.fork import reset_after_fork
+from spanner_grpc_sessions.service.rpcs import Rpc
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 _TO_LEADER: Final = ("x-goog-spanner-route-to-leader", "true")
 REQUEST_ID: Final = "x-goog-spanner-request-id"
-_OURS: Final = frozenset(
+RESERVED: Final = frozenset(
     {
         "authorization",
         "google-cloud-resource-prefix",
@@ -42,55 +41,46 @@ _OURS: Final = frozenset(
     }
 )
 _KEY: Final = re.compile(r"[0-9a-z_.\-]+")
-_LARGEST_METADATA: Final = 8192
-"""What servers take by default. Beyond it a call would fail, and be repeated until its deadline."""
-_MOST_ROUTES: Final = 1024
-"""Resources whose headers are kept per RPC. Session names come and go: past it the memory starts anew."""
+_MAX_METADATA: Final = 8192
+"""Bytes, the default limit of servers. A larger call would fail, and be repeated until its deadline."""
+_MAX_KEPT: Final = 1024
+"""Resources per RPC whose headers are kept. Session names come and go: at the limit all are dropped."""
 
 
 class Headers:
-    """The headers that do not change from call to call, kept per RPC and resource.
-
-    Attributes:
-        common: those of every call.
-    """
+    """The headers that are the same for every call of an RPC on a resource, kept for the next one."""
 
     def __init__(self, *, leader_aware_routing: bool, end_to_end_tracing: bool = False) -> None:
         self._leader_aware_routing = leader_aware_routing
-        self.common: Metadata = (("x-goog-api-client", _api_client()),)
+        self._common: Metadata = (("x-goog-api-client", _api_client()),)
         if end_to_end_tracing:
-            self.common += (("x-goog-spanner-end-to-end-tracing", "true"),)
-        self._kept: dict[Method, dict[str, Metadata]] = {}
+            self._common += (("x-goog-spanner-end-to-end-tracing", "true"),)
+        self._kept: dict[Rpc, dict[str, Metadata]] = {}
 
-    def of(self, method: Method, name: str) -> Metadata:
-        """Return the headers for a call of `method` on the resource `name`.
-
-        Raises:
-            InvalidName: `name` is not a name of the kind that the RPC takes.
-            InvalidType: it is not a string.
-        """
+    def of(self, rpc: Rpc, name: str) -> Metadata:
+        """Return the headers for a call of an RPC on the database or session `name`, which is checked."""
         try:
-            return self._kept[method][name]
+            return self._kept[rpc][name]
         except (KeyError, TypeError):
-            return self._make(method, name)
+            return self._make(rpc, name)
 
     def to_leader(self, headers: Metadata) -> Metadata:
-        """Return the headers with the one that asks for the leader region, unless that is switched off."""
+        """Return the headers with the one that asks for the leader region, unless the client's options rule it out."""
         return (*headers, _TO_LEADER) if self._leader_aware_routing else headers
 
-    def _make(self, method: Method, name: str) -> Metadata:
-        # A plain str, whatever subclass was given: it becomes a key.
-        name = str.__str__(method.check(name))
-        database = "/".join(name.split("/")[:6])
+    def _make(self, rpc: Rpc, name: str) -> Metadata:
+        if rpc.on is None:
+            return self._common
+        name = rpc.check(name)
         headers: Metadata = (
-            ("google-cloud-resource-prefix", database),
-            ("x-goog-request-params", f"{method.routing_field}={quote_plus(name, safe='/')}"),
-            *self.common,
+            ("google-cloud-resource-prefix", "/".join(name.split("/", 6)[:6])),
+            ("x-goog-request-params", f"{rpc.on}={quote_plus(name, safe='/')}"),
+            *self._common,
         )
-        if method.route_to_leader:
+        if rpc.leader:
             headers = self.to_leader(headers)
-        kept = self._kept.setdefault(method, {})
-        if len(kept) >= _MOST_ROUTES:
+        kept = self._kept.setdefault(rpc, {})
+        if len(kept) >= _MAX_KEPT:
             kept.clear()
         kept[name] = headers
         return headers
@@ -106,19 +96,19 @@ class RequestIds:
         self._client = next(_clients)
         self._requests = itertools.count(1)
         self.after_fork()
-        begin_anew_after_fork(self)
+        reset_after_fork(self)
 
     def next(self) -> str:
-        """Return the number of a new request, without its attempt. Safe to call from any thread."""
+        """Return the number of a new request, without its attempt. Safe in any thread."""
         return f"{self._prefix}{next(self._requests)}."
 
     def after_fork(self) -> None:
-        """Number requests in a forked child as another process: not like the parent, nor like the siblings."""
-        self._prefix = f"1.{_process()}.{self._client}.1."
+        """Number the requests of a forked child as those of another process."""
+        self._prefix = f"1.{_process_id(os.getpid())}.{self._client}.1."
 
 
 class AsyncMetadata(tuple[tuple[str, "str | bytes"], ...]):
-    """Headers for a call in asyncio: only iterated over there, while gRPC's own class sorts them into lists first."""
+    """Headers for a call in asyncio: gRPC only iterates over them, while its own class sorts them into lists first."""
 
     __slots__ = ()
 
@@ -126,16 +116,10 @@ class AsyncMetadata(tuple[tuple[str, "str | bytes"], ...]):
 grpc.aio.Metadata.register(AsyncMetadata)
 
 
-def check_metadata(metadata: Iterable[tuple[str, str | bytes]], reserved: Container[str] = _OURS) -> Metadata:
-    """Return a caller's metadata as a tuple if gRPC can send it.
+def check_metadata(metadata: Iterable[tuple[str, str | bytes]], reserved: Container[str] = RESERVED) -> Metadata:
+    """Return a caller's metadata as a tuple, or raise `InvalidValue` or `InvalidType` if gRPC cannot send it.
 
-    Args:
-        metadata: pairs of key and value.
-        reserved: keys that the caller may not set; by default all those that this library sets.
-
-    Raises:
-        InvalidValue: a key or value that cannot be a header, or a key that this library sets itself.
-        InvalidType: not pairs of str and str (bytes for keys that end in -bin).
+    The caller may not set a `reserved` key; by default those are all that this library sets.
     """
     try:
         pairs = tuple(map(_pair, metadata))
@@ -144,15 +128,15 @@ def check_metadata(metadata: Iterable[tuple[str, str | bytes]], reserved: Contai
     for key, value in pairs:
         _check_pair(key, value, reserved)
     size = sum(len(key) + len(value) for key, value in pairs)
-    if size > _LARGEST_METADATA:
-        raise InvalidValue(f"metadata must be at most {_LARGEST_METADATA} bytes in all, got {size}")
+    if size > _MAX_METADATA:
+        raise InvalidValue(f"metadata must be at most {_MAX_METADATA} bytes in all, got {size}")
     return pairs
 
 
 def _pair(pair: tuple[str, str | bytes]) -> tuple[str, str | bytes]:
     if isinstance(pair, str):
-        # Text of two characters would pass for a pair; a dict gives such, when it is iterated over.
-        raise TypeError("text is no pair of key and value")
+        # Two characters would pass for a pair, and a dict with such keys for pairs.
+        raise TypeError("a str is not a pair of key and value")
     key, value = pair
     return key, value
 
@@ -164,13 +148,13 @@ def _check_pair(key: object, value: object, reserved: Container[str]) -> None:
         raise InvalidValue(f"metadata key {key!r} must be of a-z, 0-9, '_', '-' and '.', and not begin with grpc-")
     if key in reserved:
         raise InvalidValue(f"metadata key {key!r} is set by this library")
-    # The value may be a secret: it is not repeated in the message.
+    # The value may be secret: the message does not have it.
     if key.endswith("-bin"):
         if not isinstance(value, bytes):
             raise InvalidType(f"the value of metadata key {key!r} must be bytes, got {type(value).__name__}")
     elif not isinstance(value, str):
         raise InvalidType(f"the value of metadata key {key!r} must be a str, got {type(value).__name__}")
-    elif not (value.isascii() and value.isprintable()):
+    elif not is_header_text(value):
         raise InvalidValue(f"the value of metadata key {key!r} must be printable ASCII")
 
 
@@ -180,12 +164,8 @@ def _api_client() -> str:
 
 
 @lru_cache(maxsize=1)
-def _name_of_process(_: int) -> str:
+def _process_id(_: int) -> str:
     return secrets.token_hex(8)
-
-
-def _process() -> str:
-    return _name_of_process(os.getpid())
 
 
 _clients = itertools.count(1)

@@ -1,16 +1,26 @@
-"""Whether and when a failed attempt is repeated. Pure: no clock, no random, no gRPC."""
+"""The attempts of one call, and what follows from a failure: another attempt, and when, or the caller's exception."""
 
 from __future__ import annotations
 
+import logging
+import random
+from dataclasses import dataclass
 from typing import Final
 
-from spanner_grpc_sessions.options import RetryOptions
+import grpc
+
+from spanner_grpc_sessions.errors.rpc import NotFound, from_grpc
+from spanner_grpc_sessions.observers import ObservedCall
+from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.service.rpcs import Rpc
 
-__all__ = ["next_delay"]
-
-# Seconds: an attempt that has less could only end at the deadline, and hide why those before it failed.
-_LEAST_TIME: Final = 0.05
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+_MIN_ATTEMPT: Final = 0.05
+"""Seconds: an attempt with less could only end at the deadline, and hide why those before it failed."""
+_MAY_HAVE_ACTED: Final = frozenset({"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"})
+"""Statuses after which the server may have done the work, and its answer was lost."""
 
 
 def next_delay(
@@ -22,30 +32,73 @@ def next_delay(
     retry_delay: float | None,
     fraction: float,
 ) -> float | None:
-    """Return the seconds to wait before the next attempt, or None when there should be none.
+    """Return the seconds to wait before the next attempt, or None if there should be none.
 
-    The wait is `fraction` of the longest one (full jitter) that leaves time for an attempt, so that attempts go on
-    until the deadline; and it is never shorter than the server asked for. Where that would pass the deadline, the
-    caller learns at once what it would learn later.
-
-    Args:
-        options: what is repeated, and how patiently.
-        status: canonical name of the status that the attempt ended in.
-        attempt: its number, from 1.
-        remaining: seconds until the deadline of the whole call; None for no limit.
-        retry_delay: seconds that the server asked to wait (google.rpc.RetryInfo), or None.
-        fraction: a random number from 0 to 1.
+    The wait is a `fraction`, from 0 to 1, of the longest one that leaves time for an attempt (full jitter), and never
+    shorter than the server's `retry_delay`. If that would pass the deadline, the call ends at once.
     """
     if status not in options.statuses:
         return None
     longest = backoff(attempt, options.initial_delay, options.max_delay, options.multiplier)
     if remaining is not None:
-        if remaining <= _LEAST_TIME:
+        if remaining <= _MIN_ATTEMPT:
             return None
-        longest = min(longest, remaining - _LEAST_TIME)
+        longest = min(longest, remaining - _MIN_ATTEMPT)
     delay = fraction * longest
     if retry_delay is not None:
         delay = max(delay, retry_delay)
     if remaining is not None and delay >= remaining:
         return None
     return delay
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The attempts of a call whose first one failed.
+
+    Attributes:
+        rpc: the RPC.
+        number: the request id without its last part, the number of the attempt.
+        options: which failures are repeated.
+        deadline: of the whole call.
+        observed: the call as its observer sees it.
+        count: attempts made so far.
+    """
+
+    rpc: Rpc
+    number: str
+    options: RetryOptions
+    deadline: Deadline
+    observed: ObservedCall | None = None
+    count: int = 1
+
+    def next_delay_after(self, error: grpc.RpcError) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if an earlier one has done the work.
+
+        Raises `RpcError`, made from the error, if there should be no other attempt.
+        """
+        failure = from_grpc(error, method=self.rpc.name, request_id=f"{self.number}{self.count}")
+        if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED:
+            _log.info("%s may have left a session behind: %s", self.rpc.name, failure)
+        if self.rpc.not_found_means_done and self.count > 1 and isinstance(failure, NotFound):
+            return None
+        delay = next_delay(
+            self.options,
+            status=failure.status,
+            attempt=self.count,
+            remaining=self.deadline.left(),
+            retry_delay=failure.retry_delay,
+            fraction=random.random(),  # noqa: S311 - jitter, not a secret
+        )
+        if delay is None:
+            raise failure from error
+        self.count += 1
+        # Without a deadline, a server may ask for more than any clock of Python can wait.
+        return min(delay, MAX_TIMEOUT)
+
+    def request_id(self) -> str:
+        """Return the request id of the attempt that is about to be made."""
+        request_id = f"{self.number}{self.count}"
+        if self.observed is not None:
+            self.observed.attempt(request_id)
+        return request_id

@@ -1,4 +1,4 @@
-"""Streamed answers as iterators of what REST has for each message, in both colours."""
+"""The answer of a streaming RPC, as an iterator of REST bodies."""
 
 from __future__ import annotations
 
@@ -12,50 +12,42 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
+from spanner_grpc_sessions.calls.preparation import failure_of
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import Cancelled, Internal, from_grpc
 from spanner_grpc_sessions.observers import Observation
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.rest import to_rest
+from spanner_grpc_sessions.runtime.clock import task_is_cancelled
+from spanner_grpc_sessions.service.rpcs import Rpc
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["AsyncStream", "Stream", "task_is_cancelled"]
+    from spanner_grpc_sessions.transport.connection import Connection
+    from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 
 class Stream(Iterator[dict[str, Any]]):
-    """The messages of a server-streaming RPC as dicts, each when it arrives; one iterator, to be read once.
+    """The messages of a streaming RPC as REST bodies, each as soon as it arrives. Read it once.
 
     It ends with the RPC, with `close()`, with its `with` block, or when it is dropped: then the server is told to stop.
-    Reading raises what a call raises: `RpcError` when the RPC fails, `ClientClosed` when the client is closed.
-
-    Args:
-        call: the call in flight.
-        method: the RPC.
-        request_id: the x-goog-spanner-request-id header that was sent.
-        closing: set once the client is closed.
-        observation: who watches the call, told when it ends; None for nobody.
+    Reading raises `RpcError` when the RPC fails and `ClientClosed` when the client is closed.
     """
 
     def __init__(
-        self,
-        call: Any,
-        method: Method,
-        request_id: str,
-        closing: threading.Event,
-        observation: Observation | None = None,
+        self, call: Any, rpc: Rpc, request_id: str, connection: Connection, observation: Observation | None = None
     ) -> None:
         self._call = call
-        self._method = method
+        self._rpc = rpc
         self._request_id = request_id
-        self._closing = closing
+        self._connection = connection
         self._observation = observation
         self._closed = False
-        # gRPC breaks, and takes the channel with it, when two threads read from one call.
+        # Two threads that read from one call break gRPC, and its channel.
         self._reading = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"
+        return f"<{type(self).__name__} {self._rpc.name}{' closed' if self._closed else ''}>"
 
     def __iter__(self) -> Self:
         return self
@@ -74,11 +66,11 @@ class Stream(Iterator[dict[str, Any]]):
                 raise StopIteration from None
             raise self._failure(error) from error
         except BaseException as error:
-            # Of a signal handler, in the middle of the wait: gRPC would not let anybody wait again.
+            # A signal handler raised during the wait. gRPC does not allow another wait on this call.
             self._call.cancel()
             self._tell(error)
             raise
-        answer: dict[str, Any] = self._method.decode(message)
+        answer: dict[str, Any] = to_rest(message)
         return answer
 
     def __enter__(self) -> Self:
@@ -90,21 +82,18 @@ class Stream(Iterator[dict[str, Any]]):
         self.close()
 
     def close(self) -> None:
-        """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
+        """End the RPC. Idempotent; a reader that waits for a message gets the end of the stream."""
         self._closed = True
         self._call.cancel()
         self._tell(GeneratorExit())
 
     def __del__(self) -> None:
-        # Nobody can read it any more. gRPC tells the server, and this tells whoever watches.
+        # gRPC tells the server; this tells the observer.
         self._tell(GeneratorExit())
 
     def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
-        failure: SpannerSessionsError
-        if self._closing.is_set():
-            failure = ClientClosed("the client was closed during the call")
-        else:
-            failure = from_grpc(error, method=self._method.name, request_id=self._request_id)
+        closed = self._connection.closing.is_set()
+        failure = failure_of(error, method=self._rpc.name, request_id=self._request_id, closed=closed)
         self._tell(failure)
         return failure
 
@@ -114,44 +103,33 @@ class Stream(Iterator[dict[str, Any]]):
 
 
 class AsyncStream(AsyncIterator[dict[str, Any]]):
-    """The messages of a server-streaming RPC as dicts, each when it arrives; one iterator, to be read once.
+    """The messages of a streaming RPC as REST bodies, each as soon as it arrives. Read it once.
 
     It ends with the RPC, with `close()`, with its `async with` block, or when it is dropped: then the server is told to
-    stop. Reading raises what a call raises: `RpcError` when the RPC fails, `ClientClosed` when the client is closed.
-
-    Args:
-        call: the call in flight.
-        method: the RPC.
-        request_id: the x-goog-spanner-request-id header that was sent.
-        closing: set once the client is closed.
-        observation: who watches the call, told when it ends; None for nobody.
+    stop. Reading raises `RpcError` when the RPC fails and `ClientClosed` when the client is closed.
     """
 
     def __init__(
-        self,
-        call: Any,
-        method: Method,
-        request_id: str,
-        closing: asyncio.Event,
-        observation: Observation | None = None,
+        self, call: Any, rpc: Rpc, request_id: str, connection: AsyncConnection, observation: Observation | None = None
     ) -> None:
         self._call = call
-        self._method = method
+        self._rpc = rpc
         self._request_id = request_id
-        self._closing = closing
+        self._connection = connection
+        connection.streams.add(call)
         self._observation = observation
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
     def __del__(self) -> None:
-        # gRPC's loop holds the call, so that it does not end by itself.
+        # gRPC's loop holds the call: it would not end by itself.
         if not self._closed and not self._call.done():
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the call with it
                 self._loop.call_soon_threadsafe(self._call.cancel)
         self._tell(GeneratorExit())
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._method.name}{' closed' if self._closed else ''}>"
+        return f"<{type(self).__name__} {self._rpc.name}{' closed' if self._closed else ''}>"
 
     def __aiter__(self) -> Self:
         return self
@@ -168,10 +146,10 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
                 raise StopAsyncIteration from None
             raise self._failure(error) from error
         except asyncio.CancelledError as error:
-            if task_is_cancelled() or not (ended or self._closed or self._closing.is_set()):
+            if task_is_cancelled() or not (ended or self._closed or self._connection.closing.is_set()):
                 self._tell(error)
                 raise
-            # gRPC cancels whoever reads from a call that was ended here, not by the task's own cancellation.
+            # gRPC cancels the readers of a call that ended here; the task itself was not cancelled.
             if self._closed:
                 raise StopAsyncIteration from None
             raise self._failure(error) from error
@@ -179,13 +157,13 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
             self._tell()
             raise StopAsyncIteration
         if message is None:
-            # What gRPC gives in asyncio for bytes that are no message; outside of it, it raises this.
+            # In asyncio gRPC answers None for bytes that it cannot deserialize; otherwise it raises this.
             unreadable = Internal(
-                "Exception deserializing response!", method=self._method.name, request_id=self._request_id
+                "Exception deserializing response!", method=self._rpc.name, request_id=self._request_id
             )
             self._tell(unreadable)
             raise unreadable
-        answer: dict[str, Any] = self._method.decode(message)
+        answer: dict[str, Any] = to_rest(message)
         return answer
 
     async def __aenter__(self) -> Self:
@@ -197,7 +175,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         await self.close()
 
     async def close(self) -> None:
-        """End the RPC. Idempotent; whoever waits for a message finds the stream at its end."""
+        """End the RPC. Idempotent; a reader that waits for a message gets the end of the stream."""
         self._require_loop()
         self._closed = True
         self._call.cancel()
@@ -208,13 +186,13 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
 
     def _failure(self, error: BaseException) -> SpannerSessionsError:
         failure: SpannerSessionsError
-        if self._closing.is_set():
-            failure = ClientClosed("the client was closed during the call")
+        if self._connection.closing.is_set():
+            failure = ClientClosed.during_call()
         elif isinstance(error, grpc.RpcError):
-            failure = from_grpc(error, method=self._method.name, request_id=self._request_id)
+            failure = from_grpc(error, method=self._rpc.name, request_id=self._request_id)
         else:
             why = "an earlier read of the stream was cancelled, and that ended it"
-            failure = Cancelled(why, method=self._method.name, request_id=self._request_id)
+            failure = Cancelled(why, method=self._rpc.name, request_id=self._request_id)
         self._tell(failure)
         return failure
 
@@ -225,10 +203,3 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
     def _tell(self, error: BaseException | None = None) -> None:
         if self._observation is not None:
             self._observation.end(error)
-
-
-def task_is_cancelled() -> bool:
-    """Return whether somebody cancelled the current task, so that a CancelledError in it is theirs."""
-    task = asyncio.current_task()
-    # Python 3.10 cannot tell; there a closed client is the better guess.
-    return bool(task is not None and hasattr(task, "cancelling") and task.cancelling())

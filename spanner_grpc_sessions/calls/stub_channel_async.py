@@ -1,4 +1,4 @@
-"""A channel for asyncio stubs that anybody made: token, headers, deadline for each call. Mirrors `stub_channel`."""
+"""A channel for any stub in asyncio: each call gets token, headers and deadline, and raises our exceptions."""
 
 from __future__ import annotations
 
@@ -10,63 +10,49 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.auth.credentials import CallCredentials
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata
-from spanner_grpc_sessions.calls.outfit import Outfit, Outfitter
-from spanner_grpc_sessions.calls.stream import task_is_cancelled
+from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.runtime.clock import task_is_cancelled
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["AsyncStubChannel"]
-
 
 class AsyncStubChannel(grpc.aio.Channel):
-    """What `AsyncSessionsClient.channel` returns.
+    """The channel that `AsyncSessionsClient.channel` returns.
 
-    Calls are made once, not repeated. They raise what the client's own calls do: `RpcError` and its subclasses, which
-    are `grpc.RpcError` too. Closing it closes nothing: it ends with the client.
-
-    Args:
-        connection: to make the calls on.
-        outfitter: what they get.
+    Calls are made once, and raise `RpcError`, which is a `grpc.RpcError` too. The channel ends with the client; closing
+    it does nothing.
     """
 
-    def __init__(self, connection: AsyncConnection, outfitter: Outfitter) -> None:
+    def __init__(self, connection: AsyncConnection, preparation: Preparation, report: Report | None = None) -> None:
         self._connection = connection
-        self._outfitter = outfitter
+        self._preparation = preparation
+        self._report = report
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._connection!r}>"
 
     def unary_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: bool | None = False,
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
     ) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_unary`."""
         return _Rpc(
             self._connection,
-            self._outfitter.rpc(method),
+            StubCalls(self._preparation, method, self._report),
             lambda channel: channel.unary_unary(method, request_serializer, response_deserializer),
             _UnaryCall,
         )
 
     def unary_stream(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: bool | None = False,
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
     ) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_stream`."""
         return _Rpc(
             self._connection,
-            self._outfitter.rpc(method),
+            StubCalls(self._preparation, method, self._report),
             lambda channel: channel.unary_stream(method, request_serializer, response_deserializer),
             _StreamCall,
         )
@@ -106,12 +92,16 @@ class _Rpc:
     """An RPC, as `grpc.aio.UnaryUnaryMultiCallable` and `grpc.aio.UnaryStreamMultiCallable`."""
 
     def __init__(
-        self, connection: AsyncConnection, outfit: Outfit, prepare: Callable[[Any], Any], call_class: type[_Call]
+        self,
+        connection: AsyncConnection,
+        calls: StubCalls,
+        multi_callable: Callable[[Any], Any],
+        call_class: type[_Call],
     ) -> None:
         self._connection = connection
-        self._outfit = outfit
-        self._prepare = prepare
-        self._call: Any = None
+        self._calls = calls
+        self._multi_callable = multi_callable
+        self._rpc: Any = None
         self._made_on: Any = self  # which no channel is
         self._call_class = call_class
 
@@ -122,43 +112,41 @@ class _Rpc:
         timeout: float | None = None,
         metadata: Any = None,
         credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
+        **named: Any,
     ) -> Any:
-        headers = self._outfit.headers(request, metadata)
-        if self._made_on is not self._connection.channel or asyncio.get_running_loop() is not self._connection.loop:
-            channel = self._connection.open()
-            self._call = self._prepare(channel)
-            self._made_on = channel
+        headers, left, request_id = self._calls.prepare(request, timeout, metadata)
         token = self._connection.tokens.current()
         if token is None:
-            # A call cannot be awaited before it is made: gRPC waits for this token itself, off the loop.
+            # A call cannot wait before it is made: gRPC waits for this token itself, off the loop.
             token, credentials = (), self._waiting_for_token(credentials)
-        request_id = self._outfit.request_id()
+        pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
         try:
-            begun = self._call(
-                request,
-                timeout=self._outfit.timeout(timeout),
-                metadata=AsyncMetadata((*headers, *token, (REQUEST_ID, request_id))),
-                credentials=credentials,
-                wait_for_ready=wait_for_ready,
-                compression=compression,
-            )
+            begun = self._ready()(request, timeout=left, metadata=pairs, credentials=credentials, **named)
         except grpc.aio.UsageError as error:
-            raise ClientClosed("the client was closed during the call") from error
+            raise ClientClosed.during_call() from error
         if self._call_class is _StreamCall:
             self._connection.streams.add(begun)
+        closing = self._connection.closing
         return self._call_class(
-            begun, self._connection.closing, lambda error: self._outfit.failure(error, request_id, request)
+            begun, closing, lambda error: self._calls.failure(error, request_id, request, closed=closing.is_set())
         )
 
+    def _ready(self) -> Any:
+        connection = self._connection
+        if self._made_on is not connection.channel or asyncio.get_running_loop() is not connection.loop:
+            self._made_on = connection.open()
+            self._rpc = self._multi_callable(self._made_on)
+        return self._rpc
+
     def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
-        ours = grpc.metadata_call_credentials(CallCredentials(self._connection.tokens))
+        from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
+
+        ours = call_credentials(self._connection.tokens)
         return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
 
 
 class _Call:
-    """A call in flight: gRPC's own object in all, but for the exceptions that it raises."""
+    """A call in flight: gRPC's own object, but for the exceptions that it raises."""
 
     def __init__(
         self, call: Any, closing: asyncio.Event, failure: Callable[[grpc.RpcError], SpannerSessionsError]
@@ -174,13 +162,11 @@ class _Call:
         try:
             return await wait()
         except grpc.RpcError as error:
-            if self._closing.is_set():
-                raise ClientClosed("the client was closed during the call") from error
             raise self._failure(error) from error
         except asyncio.CancelledError as error:
             if not self._closing.is_set() or task_is_cancelled():
                 raise
-            raise ClientClosed("the client was closed during the call") from error
+            raise ClientClosed.during_call() from error
 
 
 class _UnaryCall(_Call):

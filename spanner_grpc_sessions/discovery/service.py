@@ -23,7 +23,8 @@ from spanner_grpc_sessions.discovery.http_error import HttpError, http_error
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.errors.rpc import RpcError
-from spanner_grpc_sessions.service.rpcs import RPCS, Method
+from spanner_grpc_sessions.rest.routes import http_rule
+from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -87,16 +88,16 @@ class Request:
         uri: where REST would send it.
     """
 
-    def __init__(self, client: Any, rpc: Method, name: str, query: Mapping[str, str], body: Any) -> None:
+    def __init__(self, client: Any, rpc: Rpc, name: str, query: Mapping[str, str], body: Any) -> None:
         self._client = client
         self._rpc = rpc
         self._name = name
         self._query = query
         self._body = body
         self._fields = {name: query[name] for name in query.keys() & _fields(rpc).keys()}
-        self._path = rpc.http.path_of(quote(name, safe=_SAFE))
+        self._path = http_rule(rpc).path_of(quote(name, safe=_SAFE))
         self.methodId = f"spanner.projects.instances.databases.sessions.{_name_of(rpc)}"
-        self.method = rpc.http.http_method
+        self.method = http_rule(rpc).http_method
         self.uri = f"{_BASE}{self._path}?{urlencode(query)}"
 
     def __repr__(self) -> str:
@@ -236,14 +237,14 @@ class Sessions(_Resource):
             raise InvalidType(f"list_next takes a request of list, got {short(previous_request)}")
         return previous_request.next_page(token)
 
-    def _request(self, rpc: Method, keywords: dict[str, Any]) -> Request:
+    def _request(self, rpc: Rpc, keywords: dict[str, Any]) -> Request:
         given = {keyword: value for keyword, value in keywords.items() if value is not None}
         for keyword in given.keys() & _REFUSED:
             # Not its value, which may be a secret.
             raise InvalidType(f"{_name_of(rpc)}: {keyword} is not supported over gRPC: {_REFUSED[keyword]}")
-        name, body = given.pop(rpc.http.variable, None), given.pop("body", None)
+        name, body = given.pop(http_rule(rpc).variable, None), given.pop("body", None)
         if name is None:
-            raise InvalidType(f"{_name_of(rpc)}: missing required parameter {rpc.http.variable!r}")
+            raise InvalidType(f"{_name_of(rpc)}: missing required parameter {http_rule(rpc).variable!r}")
         rpc.check(name)
         kinds = _fields(rpc) | _COMMON
         query = {keyword: _made(keyword, value, kinds[keyword]) for keyword, value in given.items()} | {"alt": "json"}
@@ -256,15 +257,15 @@ class Sessions(_Resource):
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 
-def _name_of(rpc: Method) -> str:
-    return _STANDARD.get(rpc.name) or rpc.http.after.partition(":")[2]
+def _name_of(rpc: Rpc) -> str:
+    return _STANDARD.get(rpc.name) or http_rule(rpc).after.partition(":")[2]
 
 
-def _fields(rpc: Method) -> dict[str, _Kind]:
+def _fields(rpc: Rpc) -> dict[str, _Kind]:
     """Return the request fields that REST has in the query, by keyword."""
-    fields = [] if rpc.http.whole_body else rpc.request_class.DESCRIPTOR.fields
+    fields = [] if http_rule(rpc).whole_body else rpc.request_class.DESCRIPTOR.fields
     kinds = {FieldDescriptor.TYPE_STRING: _STRING, FieldDescriptor.TYPE_INT32: _INTEGER}
-    return {field.json_name: kinds[field.type] for field in fields if field.name != rpc.http.variable}
+    return {field.json_name: kinds[field.type] for field in fields if field.name != http_rule(rpc).variable}
 
 
 def _made(keyword: str, value: Any, kind: _Kind) -> Any:
@@ -277,8 +278,8 @@ def _made(keyword: str, value: Any, kind: _Kind) -> Any:
         raise error_class(f"{keyword}: expected {expected}, got {short(value)}") from error
 
 
-def _method(rpc: Method) -> Callable[..., Request]:
-    known = [rpc.http.variable, *(["body"] if rpc.http.whole_body else _fields(rpc)), *_COMMON]
+def _method(rpc: Rpc) -> Callable[..., Request]:
+    known = [http_rule(rpc).variable, *(["body"] if http_rule(rpc).whole_body else _fields(rpc)), *_COMMON]
 
     def method(self: Sessions, **keywords: Any) -> Request:
         unknown = keywords.keys() - known - _REFUSED.keys()
@@ -292,10 +293,12 @@ def _method(rpc: Method) -> Callable[..., Request]:
     )
     method.__name__ = _name_of(rpc)
     method.__qualname__ = f"Sessions.{method.__name__}"
-    method.__doc__ = f"Return the request of the RPC {rpc.name}: {rpc.http.http_method} {rpc.http.path_of('…')}."
+    method.__doc__ = (
+        f"Return the request of the RPC {rpc.name}: {http_rule(rpc).http_method} {http_rule(rpc).path_of('…')}."
+    )
     return method
 
 
 for _rpc in RPCS.values():
-    if "/sessions" in _rpc.http.pattern + _rpc.http.after:
+    if "/sessions" in http_rule(_rpc).pattern + http_rule(_rpc).after:
         setattr(Sessions, _name_of(_rpc), _method(_rpc))

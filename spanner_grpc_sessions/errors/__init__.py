@@ -64,6 +64,11 @@ class CredentialsError(SpannerSessionsError):
 class ClientClosed(SpannerSessionsError):
     """The client was used after `close()`, or in another event loop than the one it was opened in."""
 
+    @classmethod
+    def during_call(cls) -> ClientClosed:
+        """Return the exception of a call that the end of its client ended."""
+        return cls("the client was closed during the call")
+
 
 class PoolError(SpannerSessionsError):
     """A lease was released twice or to the wrong pool, or the server cannot serve the pool."""

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.calls.background import Background
-from spanner_grpc_sessions.calls.stub_channel import StubChannel
+from spanner_grpc_sessions.calls.background import BackgroundConnection, background_caller
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import InvalidType, PoolClosed
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.multiplexed.rotation import MultiplexedAge
-from spanner_grpc_sessions.options import DEFAULT
 from spanner_grpc_sessions.pool.failures import again, is_loss_of, multiplexed_failure
 from spanner_grpc_sessions.pool.options import MultiplexedOptions
+from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent
-from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
@@ -84,8 +83,8 @@ class MultiplexedSession:
         self._creation: Future[str] | None = None
         self._keeper: threading.Thread | None = None
         self._changed = threading.Condition()
-        self._background = Background(client._connection)  # noqa: SLF001 - one library
-        begin_anew_after_fork(self)
+        self._background = BackgroundConnection(client._connection)  # noqa: SLF001 - one library
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else self._current or "new"
@@ -142,8 +141,7 @@ class MultiplexedSession:
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
         """The service's stub on the client's connections. A call that finds the session lost has it replaced."""
-        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
-        return spanner_pb2_grpc.SpannerStub(StubChannel(connection, path.outfitter(self._report)))
+        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self._report))  # noqa: SLF001 - one library
 
     def invalidate(self, name: str) -> None:
         """Replace the session, because the server no longer knows it.
@@ -164,8 +162,8 @@ class MultiplexedSession:
 
     def after_fork(self) -> None:
         """Go on in a forked child with the same session, which serves any number of processes."""
-        leave_to_the_parent(self._background)
-        self._background = Background(self._client._connection)  # noqa: SLF001 - one library
+        retain_after_fork(self._background)
+        self._background = BackgroundConnection(self._client._connection)  # noqa: SLF001 - one library
         self._changed = threading.Condition()
         self._creation = self._keeper = None
         # The next to read it starts a thread, for that of the parent did not follow.
@@ -242,10 +240,10 @@ class MultiplexedSession:
         return self._keeper is threading.current_thread()
 
     def _create(self, creation: Future[str]) -> None:
-        path = self._background.path(self._client._path)  # noqa: SLF001 - one library
-        arguments = (None, self._options.creator_role, True)
+        caller = background_caller(self._client._caller, self._background)  # noqa: SLF001 - one library
+        request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         try:
-            session: Session = path.call(methods.CREATE_SESSION, self._database, arguments, DEFAULT, None, ())
+            session: Session = to_rest(caller.call(rpcs.CREATE_SESSION, self._database, request))
         except BaseException as error:  # noqa: BLE001 - those who wait get it; the thread has to outlive it
             self._failed(creation, error)
         else:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType, PoolClosed, PoolError
 from spanner_grpc_sessions.errors.checks import short
@@ -23,9 +22,8 @@ from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.multiplexed.rotation import MultiplexedAge
 from spanner_grpc_sessions.pool.failures import again, is_loss_of, multiplexed_failure
 from spanner_grpc_sessions.pool.options import MultiplexedOptions
-from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent
-from spanner_grpc_sessions.runtime.tasks import spawn
+from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
+from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
@@ -80,7 +78,7 @@ class AsyncMultiplexedSession:
         self._creation: asyncio.Task[str] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        begin_anew_after_fork(self)
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else self._current or "new"
@@ -151,8 +149,7 @@ class AsyncMultiplexedSession:
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
         """The service's stub on the client's connections. A call that finds the session lost has it replaced."""
-        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
-        return spanner_pb2_grpc.SpannerStub(AsyncStubChannel(connection, path.outfitter(self._report)))
+        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self._report))  # noqa: SLF001 - one library
 
     async def invalidate(self, name: str) -> None:
         """Replace the session, because the server no longer knows it.
@@ -173,7 +170,7 @@ class AsyncMultiplexedSession:
 
     def after_fork(self) -> None:
         """Go on in a forked child with the same session, which serves any number of processes."""
-        leave_to_the_parent((self._keeper, self._creation))
+        retain_after_fork((self._keeper, self._creation))
         self._changed = asyncio.Event()
         self._loop = self._keeper = self._creation = None
 
@@ -212,14 +209,14 @@ class AsyncMultiplexedSession:
     def _begin_creation(self) -> asyncio.Task[str]:
         """Return the creation in flight; a task makes it, so that no caller who gives up ends it for others."""
         if self._creation is None:
-            self._creation = spawn(self._create())
+            self._creation = start_background_task(self._create())
             # If all who wait give up, its failure is nobody's.
             self._creation.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._creation
 
     def _start_keeper(self) -> None:
         if (self._keeper is None or self._keeper.done()) and not self._closed:
-            self._keeper = spawn(_keep(weakref.ref(self), self._changed, self._clock))
+            self._keeper = start_background_task(_keep(weakref.ref(self), self._changed, self._clock))
 
     def _report(self, failure: RpcError, name: str) -> None:
         if is_loss_of(name, failure) and name == self._current and not self._closed:

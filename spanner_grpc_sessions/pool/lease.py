@@ -9,7 +9,7 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.errors import PoolError
 from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.pool.core import SessionRecord
-from spanner_grpc_sessions.rest.session_wire import session_to_rest
+from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.service.types import Session
 
 __all__ = ["AsyncLease", "Lease"]
@@ -46,7 +46,7 @@ class _AnyLease:
     @property
     def resource(self) -> Session:
         """The session as REST's `sessions.create` gives it, a dict of the caller's own: as it was created."""
-        resource: Session = session_to_rest(self._record.resource)  # type: ignore[assignment]  # a dict of that form
+        resource: Session = to_rest(self._record.resource)
         return resource
 
     def invalidate(self) -> None:

@@ -129,4 +129,4 @@ def _check_template(labels: Mapping[str, str] | None, creator_role: str | None) 
     from spanner_grpc_sessions.service import requests  # noqa: PLC0415 - options without labels and role need no gRPC
 
     # The request knows the rules: what it refuses is refused now, and not by the first call of the pool.
-    requests.create_session("", labels, creator_role, multiplexed=False)
+    requests.session_template(labels, creator_role)

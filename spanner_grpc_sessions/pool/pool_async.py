@@ -21,7 +21,7 @@ from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner_async import AsyncPoolShell
 from spanner_grpc_sessions.pool.stats import PoolStats
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent
+from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class AsyncSessionPool:
         self._clock = clock
         self._now = clock.now
         self._begin()
-        begin_anew_after_fork(self)
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         stats = self.stats()
@@ -226,7 +226,7 @@ class AsyncSessionPool:
     def after_fork(self) -> None:
         """Begin anew in a forked child, without the sessions and the tasks of the parent."""
         parent, closed = self._shell, self._core.closing
-        leave_to_the_parent(parent)
+        retain_after_fork(parent)
         self._begin()
         if closed:
             self._core.close(self._now())

@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.calls.background import Background
-from spanner_grpc_sessions.calls.stub_channel import StubChannel
+from spanner_grpc_sessions.calls.background import BackgroundConnection, background_caller
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed
 from spanner_grpc_sessions.options import RetryOptions
@@ -29,7 +28,7 @@ from spanner_grpc_sessions.pool.reports import Event, PoolReports
 from spanner_grpc_sessions.pool.waiter import Waiter
 from spanner_grpc_sessions.pool.workers import Workers
 from spanner_grpc_sessions.runtime.clock import Clock
-from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.service import requests, rpcs
 
 __all__ = ["PoolShell"]
 
@@ -64,8 +63,8 @@ class PoolShell(PoolReports):
         self.started = False
         self.leaks = None if options.leak_after is None else Leaks(options.leak_after)
         self._client = client
-        self._background = Background(client._connection)  # noqa: SLF001 - one library
-        self._path = self._background.path(client._path)  # noqa: SLF001
+        self._background = BackgroundConnection(client._connection)  # noqa: SLF001 - one library
+        self._caller = background_caller(client._caller, self._background)  # noqa: SLF001 - one library
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
@@ -80,8 +79,7 @@ class PoolShell(PoolReports):
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
         """The stub that all leases share. What it finds lost, nobody gets any more."""
-        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
-        return spanner_pb2_grpc.SpannerStub(StubChannel(connection, path.outfitter(self.report)))
+        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self.report))  # noqa: SLF001 - one library
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, if that was not begun yet."""
@@ -155,7 +153,7 @@ class PoolShell(PoolReports):
         """
         self.start()
         core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
-        passing = None if patient else self._client._path._options.retry.statuses  # noqa: SLF001 - one library
+        passing = None if patient else self._client._caller.retry.statuses  # noqa: SLF001 - one library
         self.tell(core.fill)
         with self._changed:
             while not core.filled or core.closing:
@@ -219,23 +217,23 @@ class PoolShell(PoolReports):
             self._changed.notify_all()
 
     def _create(self, count: int) -> None:
-        arguments = (count, *self._template)
+        request = requests.batch_create_sessions(self._database, count, *self._template)
         try:
-            sessions = self._call(methods.BATCH_CREATE_SESSION_MESSAGES, self._database, arguments, _CREATE_TIMEOUT)
+            answer = self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, _CREATE_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
             failure, draw = error, random.random()  # noqa: S311 - jitter, not a secret
             _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
             self._failed += 1
             self.tell(lambda now: self.core.create_failed(count, failure, now, draw, fatal=is_fatal(failure)))
         else:
-            named = [(session.name, session) for session in sessions]
+            named = [(session.name, session) for session in answer.session]
             draw = random.random()  # noqa: S311 - jitter, not a secret
             self.tell(lambda now: self.core.created(count, named, now, draw))
         self._wake()
 
     def _ping(self, record: SessionRecord) -> None:
         try:
-            self._call(methods.PING_SESSION, record.name, (), _PING_TIMEOUT)
+            self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), _PING_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - the session is pinged again, or replaced
             lost, draw = is_loss(error), random.random()  # noqa: S311 - jitter, not a secret
             self.tell(lambda now: self.core.ping_failed(record, now, draw, lost=lost))
@@ -245,16 +243,16 @@ class PoolShell(PoolReports):
     def _delete(self, record: SessionRecord) -> None:
         ok = True
         try:
-            self._call(methods.DELETE_SESSION, record.name, (), _DELETE_TIMEOUT)
+            self._call(rpcs.DELETE_SESSION, record.name, requests.delete_session(record.name), _DELETE_TIMEOUT)
         except Exception:  # noqa: BLE001 - then the server drops it by itself
             ok = False
         self.tell(lambda now: self.core.deleted(record, now, ok=ok))
 
-    def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
+    def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
         left = min(timeout, self._close_by - time.monotonic())
         if left <= 0:
             raise PoolClosed("the pool is closing, and its time is over")
-        return self._path.call(method, name, arguments, left, _ONCE, ())
+        return self._caller.call(rpc, name, request, left, _ONCE)
 
     def _keep(self) -> None:
         """Tick when it is time; the body of the keeper's thread."""

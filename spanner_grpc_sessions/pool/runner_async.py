@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError
 from spanner_grpc_sessions.options import RetryOptions
@@ -26,9 +25,8 @@ from spanner_grpc_sessions.pool.leaks import Leaks
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.reports import Event, PoolReports
 from spanner_grpc_sessions.pool.waiter_async import Waiter, answer_of
-from spanner_grpc_sessions.runtime.clock import Clock, event_within
-from spanner_grpc_sessions.runtime.tasks import spawn
-from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
+from spanner_grpc_sessions.service import requests, rpcs
 
 __all__ = ["AsyncPoolShell"]
 
@@ -78,8 +76,7 @@ class AsyncPoolShell(PoolReports):
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
         """The stub that all leases share. What it finds lost, nobody gets any more."""
-        path, connection = self._client._path, self._client._connection  # noqa: SLF001 - one library
-        return spanner_pb2_grpc.SpannerStub(AsyncStubChannel(connection, path.outfitter(self.report)))
+        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self.report))  # noqa: SLF001 - one library
 
     def require_loop(self) -> None:
         """Bind the pool to the running event loop at its first use.
@@ -145,7 +142,7 @@ class AsyncPoolShell(PoolReports):
         """
         self.start()
         core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
-        passing = None if patient else self._client._path._options.retry.statuses  # noqa: SLF001 - one library
+        passing = None if patient else self._client._caller.retry.statuses  # noqa: SLF001 - one library
         self.tell(core.fill)
         while not core.filled or core.closing:
             error = core.last_error
@@ -208,32 +205,30 @@ class AsyncPoolShell(PoolReports):
             self._wake()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = spawn(coroutine)
+        task = start_background_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def _create(self, count: int) -> None:
-        arguments = (count, *self._template)
+        request = requests.batch_create_sessions(self._database, count, *self._template)
         draw = random.random()  # noqa: S311 - jitter, not a secret
         try:
-            sessions = await self._call(
-                methods.BATCH_CREATE_SESSION_MESSAGES, self._database, arguments, _CREATE_TIMEOUT
-            )
+            answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, _CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, those who wait get it
             failure = error if isinstance(error, Exception) else PoolError("the creation of sessions was cancelled")
             _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
             self._failed += 1
             self.tell(lambda now: self.core.create_failed(count, failure, now, draw, fatal=is_fatal(failure)))
         else:
-            named = [(session.name, session) for session in sessions]
+            named = [(session.name, session) for session in answer.session]
             self.tell(lambda now: self.core.created(count, named, now, draw))
         self._wake()
 
     async def _ping(self, record: SessionRecord) -> None:
         draw = random.random()  # noqa: S311 - jitter, not a secret
         try:
-            await self._call(methods.PING_SESSION, record.name, (), _PING_TIMEOUT)
+            await self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), _PING_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the session is pinged again
             lost = isinstance(error, Exception) and is_loss(error)
             self.tell(lambda now: self.core.ping_failed(record, now, draw, lost=lost))
@@ -243,17 +238,17 @@ class AsyncPoolShell(PoolReports):
     async def _delete(self, record: SessionRecord) -> None:
         ok = True
         try:
-            await self._call(methods.DELETE_SESSION, record.name, (), _DELETE_TIMEOUT)
+            await self._call(rpcs.DELETE_SESSION, record.name, requests.delete_session(record.name), _DELETE_TIMEOUT)
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - then the server drops it by itself
             ok = False
         self.tell(lambda now: self.core.deleted(record, now, ok=ok))
 
-    async def _call(self, method: methods.Method, name: str, arguments: tuple[Any, ...], timeout: float) -> Any:
+    async def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
         async with self._calls:
             left = min(timeout, self._close_by - time.monotonic())
             if left <= 0:
                 raise PoolClosed("the pool is closing, and its time is over")
-            return await self._client._path.call(method, name, arguments, left, _ONCE, ())  # noqa: SLF001 - one library
+            return await self._client._caller.call(rpc, name, request, left, _ONCE)  # noqa: SLF001 - one library
 
     async def _keep(self) -> None:
         """Tick when it is time."""

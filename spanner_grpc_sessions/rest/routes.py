@@ -1,85 +1,139 @@
-"""REST calls as RPCs: which RPC a path means, and its request from path, query and body.
+"""REST calls as RPCs: which RPC a path means, and its request from path, query and body. Pure.
 
-The inverse of what Google's front end does, by the rules of google/api/http.proto: path variables, query parameters
-and body each fill fields of the request. What does not fit is refused as REST would refuse it, before anything is sent.
+The inverse of what Google's front end does, by the rules of google/api/http.proto, read from the descriptors: path
+variables, query parameters and body each fill fields of the request. What does not fit is refused as REST refuses it,
+before anything is sent.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.errors import InvalidType, InvalidValue
+from spanner_grpc_sessions.errors import InvalidType, InvalidValue, checks
 from spanner_grpc_sessions.errors.checks import short, shorten
 from spanner_grpc_sessions.errors.rpc import InvalidRequest, UnknownPath
 from spanner_grpc_sessions.rest import decoder_of
 from spanner_grpc_sessions.rest.query import refuse_parameters, to_json
-from spanner_grpc_sessions.service.rpcs import RPCS, Method
+from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
 
-__all__ = ["REST_CALLS", "Call", "route"]
-
-Call = tuple[Method, str, tuple[Any, Any]]
-"""A row, the name of the database or session, and the other arguments of the row's `build`: query and body."""
-
-_LONGEST_PATH: Final = 8192
+# Of the grammar of google/api/http.proto, what Spanner uses: one path with one variable, and a body that is the whole
+# request or none.
+_TEMPLATE: Final = re.compile(r"(?P<before>[^{}]*)\{(?P<variable>\w+)=(?P<pattern>[^{}]+)\}(?P<after>[^{}]*)")
+_MAX_PATH: Final = 8192
 """Characters: a name of the longest kind with each of them encoded."""
-_MOST_PATHS: Final = 1024
-"""Paths whose meaning is kept. They come and go with their sessions: past it the least recent is forgotten."""
+_MAX_KEPT: Final = 1024
+"""Paths whose meaning is kept. They come and go with their sessions."""
 
 
-def route(http_method: str, path: str, query: Mapping[str, Any] | None, body: Mapping[str, Any] | None) -> Call:
-    """Return the call of an RPC that a REST call stands for.
+@dataclass(frozen=True, slots=True)
+class HttpRule:
+    """How REST spells an RPC.
 
-    Args:
-        http_method: "GET", "POST" or "DELETE", in either case.
-        path: `/v1/projects/…`, percent-encoded where it has to be; it may end in a query.
-        query: further parameters, name to value or list of values; None stands for an absent one.
-        body: the JSON object; None for no body.
-
-    Raises:
-        UnknownPath: the API has no such method.
-        InvalidType: the method or the path is no text, or the query no mapping.
+    Attributes:
+        http_method: "GET", "POST" and so on.
+        before: of the path, what comes before its variable: "/v1/".
+        variable: the request field that a part of the path fills.
+        pattern: the form of that part, with "*" for one segment: "projects/*/instances/*/databases/*".
+        after: what follows the variable: "/sessions:batchCreate".
+        whole_body: the body is the request, less the variable. Otherwise there is no body but a query.
     """
-    if not isinstance(http_method, str):
-        raise InvalidType(f"http_method must be a str, got {short(http_method)}")
+
+    http_method: str
+    before: str
+    variable: str
+    pattern: str
+    after: str
+    whole_body: bool
+
+    @property
+    def path(self) -> re.Pattern[str]:
+        """The form of the paths; the group `variable` is the part that fills the variable."""
+        segments = re.escape(self.pattern).replace(re.escape("*"), "[^/]+")
+        return re.compile(f"{re.escape(self.before)}(?P<variable>{segments}){re.escape(self.after)}")
+
+    def path_of(self, value: str) -> str:
+        """Return the path for a value of the variable."""
+        return f"{self.before}{value}{self.after}"
+
+
+@lru_cache(maxsize=len(RPCS))
+def http_rule(rpc: Rpc) -> HttpRule:
+    """Return how REST spells an RPC."""
+    return rule_of(spanner_pb2.DESCRIPTOR.services_by_name["Spanner"].methods_by_name[rpc.name])
+
+
+def rule_of(method: MethodDescriptor) -> HttpRule:
+    """Return the HTTP rule of a method; raise NotImplementedError if it has none, or uses more of the grammar."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    http_method = rule.WhichOneof("pattern") or "custom"
+    match = _TEMPLATE.fullmatch(getattr(rule, http_method)) if http_method != "custom" else None
+    if not match or rule.body not in {"", "*"} or rule.additional_bindings:
+        raise NotImplementedError(f"the HTTP rule of {method.full_name} is not understood: {rule}")
+    before, variable, pattern, after = match.groups()
+    return HttpRule(http_method.upper(), before, variable, pattern, after, whole_body=rule.body == "*")
+
+
+def route(
+    http_method: str, path: str, query: Mapping[str, Any] | None, body: Mapping[str, Any] | None
+) -> tuple[Rpc, str, Message]:
+    """Return the RPC that a REST call stands for, the name of its database or session, and its request.
+
+    The path may end in a query, and `query` has further parameters: name to value or list of values, None for none.
+    """
+    checks.text("http_method", http_method)
     if not isinstance(path, str):
         raise InvalidType(f"path must be a str like /v1/projects/…, got {short(path)}")
     path, _, text = path.partition("?")
-    if len(path) > _LONGEST_PATH or not http_method.isascii():
+    if len(path) > _MAX_PATH or not http_method.isascii():
         raise _unknown(http_method, path)
-    method, name = _match(http_method.upper(), path)
-    return method, name, (_parameters(text, query) if text or query is not None else (), body)
+    rpc, name = _match(http_method.upper(), path)
+    parameters = _parameters(text, query) if text or query is not None else []
+    try:
+        request = (_from_body if http_rule(rpc).whole_body else _from_query)(rpc, name, parameters, body)
+    except (InvalidValue, InvalidType) as error:
+        raise InvalidRequest(str(error), method=rpc.name) from error
+    return rpc, name, request
 
 
-@lru_cache(maxsize=_MOST_PATHS)
-def _match(http_method: str, path: str) -> tuple[Method, str]:
-    for method, pattern in _PATTERNS.items():
+@lru_cache(maxsize=_MAX_KEPT)
+def _match(http_method: str, path: str) -> tuple[Rpc, str]:
+    for rpc, pattern in _patterns().items():
         match = pattern.fullmatch(path)
-        if match and method.http.http_method == http_method:
-            return method, _decoded(match["variable"])
+        if match and http_rule(rpc).http_method == http_method:
+            return rpc, _decoded(match["variable"])
     raise _unknown(http_method, path)
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> dict[Rpc, re.Pattern[str]]:
+    return {rpc: http_rule(rpc).path for rpc in RPCS.values()}
 
 
 def _unknown(http_method: str, path: str) -> UnknownPath:
     # As Python would write them: they may hold anything, and end in a log.
-    method, path = shorten(repr(http_method)[1:-1], 20), shorten(repr(path[:_LONGEST_PATH])[1:-1], 200)
+    method, path = shorten(repr(http_method)[1:-1], 20), shorten(repr(path[:_MAX_PATH])[1:-1], 200)
     return UnknownPath(
         f"Method not found: Cloud Spanner's data API has no {method} on this path", method=f"{method} {path}"
     )
 
 
 def _decoded(variable: str) -> str:
-    # A variable of several segments keeps an encoded slash as it is, or it would gain a segment.
+    # In a variable of several segments an encoded slash stays encoded: decoded, it would add a segment.
     return "/".join(unquote(segment).replace("/", "%2F") for segment in variable.split("/"))
 
 
 def _parameters(text: str, query: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
-    if not (query is None or isinstance(query, Mapping)):
+    if not isinstance(query, Mapping | None):
         raise InvalidType(f"query must be a mapping of names to values, got {short(query)}")
     parameters: list[tuple[str, Any]] = list(parse_qsl(text, keep_blank_values=True))
     for name, value in (query or {}).items():
@@ -88,35 +142,23 @@ def _parameters(text: str, query: Mapping[str, Any] | None) -> list[tuple[str, A
     return parameters
 
 
-def _request(rpc: Method, name: str, query: Any, body: Any) -> Message:
-    """Return the request of an RPC; the `build` of the rows here."""
-    try:
-        return _from_body(rpc, name, query, body) if rpc.http.whole_body else _from_query(rpc, name, query, body)
-    except (InvalidValue, InvalidType) as error:
-        raise InvalidRequest(str(error), method=rpc.name) from error
-
-
-def _from_body(rpc: Method, name: str, query: Any, body: Any) -> Message:
+def _from_body(rpc: Rpc, name: str, query: list[tuple[str, Any]], body: Any) -> Message:
     refuse_parameters(rpc.request_class, query)
-    if not (body is None or isinstance(body, Mapping)):
+    if not isinstance(body, Mapping | None):
         raise InvalidValue(f"body: expected object, got {short(body)}")
     request = decoder_of(rpc.request_class)(body or {})
-    given = getattr(request, rpc.http.variable)
+    variable = http_rule(rpc).variable
+    given = getattr(request, variable)
     if given not in {"", name}:
-        raise InvalidValue(f"{rpc.http.variable}: expected what the path says, {name}, got {short(given)}")
-    setattr(request, rpc.http.variable, name)
+        raise InvalidValue(f"{variable}: expected the name in the path, {name}, got {short(given)}")
+    setattr(request, variable, name)
     return request
 
 
-def _from_query(rpc: Method, name: str, query: Any, body: Any) -> Message:
+def _from_query(rpc: Rpc, name: str, query: list[tuple[str, Any]], body: Any) -> Message:
+    rule = http_rule(rpc)
     if body is not None:
-        raise InvalidValue(f"body: a {rpc.http.http_method} has none, got {short(body)}")
-    request = decoder_of(rpc.request_class)(to_json(rpc.request_class, query, taken=rpc.http.variable))
-    setattr(request, rpc.http.variable, name)
+        raise InvalidValue(f"body: a {rule.http_method} has none, got {short(body)}")
+    request = decoder_of(rpc.request_class)(to_json(rpc.request_class, query, taken=rule.variable))
+    setattr(request, rule.variable, name)
     return request
-
-
-REST_CALLS: Final = {name: replace(rpc, build=partial(_request, rpc)) for name, rpc in RPCS.items()}
-"""By name of the RPC, the row that takes query and body and answers as REST does."""
-
-_PATTERNS: Final = {method: method.http.path for method in REST_CALLS.values()}

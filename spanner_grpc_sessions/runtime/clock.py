@@ -1,4 +1,4 @@
-"""The clock of what goes on in the background: the time, and waiting for one. Tests have one that they move by hand."""
+"""Time, and waiting for it: the clock of background work, which tests move by hand, and what asyncio lacks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import functools
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final, TypeVar
 
-__all__ = ["CLOCK", "Clock", "event_within"]
+_Result = TypeVar("_Result")
+_MAX_TIMER: Final = 86_400.0
+"""Seconds: the timers of an event loop have a limit, and a day is below it."""
 
 
 class Clock:
-    """Seconds that go on while the machine sleeps, where the system counts such: the server's do.
+    """Seconds that go on while the machine sleeps, where the system counts them: the server's go on too.
 
     Attributes:
         now: returns them.
@@ -38,17 +41,27 @@ class Clock:
         return asyncio.get_running_loop().call_later(max(until - self.now(), 0.0), function, *arguments)
 
 
+CLOCK: Final = Clock()
+"""The real one."""
+
+
 async def event_within(event: asyncio.Event, seconds: float) -> None:
-    """Wait until an event is set, or so many seconds; for the longest of times only a day, so look again."""
-    # A loop's timers end somewhere, which for a loop of today's is after a day.
-    seconds = min(max(seconds, 0.0), 86_400.0)
+    """Wait until an event is set, or so many seconds, at most a day: the caller looks again."""
     # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the event.
     waiting = asyncio.ensure_future(event.wait())
     try:
-        await asyncio.wait((waiting,), timeout=seconds)
+        await asyncio.wait((waiting,), timeout=min(max(seconds, 0.0), _MAX_TIMER))
     finally:
         waiting.cancel()
 
 
-CLOCK: Final = Clock()
-"""The real one."""
+def start_background_task(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
+    """Start a task in a context of its own, so that it is not part of the trace of the caller that started it."""
+    return Context().run(asyncio.get_running_loop().create_task, coroutine)
+
+
+def task_is_cancelled() -> bool:
+    """Return whether the current task is being cancelled, so that a CancelledError in it is its own."""
+    task = asyncio.current_task()
+    # Python 3.10 cannot tell: there, a closed client is the likelier cause.
+    return bool(task is not None and hasattr(task, "cancelling") and task.cancelling())

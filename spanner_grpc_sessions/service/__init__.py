@@ -1,1 +1,4 @@
-"""The service google.spanner.v1.Spanner as data: names, RPCs, requests, bodies. Never waits, and holds no state."""
+"""The service google.spanner.v1.Spanner as data: names, RPCs, requests, limits, the shapes of REST bodies. Pure.
+
+Nothing here waits, does I/O or loads gRPC.
+"""

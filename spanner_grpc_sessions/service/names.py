@@ -1,83 +1,68 @@
-"""Names of databases and sessions: parse and check. Pure: no I/O, no gRPC.
+"""The names of databases and sessions. Pure.
 
 The forms are those of the resources `spanner.googleapis.com/Database` and `spanner.googleapis.com/Session`:
 
     projects/{project}/instances/{instance}/databases/{database}
     projects/{project}/instances/{instance}/databases/{database}/sessions/{session}
 
-Only the form is checked, and that it can travel in a header; which ids exist is for the server to say. Session ids
-are chosen by the server and are opaque: they are never parsed, sorted or measured.
+Only the form is checked, and that a header can carry the name. The server chooses session ids, and they are opaque:
+they are never parsed, sorted or measured.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Final
 
 from spanner_grpc_sessions.errors import InvalidName, InvalidType
 
-__all__ = ["check_database", "check_session", "database_of"]
-
-# Visible ASCII but the slash: the name becomes a header value, where a control character could begin a new header.
-_ID = r"[!-.0-~]+"
-_LONGEST = 2048
-_DATABASE_FORM = "projects/{project}/instances/{instance}/databases/{database}"
-_SESSION_FORM = _DATABASE_FORM + "/sessions/{session}"
-_DATABASE = re.compile(rf"projects/{_ID}/instances/{_ID}/databases/{_ID}")
-_SESSION = re.compile(rf"({_DATABASE.pattern})/sessions/{_ID}")
+# Visible ASCII without the slash: in a header, a control character could begin another header.
+_ID: Final = r"[!-.0-~]+"
+# A name travels in two headers, and gRPC limits the size of all headers together.
+_MAX_LENGTH: Final = 2048
+_DATABASE_FORM: Final = "projects/{project}/instances/{instance}/databases/{database}"
+_SESSION_FORM: Final = _DATABASE_FORM + "/sessions/{session}"
+_DATABASE: Final = re.compile(rf"projects/{_ID}/instances/{_ID}/databases/{_ID}")
+_SESSION: Final = re.compile(rf"{_DATABASE.pattern}/sessions/{_ID}")
+_MAX_KEPT: Final = 4096
 
 
 def check_database(name: str) -> str:
-    """Return `name` if it has the form of a database name.
-
-    Args:
-        name: `projects/{project}/instances/{instance}/databases/{database}`; each id at least one visible ASCII
-            character, none of them a slash.
-
-    Raises:
-        InvalidName: the text has another form, or more than 2,048 characters.
-        InvalidType: it is not a string.
-    """
-    _require_text(name, "database", _DATABASE_FORM)
-    if not _DATABASE.fullmatch(name):
-        raise InvalidName(f"{name!r} is not a database name: expected {_DATABASE_FORM}, ids in visible ASCII")
-    return name
+    """Return the name of a database as a plain str, or raise `InvalidName` or `InvalidType`."""
+    return _checked_database(_plain("database", name, _DATABASE_FORM))
 
 
 def check_session(name: str) -> str:
-    """Return `name` if it has the form of a session name.
-
-    Args:
-        name: a database name followed by `/sessions/{session}`.
-
-    Raises:
-        InvalidName: the text has another form, or more than 2,048 characters.
-        InvalidType: it is not a string.
-    """
-    _match_session(name)
-    return name
+    """Return the name of a session as a plain str, or raise `InvalidName` or `InvalidType`."""
+    return _checked_session(_plain("session", name, _SESSION_FORM))
 
 
 def database_of(session: str) -> str:
-    """Return the name of the database that a session belongs to.
-
-    Raises:
-        InvalidName: `session` is not a session name, or has more than 2,048 characters.
-        InvalidType: it is not a string.
-    """
-    return _match_session(session)[1]
+    """Return the name of the database of a session, or raise as `check_session` does."""
+    return check_session(session).rpartition("/sessions/")[0]
 
 
-def _match_session(name: str) -> re.Match[str]:
-    _require_text(name, "session", _SESSION_FORM)
-    match = _SESSION.fullmatch(name)
-    if not match:
-        raise InvalidName(f"{name!r} is not a session name: expected {_SESSION_FORM}, ids in visible ASCII")
-    return match
-
-
-def _require_text(name: object, kind: str, form: str) -> None:
+def _plain(kind: str, name: object, form: str) -> str:
     if not isinstance(name, str):
         raise InvalidType(f"{kind} name must be a str like {form}, got {type(name).__name__}")
-    if len(name) > _LONGEST:
-        # It travels in two headers and gRPC bounds them all: the call would fail, and be repeated until its deadline.
-        raise InvalidName(f"{kind} name must be at most {_LONGEST} characters long, got {len(name)}")
+    return str.__str__(name)
+
+
+# Kept, because every call checks a name and few names are in use. Errors are not kept.
+@lru_cache(maxsize=_MAX_KEPT)
+def _checked_database(name: str) -> str:
+    return _matched("database", name, _DATABASE, _DATABASE_FORM)
+
+
+@lru_cache(maxsize=_MAX_KEPT)
+def _checked_session(name: str) -> str:
+    return _matched("session", name, _SESSION, _SESSION_FORM)
+
+
+def _matched(kind: str, name: str, pattern: re.Pattern[str], form: str) -> str:
+    if len(name) > _MAX_LENGTH:
+        raise InvalidName(f"{kind} name must be at most {_MAX_LENGTH} characters long, got {len(name)}")
+    if not pattern.fullmatch(name):
+        raise InvalidName(f"{name!r} is not a {kind} name: expected {form}, ids in visible ASCII")
+    return name

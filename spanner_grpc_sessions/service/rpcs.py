@@ -1,111 +1,67 @@
-"""The RPCs as rows: what each is called, asks, answers, and how it is timed, repeated and routed. Pure data.
+"""The RPCs of google.spanner.v1.Spanner, a row for each. Pure.
 
-Timeouts are those that Google publishes in spanner_grpc_service_config.json; which RPCs ask for the leader region is
-what google-cloud-spanner does. All else is read from the service's descriptor.
+Timeouts are those that Google publishes in spanner_grpc_service_config.json; the RPCs that ask for the leader region
+are those of google-cloud-spanner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
 
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.rest import encoder_of, to_rest
-from spanner_grpc_sessions.rest.http_rules import HttpRule, rule_of
-from spanner_grpc_sessions.rest.session_wire import read_session, session_to_rest
-from spanner_grpc_sessions.service import requests
 from spanner_grpc_sessions.service.names import check_database, check_session
-
-__all__ = [
-    "BATCH_CREATE_SESSIONS",
-    "BATCH_CREATE_SESSION_MESSAGES",
-    "CREATE_SESSION",
-    "DELETE_SESSION",
-    "GET_SESSION",
-    "LIST_SESSIONS",
-    "PING_SESSION",
-    "RPCS",
-    "RPC_BY_PATH",
-    "Method",
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Method:
-    """One RPC of the service google.spanner.v1.Spanner, and one way to call it.
-
-    Attributes:
-        name: of the RPC, like "CreateSession".
-        build: makes the request from the resource's name and the other arguments: a message, or its bytes.
-        request_class: the class of what `build` makes.
-        response_class: the class of what the server answers.
-        streams: whether it answers with any number of messages.
-        read: from the bytes of an answer to what `decode` takes. Done within gRPC: what it raises ends as INTERNAL.
-        decode: from an answer, as `read` or a `response_class()`, to what the caller gets.
-        check: raises unless the resource's name has the form that this RPC needs.
-        http: how REST spells it.
-        timeout: seconds for the whole call, attempts and waits included; None for no limit.
-        route_to_leader: whether the leader region serves it best.
-        writes: of an RPC that may read or write, whether a request writes and the leader region serves it best.
-        creates: whether an answer that gets lost leaves a session behind that nobody knows.
-        gone_is_done: whether NOT_FOUND, on an attempt that is not the first, means that an earlier one succeeded.
-    """
-
-    name: str
-    build: Callable[..., Message | bytes]
-    request_class: type[Message]
-    response_class: type[Message]
-    streams: bool
-    read: Callable[[bytes], Any]
-    decode: Callable[[Any], Any]
-    check: Callable[[str], str]
-    http: HttpRule
-    timeout: float | None
-    route_to_leader: bool = False
-    writes: Callable[[Any], bool] | None = None
-    creates: bool = False
-    gone_is_done: bool = False
-
-    @property
-    def path(self) -> str:
-        """The path of the RPC on the wire."""
-        return f"/google.spanner.v1.Spanner/{self.name}"
-
-    @staticmethod
-    def serialize(request: Any) -> bytes:
-        """Return the bytes of what `build` made."""
-        return request if request.__class__ is bytes else request.SerializeToString()
-
-    @property
-    def routing_field(self) -> str:
-        """The request field that the routing header repeats: the one that REST has in the path."""
-        return self.http.variable
-
 
 _SERVICE: Final = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 
 
-def _rpc(name: str, timeout: float | None, **settings: Any) -> Method:
-    declared = _SERVICE.methods_by_name[name]
-    http = rule_of(declared)
-    response_class = GetMessageClass(declared.output_type)
-    return Method(
-        name=name,
-        build=lambda _, request: request,
-        request_class=GetMessageClass(declared.input_type),
-        response_class=response_class,
-        streams=declared.server_streaming,
-        read=response_class.FromString,
-        decode=to_rest,
-        check=check_session if http.pattern.endswith("/sessions/*") else check_database,
-        http=http,
-        timeout=timeout,
-        **settings,
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rpc:
+    """One RPC.
+
+    Attributes:
+        name: like "CreateSession".
+        on: the request field with the name of the database or session that the RPC is about; None of a foreign RPC.
+        timeout: seconds for the whole call, attempts and waits included; None for no limit.
+        streams: the server answers with any number of messages.
+        leader: the leader region serves it best.
+        writes: of an RPC that may read or write, tells of a request that it writes: the leader region serves it best.
+        may_leave_session: a lost answer leaves a session behind.
+        not_found_means_done: NOT_FOUND on a second attempt means that the first one succeeded.
+    """
+
+    name: str
+    on: Literal["database", "session", "name"] | None
+    timeout: float | None
+    streams: bool = False
+    leader: bool = False
+    writes: Callable[[Any], bool] | None = None
+    may_leave_session: bool = False
+    not_found_means_done: bool = False
+
+    @cached_property
+    def path(self) -> str:
+        """The path of the RPC on the wire."""
+        return f"/google.spanner.v1.Spanner/{self.name}"
+
+    @cached_property
+    def request_class(self) -> type[Message]:
+        """The class of its requests."""
+        return GetMessageClass(_SERVICE.methods_by_name[self.name].input_type)
+
+    @cached_property
+    def response_class(self) -> type[Message]:
+        """The class of its answers."""
+        return GetMessageClass(_SERVICE.methods_by_name[self.name].output_type)
+
+    def check(self, name: str) -> str:
+        """Return the name of the database or session if it has the form that the RPC needs."""
+        return check_database(name) if self.on == "database" else check_session(name)
 
 
 def _begins_to_write(options: Any) -> bool:
@@ -113,48 +69,49 @@ def _begins_to_write(options: Any) -> bool:
 
 
 def _is_part_of_writing(request: Any) -> bool:
-    # Of a transaction that has begun, only the sequence number of a DML statement tells that it writes.
+    # In a transaction that was begun before, only the sequence number of a DML statement tells that it writes.
     return _begins_to_write(request.transaction.begin) or bool(getattr(request, "seqno", 0))
 
+
+def _begins_writing(request: Any) -> bool:
+    return _begins_to_write(request.options)
+
+
+CREATE_SESSION: Final = Rpc(name="CreateSession", on="database", timeout=30.0, leader=True, may_leave_session=True)
+BATCH_CREATE_SESSIONS: Final = Rpc(
+    name="BatchCreateSessions", on="database", timeout=60.0, leader=True, may_leave_session=True
+)
+GET_SESSION: Final = Rpc(name="GetSession", on="name", timeout=30.0, leader=True)
+LIST_SESSIONS: Final = Rpc(name="ListSessions", on="database", timeout=3600.0)
+DELETE_SESSION: Final = Rpc(name="DeleteSession", on="name", timeout=30.0, not_found_means_done=True)
+EXECUTE_SQL: Final = Rpc(name="ExecuteSql", on="session", timeout=30.0, writes=_is_part_of_writing)
 
 RPCS: Final = {
     rpc.name: rpc
     for rpc in (
-        _rpc("CreateSession", 30.0, route_to_leader=True, creates=True),
-        _rpc("BatchCreateSessions", 60.0, route_to_leader=True, creates=True),
-        _rpc("GetSession", 30.0, route_to_leader=True),
-        _rpc("ListSessions", 3600.0),
-        _rpc("DeleteSession", 30.0, gone_is_done=True),
-        _rpc("ExecuteSql", 30.0, writes=_is_part_of_writing),
-        _rpc("ExecuteStreamingSql", 3600.0, writes=_is_part_of_writing),
-        _rpc("ExecuteBatchDml", 30.0, route_to_leader=True),
-        _rpc("Read", 30.0, writes=_is_part_of_writing),
-        _rpc("StreamingRead", 3600.0, writes=_is_part_of_writing),
-        _rpc("BeginTransaction", 30.0, writes=lambda request: _begins_to_write(request.options)),
-        _rpc("Commit", 3600.0, route_to_leader=True),
-        _rpc("Rollback", 30.0, route_to_leader=True),
-        _rpc("PartitionQuery", 30.0, route_to_leader=True),
-        _rpc("PartitionRead", 30.0, route_to_leader=True),
-        _rpc("BatchWrite", 3600.0, route_to_leader=True),
-        _rpc("FetchCacheUpdate", None),
+        CREATE_SESSION,
+        BATCH_CREATE_SESSIONS,
+        GET_SESSION,
+        LIST_SESSIONS,
+        DELETE_SESSION,
+        EXECUTE_SQL,
+        Rpc(name="ExecuteStreamingSql", on="session", timeout=3600.0, streams=True, writes=_is_part_of_writing),
+        Rpc(name="ExecuteBatchDml", on="session", timeout=30.0, leader=True),
+        Rpc(name="Read", on="session", timeout=30.0, writes=_is_part_of_writing),
+        Rpc(name="StreamingRead", on="session", timeout=3600.0, streams=True, writes=_is_part_of_writing),
+        Rpc(name="BeginTransaction", on="session", timeout=30.0, writes=_begins_writing),
+        Rpc(name="Commit", on="session", timeout=3600.0, leader=True),
+        Rpc(name="Rollback", on="session", timeout=30.0, leader=True),
+        Rpc(name="PartitionQuery", on="session", timeout=30.0, leader=True),
+        Rpc(name="PartitionRead", on="session", timeout=30.0, leader=True),
+        Rpc(name="BatchWrite", on="session", timeout=3600.0, streams=True, leader=True),
+        Rpc(name="FetchCacheUpdate", on="database", timeout=None, streams=True),
     )
 }
-"""Every RPC of the service, as a call that takes the request and answers as REST does."""
-RPC_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
-"""The same, by the path on the wire."""
+"""Every RPC of the service, by name."""
+_RPC_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
 
 
-def _way(rpc: str, build: Callable[..., Message | bytes], decode: Callable[[Any], Any] | None = None) -> Method:
-    row = RPCS[rpc]
-    return replace(row, build=build, decode=decode or encoder_of(row.response_class))
-
-
-CREATE_SESSION: Final = replace(_way("CreateSession", requests.create_session, session_to_rest), read=read_session)
-BATCH_CREATE_SESSIONS: Final = _way("BatchCreateSessions", requests.batch_create_sessions)
-BATCH_CREATE_SESSION_MESSAGES: Final = _way(
-    "BatchCreateSessions", requests.batch_create_sessions, lambda answer: answer.session
-)
-GET_SESSION: Final = replace(_way("GetSession", requests.get_session, session_to_rest), read=read_session)
-LIST_SESSIONS: Final = _way("ListSessions", requests.list_sessions)
-DELETE_SESSION: Final = _way("DeleteSession", requests.delete_session)
-PING_SESSION: Final = replace(_way("ExecuteSql", requests.ping_session, lambda _: None), writes=None)
+def rpc_of(path: str) -> Rpc:
+    """Return the RPC with this path on the wire; a row without rules for one of another service."""
+    return _RPC_BY_PATH.get(path) or Rpc(name=path.rpartition("/")[2], on=None, timeout=None)

@@ -1,4 +1,4 @@
-"""The shapes of the REST bodies that the session methods return, for type checkers. Nothing here runs."""
+"""The shapes of the REST bodies that the session methods return, for type checkers. Pure: nothing here runs."""
 
 from __future__ import annotations
 

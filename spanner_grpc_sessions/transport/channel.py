@@ -1,4 +1,4 @@
-"""Where a client connects and how: from options and environment to a channel, sync or asyncio."""
+"""Where a client connects and how, from its options and the environment; and the channels, sync and asyncio."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import grpc.aio
-from google.auth.credentials import AnonymousCredentials, Credentials
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
@@ -26,7 +25,8 @@ from spanner_grpc_sessions.transport.client_certificate import (
     environment_certificate,
 )
 
-__all__ = ["Security", "Target", "open_async_channel", "open_channel", "resolve"]
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 _EMULATOR: Final = "SPANNER_EMULATOR_HOST"
 _UNIVERSE: Final = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
@@ -45,14 +45,7 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where calls go.
-
-    Attributes:
-        address: "host:port".
-        security: what protects the connection.
-        authenticated: whether calls carry a token.
-        client_certificate: what the client shows a server that asks, over TLS. Secret: it holds the private key.
-    """
+    """Where calls go: "host:port", how the connection is protected, and whether calls carry a token."""
 
     address: str
     security: Security
@@ -63,23 +56,16 @@ class Target:
 def resolve(
     options: ClientOptions, credentials: Credentials | None, environment: Mapping[str, str] = os.environ
 ) -> Target:
-    """Return where a client with these options connects, and what it shows there.
+    """Return where a client with these options connects.
 
-    An endpoint in the options wins over `SPANNER_EMULATOR_HOST`, and that over the endpoint of the universe. On the
-    emulator nothing is authenticated, whatever credentials were given.
+    An endpoint in the options wins over `SPANNER_EMULATOR_HOST`, and that over the endpoint of the universe. Calls to
+    the emulator carry no token, even if there are credentials.
 
-    Over TLS a client certificate in the options wins over the one that google-auth finds in the environment of the
-    process. That one is read here and now, since the endpoint hangs on it; a client keeps it as long as it lives.
-
-    Raises:
-        CredentialsError: credentials were given for a plaintext connection that leaves this machine, or of another
-            universe; or the certificate of the environment cannot be used.
-        InvalidType: `credentials` are none of google.auth's.
-        InvalidValue: an environment variable breaks its rule, certificates cannot be parsed, or `plaintext` has
-            nowhere to go.
+    Over TLS a client certificate in the options wins over the one that google-auth finds in the environment. That one
+    is read now, since the endpoint depends on it, and kept as long as the client lives.
     """
-    if credentials is not None and not isinstance(credentials, Credentials):
-        raise InvalidType(f"credentials must be google.auth credentials or None, got {type(credentials).__name__}")
+    if credentials is not None:
+        _require_credentials(credentials)
     emulator = environment.get(_EMULATOR) if options.endpoint is None else None
     if emulator:
         return Target(_emulator_address(emulator), Security.PLAINTEXT, authenticated=False)
@@ -89,7 +75,7 @@ def resolve(
 
 
 def open_channel(target: Target, options: ClientOptions) -> grpc.Channel:
-    """Return a new channel to `target`. It connects with its first call."""
+    """Return a new channel, which connects with its first call."""
     arguments = _channel_arguments(target, options)
     credentials = _channel_credentials(target, options)
     if credentials is None:
@@ -98,7 +84,7 @@ def open_channel(target: Target, options: ClientOptions) -> grpc.Channel:
 
 
 def open_async_channel(target: Target, options: ClientOptions) -> grpc.aio.Channel:
-    """Return a new asyncio channel to `target`, bound to the running loop. It connects with its first call."""
+    """Return a new asyncio channel of the running loop, which connects with its first call."""
     arguments = _channel_arguments(target, options)
     credentials = _channel_credentials(target, options)
     if credentials is None:
@@ -108,7 +94,7 @@ def open_async_channel(target: Target, options: ClientOptions) -> grpc.aio.Chann
 
 def _plaintext_target(endpoint: str | None, credentials: Credentials | None) -> Target:
     if endpoint is None:
-        raise InvalidValue("plaintext needs an endpoint: Spanner's own speaks TLS only")
+        raise InvalidValue("plaintext needs an endpoint: Spanner's own endpoint speaks TLS only")
     address = _with_port(endpoint)
     if credentials is None or not _needs_token(credentials):
         return Target(address, Security.PLAINTEXT, authenticated=False)
@@ -139,11 +125,20 @@ def _universe(environment: Mapping[str, str]) -> str:
     return universe
 
 
+def _require_credentials(credentials: object) -> None:
+    from google.auth.credentials import Credentials  # noqa: PLC0415 - not needed for the emulator
+
+    if not isinstance(credentials, Credentials):
+        raise InvalidType(f"credentials must be google.auth credentials or None, got {type(credentials).__name__}")
+
+
 def _require_universe(universe: str, credentials: Credentials) -> None:
-    """Refuse to send a token of one universe to another, where the credentials say at no cost which one is theirs."""
-    # Those of Compute Engine would ask the metadata server.
+    """Refuse to send a token of one universe to another, where the credentials know theirs without I/O."""
+    from google.auth.credentials import Credentials  # noqa: PLC0415 - not needed for the emulator
+
+    # The credentials of Compute Engine would ask the metadata server.
     is_attribute = type(credentials).universe_domain is Credentials.universe_domain
-    # Others, like API keys, have the default because they cannot have another.
+    # API keys, for one, have the default because they cannot have another.
     if not (is_attribute and hasattr(credentials, "with_universe_domain")):
         return
     if credentials.universe_domain != universe:
@@ -162,6 +157,8 @@ def _host(universe: str, mode: Mode, certificate: Certificate | None) -> str:
 
 
 def _needs_token(credentials: Credentials | None) -> bool:
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - not needed for the emulator
+
     return not isinstance(credentials, AnonymousCredentials)
 
 
@@ -179,33 +176,33 @@ def _channel_credentials(target: Target, options: ClientOptions) -> grpc.Channel
 
 def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str, Any]]:
     agent = f"spanner-grpc-sessions/{__version__}"
-    # gRPC sends even what is meant for this machine through a proxy of the environment, and takes the proxy, if it is
-    # on this machine, for the local peer that a token may be shown to.
+    # gRPC sends calls to this machine through a proxy of the environment too, and takes a proxy on this machine for the
+    # local peer that may see a token.
     stays_here = target.security is not Security.TLS or _is_loopback(target.address)
     return [
         ("grpc.enable_http_proxy", int(not stays_here)),
         ("grpc.primary_user_agent", f"{options.user_agent} {agent}" if options.user_agent else agent),
-        # As often as Google's clients do: pings that come more often are answered with GOAWAY too_many_pings.
+        # As often as Google's clients: servers answer pings that come more often with GOAWAY too_many_pings.
         ("grpc.keepalive_time_ms", 120_000),
-        # A result may be larger than gRPC's default limit of 4 MiB; the limits that hold are Spanner's own.
+        # A result may be larger than gRPC's default limit of 4 MiB. Spanner has limits of its own.
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
-        # Attempts are counted and bounded in our own loop.
+        # `calls.retry` counts and limits attempts.
         ("grpc.enable_retries", 0),
-        # What it leaves out is not used here, and costs each call 3 µs: limits of size, and ending an idle connection.
+        # Leaves out what is not used here and costs each call 3 µs: limits of size, and closing idle connections.
         ("grpc.minimal_stack", 1),
-        # A server that comes back is used again within a second: gRPC makes each pause up to a fifth longer.
+        # A server that comes back is used again within a second; gRPC makes each pause up to a fifth longer.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 500),
-        # The time that one attempt to connect gets. TCP doubles its own pauses while nothing answers, so one begun
-        # anew meets a machine that comes back sooner; less than this would never connect to a slow one.
+        # How long one attempt to connect may take. TCP doubles its pauses while there is no answer, so a new attempt
+        # finds a machine that comes back sooner; with less, a slow server could never be reached.
         ("grpc.min_reconnect_backoff_ms", 5_000),
-        # The time that a peer which is gone without a goodbye gets, which gRPC would give 20 s and 60 s: to acknowledge
-        # bytes (as TCP_USER_TIMEOUT), and to answer a ping, which may have to wait behind a result on a slow line.
-        # Most calls have 30 s, and so time left for another connection.
+        # How long a peer that vanished is waited for (gRPC's defaults are 20 s and 60 s): for the acknowledgement of
+        # bytes (TCP_USER_TIMEOUT), and for the answer to a ping, which may queue behind a result on a slow line. Most
+        # calls have 30 s, and so time left for another connection.
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.ping_timeout_ms", 15_000),
-        # Without it gRPC lets channels with equal arguments share one connection: those of one client, and others'.
+        # Otherwise channels with equal arguments share one connection, in one client and across clients.
         ("grpc.use_local_subchannel_pool", 1),
     ]
 

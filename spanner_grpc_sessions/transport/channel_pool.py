@@ -1,82 +1,136 @@
-"""Several connections as one channel, in both colours; of a channel, what the RPCs of Spanner need.
+"""Several channels as one; of a channel, what the RPCs of Spanner need.
 
-One connection carries about 100 calls at a time; further ones wait inside gRPC, unseen, while their deadline runs.
+A connection carries about 100 calls at a time; further ones wait inside gRPC, unseen, while their deadline runs. A
+session stays on one connection: moving it costs the server work and may abort its transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.service.rpcs import RPC_BY_PATH
-from spanner_grpc_sessions.transport.affinity import Affinity, Lane
+from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
-__all__ = ["AsyncLanes", "Lanes"]
+_MAX_SESSIONS: Final = 100_000
+"""Sessions whose channel is remembered. At the limit the oldest is forgotten, and bound again by its next call."""
+
+
+class PooledChannel:
+    """A channel, and its calls in flight: a set, since adding, discarding and counting need no lock."""
+
+    __slots__ = ("channel", "in_flight")
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.in_flight: set[object] = set()
+
+
+class Affinity:
+    """Which channel each session is bound to. Safe to share between threads."""
+
+    def __init__(self, channels: Sequence[Any]) -> None:
+        self.channels = tuple(map(PooledChannel, channels))
+        self._channel_of: dict[str, PooledChannel] = {}
+        self._binding = Lock()
+
+    def choose(self, rpc: Rpc, request: Any) -> PooledChannel:
+        """Return the channel for a request: the one of its session, or the least loaded one."""
+        if rpc.on is None or rpc.on == "database":
+            return self._least_loaded()
+        session = getattr(request, rpc.on)
+        channel = self._channel_of.get(session) or self._bind(session, self._least_loaded())
+        if rpc.name == "DeleteSession":
+            with self._binding:
+                self._channel_of.pop(session, None)
+        return channel
+
+    def reader(
+        self, rpc: Rpc, channel: PooledChannel, read: Callable[[bytes], Any] | None
+    ) -> Callable[[bytes], Any] | None:
+        """Return what deserializes the answers on a channel, and binds the sessions that they create to it."""
+        if read is None or not rpc.may_leave_session:
+            return read
+
+        def read_and_bind(data: bytes) -> Any:
+            answer = read(data)
+            for session in getattr(answer, "session", None) or (answer,):
+                # Any connection may serve a multiplexed session.
+                if not getattr(session, "multiplexed", True):
+                    self._bind(session.name, channel)
+            return answer
+
+        return read_and_bind
+
+    def _least_loaded(self) -> PooledChannel:
+        return min(self.channels, key=lambda channel: len(channel.in_flight))
+
+    def _bind(self, session: str, channel: PooledChannel) -> PooledChannel:
+        with self._binding:
+            if len(self._channel_of) >= _MAX_SESSIONS:
+                del self._channel_of[next(iter(self._channel_of))]
+            return self._channel_of.setdefault(session, channel)
 
 
 class _Rpc:
-    """An RPC on every lane."""
+    """An RPC on every channel."""
 
     def __init__(self, affinity: Affinity, kind: str, path: str, write: Any, read: Any, **settings: Any) -> None:
         self._affinity = affinity
-        self._rpc = RPC_BY_PATH.get(path)
+        self._rpc = rpc_of(path)
         self._on = {
-            lane: getattr(lane.channel, kind)(path, write, affinity.reader(self._rpc, lane, read), **settings)
-            for lane in affinity.lanes
+            pooled: getattr(pooled.channel, kind)(path, write, affinity.reader(self._rpc, pooled, read), **settings)
+            for pooled in affinity.channels
         }
 
-    def _choose(self, request: Any) -> tuple[Lane, Any]:
-        lane = self._affinity.choose(self._rpc, request)
-        return lane, self._on[lane]
+    def _choose(self, request: Any) -> tuple[PooledChannel, Any]:
+        pooled = self._affinity.choose(self._rpc, request)
+        return pooled, self._on[pooled]
 
 
-class _Blocking(_Rpc):
+class _BlockingRpc(_Rpc):
     """An RPC whose call returns with the answer."""
 
     def __call__(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._within("__call__", request, args, kwargs)
+        return self._blocking("__call__", request, args, kwargs)
 
     def with_call(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._within("with_call", request, args, kwargs)
+        return self._blocking("with_call", request, args, kwargs)
 
     def future(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        lane, call = self._choose(request)
-        return _counted(lane, call.future(request, *args, **kwargs))
+        pooled, call = self._choose(request)
+        return _counted(pooled, call.future(request, *args, **kwargs))
 
-    def _within(self, way: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        lane, call = self._choose(request)
+    def _blocking(self, way: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        pooled, call = self._choose(request)
         mark = object()
-        lane.in_flight.add(mark)
+        pooled.in_flight.add(mark)
         try:
             return getattr(call, way)(request, *args, **kwargs)
         finally:
-            lane.in_flight.discard(mark)
+            pooled.in_flight.discard(mark)
 
 
-class _Begun(_Rpc):
-    """An RPC whose call returns an object that tells when it is done: streams, and all of asyncio's."""
+class _NonBlockingRpc(_Rpc):
+    """An RPC whose call returns an object that tells when it is done: streams, and all calls of asyncio."""
 
     def __call__(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        lane, call = self._choose(request)
-        return _counted(lane, call(request, *args, **kwargs))
+        pooled, call = self._choose(request)
+        return _counted(pooled, call(request, *args, **kwargs))
 
 
-def _counted(lane: Lane, call: Any) -> Any:
-    lane.in_flight.add(call)
-    call.add_done_callback(lane.in_flight.discard)
+def _counted(pooled: PooledChannel, call: Any) -> Any:
+    pooled.in_flight.add(call)
+    call.add_done_callback(pooled.in_flight.discard)
     return call
 
 
-class Lanes:
-    """Several channels to one target as one.
-
-    Args:
-        channels: each with a connection of its own. Closed with this one.
-    """
+class ChannelPool:
+    """Several channels to one target as one, which closes them."""
 
     def __init__(self, channels: Sequence[grpc.Channel]) -> None:
         self.channels = tuple(channels)
@@ -84,14 +138,14 @@ class Lanes:
 
     def unary_unary(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
         """Return an RPC as `grpc.Channel.unary_unary` does."""
-        return _Blocking(self._affinity, "unary_unary", path, write, read, **settings)
+        return _BlockingRpc(self._affinity, "unary_unary", path, write, read, **settings)
 
     def unary_stream(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
         """Return an RPC as `grpc.Channel.unary_stream` does."""
-        return _Begun(self._affinity, "unary_stream", path, write, read, **settings)
+        return _NonBlockingRpc(self._affinity, "unary_stream", path, write, read, **settings)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool = False) -> None:
-        """Call back with the states of the first connection, which stands for all."""
+        """Call back with the states of the first channel, which stands for all."""
         self.channels[0].subscribe(callback, try_to_connect)
 
     def unsubscribe(self, callback: Callable[[Any], None]) -> None:
@@ -104,12 +158,8 @@ class Lanes:
             channel.close()
 
 
-class AsyncLanes:
-    """Several asyncio channels to one target as one.
-
-    Args:
-        channels: each with a connection of its own. Closed with this one.
-    """
+class AsyncChannelPool:
+    """Several asyncio channels to one target as one, which closes them."""
 
     def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
         self.channels = tuple(channels)
@@ -117,22 +167,22 @@ class AsyncLanes:
 
     def unary_unary(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
         """Return an RPC as `grpc.aio.Channel.unary_unary` does."""
-        return _Begun(self._affinity, "unary_unary", path, write, read, **settings)
+        return _NonBlockingRpc(self._affinity, "unary_unary", path, write, read, **settings)
 
     def unary_stream(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
         """Return an RPC as `grpc.aio.Channel.unary_stream` does."""
-        return _Begun(self._affinity, "unary_stream", path, write, read, **settings)
+        return _NonBlockingRpc(self._affinity, "unary_stream", path, write, read, **settings)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """Return the state of the first connection, which stands for all."""
+        """Return the state of the first channel, which stands for all."""
         return self.channels[0].get_state(try_to_connect)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Wait until the first connection has another state."""
+        """Wait until the first channel has another state."""
         await self.channels[0].wait_for_state_change(last_observed_state)
 
     async def channel_ready(self) -> None:
-        """Wait until all are connected."""
+        """Wait until all channels are connected."""
         await asyncio.gather(*(channel.channel_ready() for channel in self.channels))
 
     async def close(self, grace: float | None = None) -> None:

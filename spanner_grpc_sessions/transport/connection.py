@@ -1,10 +1,9 @@
-"""A client's connection: its channels, its tokens, how they begin and end. `connection_async` is its mirror image."""
+"""The connection of a client: its channels and tokens, their beginning and end. Mirrored by `connection_async`."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,38 +13,35 @@ from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent, require_usable
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Target, open_channel
-from spanner_grpc_sessions.transport.channel_pool import Lanes
-
-__all__ = ["Connection"]
+from spanner_grpc_sessions.transport.channel_pool import ChannelPool
 
 _POLLING: Final = 0.5
-"""Seconds in which gRPC's thread that polls a channel's state ends, once nobody listens: it looks every 0.2 s."""
+"""Seconds within which gRPC's thread that polls a channel ends after the last listener: it looks every 0.2 s."""
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class Connection:
     """Channels to one target and the tokens for them. Safe to share between threads.
 
-    Args:
-        target: where to connect.
-        options: of the client.
-        tokens: where the token of each call comes from. Closed with the connection.
-
     Attributes:
         address: "host:port" of the server.
-        tokens: where the token of each call comes from.
+        tokens: the source of the token of each call, closed with the connection.
         channel: what calls are made on while it is open, else None.
-        calls: the RPCs that are ready to be called on that channel.
         closing: set once the connection is closed.
     """
+
+    CALL_ERRORS: Final = (grpc.RpcError, ValueError)
+    """What a call raises: of the two, ValueError says that the channel is closed."""
+    CLOSED_ERROR: Final = ValueError
 
     def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
         self.address = target.address
         self.tokens = tokens
-        self.calls: dict[Method, Callable[..., Any]] = {}
+        self._calls: dict[Rpc, Callable[..., Any]] = {}
         self.closing = threading.Event()
         self._target = target
         self._options = options
@@ -54,7 +50,7 @@ class Connection:
         self._changing = threading.RLock()
         self._warming: set[threading.Event] = set()
         self._pollers: list[threading.Thread] = []
-        begin_anew_after_fork(self)
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         return f"{self.address} {self._target.security.value} {self.state}"
@@ -65,15 +61,11 @@ class Connection:
         return "closed" if self.closing.is_set() else "open" if self.channel else "new"
 
     def open(self) -> Any:
-        """Return the channel; make it, and fetch a token while it connects, at the first time. Waits for neither.
-
-        Raises:
-            ClientClosed: the connection was closed, or gRPC does not work in this process.
-        """
+        """Return the channel. The first time, create it and fetch a token while it connects; wait for neither."""
         with self._changing:
             if self.closing.is_set():
-                raise ClientClosed("the client is closed: make a new one")
-            require_usable()
+                raise ClientClosed("the client is closed: create a new one")
+            require_grpc_usable()
             if self.channel is None:
                 channel = self._make_channel()
                 if self.closing.is_set():
@@ -82,7 +74,7 @@ class Connection:
                 self.channel = channel
                 self.tokens.start()
                 if self.tokens.current() is None:
-                    # Else the call that waits for the token would wait for the connection afterwards.
+                    # Otherwise the first call would wait for its token first, and for the connection afterwards.
                     for single in _channels_of(channel):
                         self._listen(single, _ignore)
                         single.unsubscribe(_ignore)
@@ -94,7 +86,7 @@ class Connection:
         with self._changing:
             self.closing.set()
             channel, self.channel = self.channel, None
-            self.calls.clear()
+            self._calls.clear()
         for ready in tuple(self._warming):
             ready.set()
         if channel is not None:
@@ -104,22 +96,13 @@ class Connection:
         self.tokens.close()
 
     def abandon(self) -> None:
-        """End what nobody holds any more, without waiting."""
+        """End without waiting, for a client that was dropped."""
         self.closing.set()
         self.tokens.close(timeout=0.0)
 
     def warm_up(self, timeout: float | None) -> None:
-        """Connect all channels and have a token, side by side.
-
-        Args:
-            timeout: seconds, None for no limit.
-
-        Raises:
-            DeadlineExceeded: not all were connected in time.
-            CredentialsError: there was no token in time.
-            ClientClosed: the connection is, or was meanwhile, closed.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        """Connect all channels and get a token, at the same time."""
+        deadline = Deadline(timeout)
         channels = _channels_of(self.open())
         with self._changing:
             waiting = [self._connecting(channel) for channel in channels]
@@ -127,7 +110,7 @@ class Connection:
             if self.tokens.current() is None:
                 self.tokens.wait(timeout)
             for ready, _ in waiting:
-                in_time = ready.wait(None if deadline is None else max(deadline - time.monotonic(), 0.0))
+                in_time = ready.wait(deadline.left())
                 if self.closing.is_set():
                     raise ClientClosed("the client was closed while it warmed up")
                 if not in_time:
@@ -138,7 +121,7 @@ class Connection:
                 channel.unsubscribe(callback)
 
     def _connecting(self, channel: grpc.Channel) -> tuple[threading.Event, Callable[[Any], None]]:
-        """Have a channel connect; return the event of its being ready, and what listens for it."""
+        """Connect a channel; return an event that is set when it is ready, and the listener that sets it."""
         ready = threading.Event()
 
         def callback(state: grpc.ChannelConnectivity) -> None:
@@ -150,40 +133,55 @@ class Connection:
         return ready, callback
 
     def _listen(self, channel: grpc.Channel, callback: Callable[[Any], None]) -> None:
-        """Have a channel connect and tell of it; gRPC starts a thread for that, if there is none yet."""
+        """Connect a channel and listen to its states; gRPC starts a thread for that, unless there is one."""
         others = set(threading.enumerate())
         channel.subscribe(callback, try_to_connect=True)
         self._pollers += [thread for thread in threading.enumerate() if thread.daemon and thread not in others]
 
     def _await_pollers(self) -> None:
-        # A poller that finds its channel closed would print a traceback.
-        deadline = time.monotonic() + _POLLING
+        # gRPC's thread prints a traceback when it finds its channel closed.
+        deadline = Deadline(_POLLING)
         for poller in self._pollers:
-            poller.join(max(deadline - time.monotonic(), 0.0))
+            poller.join(deadline.left())
 
-    def prepare(self, method: Method) -> Callable[..., Any]:
+    def ready(self, rpc: Rpc) -> Callable[..., Any]:
         """Return an RPC that is ready to be called, opening the connection if need be."""
+        return self._calls.get(rpc) or self._prepare(rpc)
+
+    def _prepare(self, rpc: Rpc) -> Callable[..., Any]:
         with self._changing:
             channel = self.open()
-            prepare = channel.unary_stream if method.streams else channel.unary_unary
-            call: Callable[..., Any] = prepare(method.path, method.serialize, method.read)
-            self.calls[method] = call
+            make = channel.unary_stream if rpc.streams else channel.unary_unary
+            call: Callable[..., Any] = make(
+                rpc.path, rpc.request_class.SerializeToString, rpc.response_class.FromString
+            )
+            self._calls[rpc] = call
         return call
 
+    def rpc_error(self, error: BaseException) -> grpc.RpcError:
+        """Return the error of a call as gRPC's; raise `ClientClosed` if the end of the connection caused it."""
+        if self.closing.is_set() or not isinstance(error, grpc.RpcError):
+            raise ClientClosed.during_call() from error
+        return error
+
+    def closes_within(self, seconds: float) -> bool:
+        """Wait so long, and return whether the connection was closed before."""
+        return self.closing.wait(seconds)
+
     def after_fork(self) -> None:
-        """Begin anew in a forked child: with a channel of its own, made when it is needed."""
+        """Give a forked child a channel of its own, created when it is needed."""
         closed = self.closing.is_set()
         self._changing, self.closing = threading.RLock(), threading.Event()
         if closed:
             self.closing.set()
-        leave_to_the_parent((self.channel, dict(self.calls)))
+        retain_after_fork((self.channel, dict(self._calls)))
         self.channel = None
-        self.calls.clear()
+        self._calls.clear()
 
     def _make_channel(self) -> Any:
         if self._options.channels == 1:
             return open_channel(self._target, self._options)
-        return Lanes([open_channel(self._target, self._options) for _ in range(self._options.channels)])
+        return ChannelPool([open_channel(self._target, self._options) for _ in range(self._options.channels)])
 
 
 def _channels_of(channel: Any) -> tuple[grpc.Channel, ...]:

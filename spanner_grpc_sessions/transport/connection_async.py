@@ -1,4 +1,4 @@
-"""A client's connection in asyncio: its channels, its tokens, how they begin and end. The mirror of `connection`."""
+"""The connection of a client in asyncio: its channels and tokens, their beginning and end. Mirrors `connection`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+import grpc
+import grpc.aio
+
 from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.runtime.fork import begin_anew_after_fork, leave_to_the_parent, require_usable, set_unusable
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.runtime.clock import event_within, task_is_cancelled
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.fork import (
+    mark_grpc_unusable,
+    require_grpc_usable,
+    reset_after_fork,
+    retain_after_fork,
+)
+from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Target, open_async_channel
-from spanner_grpc_sessions.transport.channel_pool import AsyncLanes
-
-__all__ = ["AsyncConnection"]
+from spanner_grpc_sessions.transport.channel_pool import AsyncChannelPool
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
@@ -25,32 +33,30 @@ _log: Final = logging.getLogger("spanner_grpc_sessions")
 class AsyncConnection:
     """Channels to one target and the tokens for them. For the tasks of one event loop.
 
-    Args:
-        target: where to connect.
-        options: of the client.
-        tokens: where the token of each call comes from. Closed with the connection.
-
     Attributes:
         address: "host:port" of the server.
-        tokens: where the token of each call comes from.
+        tokens: the source of the token of each call, closed with the connection.
         channel: what calls are made on while it is open, else None.
-        calls: the RPCs that are ready to be called on that channel.
         closing: set once the connection is closed.
-        streams: calls in flight that stream their answers. Older gRPC does not end them with their channel.
+        streams: streaming calls in flight. Older gRPC does not end them with their channel.
         loop: the event loop that it belongs to, once it is open.
     """
+
+    CALL_ERRORS: Final = (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError)
+    """What a call raises: UsageError when the channel is closed, and when it closes, CancelledError in every call."""
+    CLOSED_ERROR: Final = grpc.aio.UsageError
 
     def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
         self.address = target.address
         self.tokens = tokens
-        self.calls: dict[Method, Callable[..., Any]] = {}
+        self._calls: dict[Rpc, Callable[..., Any]] = {}
         self.closing = asyncio.Event()
         self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._target = target
         self._options = options
         self.channel: Any = None
-        begin_anew_after_fork(self)
+        reset_after_fork(self)
 
     def __repr__(self) -> str:
         return f"{self.address} {self._target.security.value} {self.state}"
@@ -61,34 +67,29 @@ class AsyncConnection:
         return "closed" if self.closing.is_set() else "open" if self.channel else "new"
 
     def open(self) -> Any:
-        """Return the channel; make it, and fetch a token while it connects, at the first time. Waits for neither.
-
-        Raises:
-            ClientClosed: the connection was closed, or opened in another event loop, or gRPC does not work in this
-                process.
-        """
+        """Return the channel. The first time, create it and fetch a token while it connects; wait for neither."""
         if self.closing.is_set():
-            raise ClientClosed("the client is closed: make a new one")
-        require_usable()
+            raise ClientClosed("the client is closed: create a new one")
+        require_grpc_usable()
         loop = asyncio.get_running_loop()
         if self.channel is None:
             self.loop = loop
             self.channel = self._make_channel()
             self.tokens.start()
             if self.tokens.current() is None:
-                # Else the call that waits for the token would wait for the connection afterwards.
+                # Otherwise the first call would wait for its token first, and for the connection afterwards.
                 for single in getattr(self.channel, "channels", (self.channel,)):
                     single.get_state(try_to_connect=True)
             _log.info("opened %r", self)
         if self.loop is not loop:
-            raise ClientClosed("the client belongs to another event loop: make one per loop")
+            raise ClientClosed("the client was opened in another event loop; create one client per loop")
         return self.channel
 
     async def close(self) -> None:
         """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
         self.closing.set()
         channel, self.channel = self.channel, None
-        self.calls.clear()
+        self._calls.clear()
         for stream in tuple(self.streams):
             stream.cancel()
         if channel is not None:
@@ -97,29 +98,19 @@ class AsyncConnection:
         await self.tokens.close_async()
 
     def abandon(self) -> None:
-        """End what nobody holds any more, without waiting."""
+        """End without waiting, for a client that was dropped."""
         self.closing.set()
         self.tokens.close(timeout=0.0)
 
     async def warm_up(self, timeout: float | None) -> None:
-        """Connect all channels and have a token, side by side.
-
-        Args:
-            timeout: seconds, None for no limit.
-
-        Raises:
-            DeadlineExceeded: not all were connected in time.
-            CredentialsError: there was no token in time.
-            ClientClosed: the connection is, or was meanwhile, closed.
-        """
+        """Connect all channels and get a token, at the same time."""
         connecting = asyncio.ensure_future(self.open().channel_ready())
         closing = asyncio.ensure_future(self.closing.wait())
-        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        deadline = Deadline(timeout)
         try:
             if self.tokens.current() is None:
                 await self.tokens.wait_async(timeout)
-            left = None if deadline is None else max(deadline - asyncio.get_running_loop().time(), 0.0)
-            await asyncio.wait((connecting, closing), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((connecting, closing), timeout=deadline.left(), return_when=asyncio.FIRST_COMPLETED)
             if self.closing.is_set():
                 raise ClientClosed("the client was closed while it warmed up")
             if not connecting.done():
@@ -129,23 +120,44 @@ class AsyncConnection:
             closing.cancel()
             await asyncio.gather(connecting, closing, return_exceptions=True)
 
-    def prepare(self, method: Method) -> Callable[..., Any]:
+    def ready(self, rpc: Rpc) -> Callable[..., Any]:
         """Return an RPC that is ready to be called, opening the connection if need be."""
-        channel = self.open()
-        prepare = channel.unary_stream if method.streams else channel.unary_unary
-        call: Callable[..., Any] = prepare(method.path, method.serialize, method.read)
-        self.calls[method] = call
+        call = self._calls.get(rpc)
+        if call is None or asyncio.get_running_loop() is not self.loop:
+            call = self._prepare(rpc)
         return call
 
+    def _prepare(self, rpc: Rpc) -> Callable[..., Any]:
+        channel = self.open()
+        make = channel.unary_stream if rpc.streams else channel.unary_unary
+        call: Callable[..., Any] = make(rpc.path, rpc.request_class.SerializeToString, rpc.response_class.FromString)
+        self._calls[rpc] = call
+        return call
+
+    def rpc_error(self, error: BaseException) -> grpc.RpcError:
+        """Return the error of a call as gRPC's; raise `ClientClosed` if the end of the connection caused it."""
+        if isinstance(error, asyncio.CancelledError) and (not self.closing.is_set() or task_is_cancelled()):
+            raise error
+        if self.closing.is_set() or not isinstance(error, grpc.RpcError):
+            raise ClientClosed.during_call() from error
+        return error
+
+    async def closes_within(self, seconds: float) -> bool:
+        """Wait so long, and return whether the connection was closed before."""
+        await event_within(self.closing, seconds)
+        return self.closing.is_set()
+
     def after_fork(self) -> None:
-        """Begin anew in a forked child; or not at all: where an asyncio channel was open, gRPC does not work."""
+        """Give a forked child a channel of its own, unless one was open: then gRPC does not work in the child."""
         if self.channel is not None:
-            set_unusable()
-        leave_to_the_parent((self.channel, dict(self.calls)))
+            mark_grpc_unusable()
+        retain_after_fork((self.channel, dict(self._calls)))
         self.channel = self.loop = None
-        self.calls.clear()
+        self._calls.clear()
 
     def _make_channel(self) -> Any:
         if self._options.channels == 1:
             return open_async_channel(self._target, self._options)
-        return AsyncLanes([open_async_channel(self._target, self._options) for _ in range(self._options.channels)])
+        return AsyncChannelPool(
+            [open_async_channel(self._target, self._options) for _ in range(self._options.channels)]
+        )

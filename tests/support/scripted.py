@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.service.rpcs import RPCS, Method
+from spanner_grpc_sessions.service.rpcs import RPCS
 
 __all__ = ["scripted_server"]
 
@@ -26,7 +26,7 @@ class _Script(grpc.GenericRpcHandler):
     def _handler(name: str, answer: Answer) -> Any:
         rpc = RPCS[name]
         make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
-        return make(answer, rpc.request_class.FromString, Method.serialize)
+        return make(answer, rpc.request_class.FromString, rpc.response_class.SerializeToString)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._handlers.get(handler_call_details.method)

@@ -18,11 +18,11 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, TransportError
 from google.oauth2 import credentials as oauth2
 
-from spanner_grpc_sessions.auth.credentials import CallCredentials, TokenFetcher, load_credentials, token_source
-from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource
+from spanner_grpc_sessions.auth.call_credentials import _Plugin
+from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials
+from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource, token_source
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import SCOPE_DATA, ClientOptions
-from spanner_grpc_sessions.transport.channel import Security, Target
 from tests.unit.auth.token_endpoints import DEADLINE, Endpoint, token
 
 OPTIONS = ClientOptions()
@@ -108,7 +108,7 @@ def test_no_application_default_credentials_is_told() -> None:
     """Where there are none, google-auth says so, and the caller learns it as our error."""
     with pytest.raises(DefaultCredentialsError):
         load_credentials(None, OPTIONS)
-    source = token_source(Target("localhost:1", Security.TLS, authenticated=True), None, OPTIONS)
+    source = token_source(None, OPTIONS, address="localhost:1", authenticated=True)
     try:
         with pytest.raises(CredentialsError, match="DefaultCredentialsError"):
             source.wait(DEADLINE)
@@ -123,7 +123,7 @@ def test_no_message_has_the_key(info: dict[str, str], tmp_path: Path, monkeypatc
     file = tmp_path / "key.json"
     file.write_text(json.dumps(info))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    source = token_source(Target("localhost:1", Security.TLS, authenticated=True), None, OPTIONS)
+    source = token_source(None, OPTIONS, address="localhost:1", authenticated=True)
     try:
         with pytest.raises(CredentialsError) as error:
             source.wait(DEADLINE)
@@ -137,14 +137,14 @@ def test_no_repr_has_key_or_token(account: Any, info: Mapping[str, str]) -> None
     """Neither a fetcher nor what it fetched shows a secret."""
     fetch = TokenFetcher(lambda: load_credentials(account, OPTIONS))
     fetched = fetch()
-    shown = f"{fetch!r} {fetched!r} {token_source(Target('x:1', Security.TLS, True), account, OPTIONS)!r}"
+    shown = f"{fetch!r} {fetched!r} {token_source(account, OPTIONS, address='x:1', authenticated=True)!r}"
     assert info["private_key"].splitlines()[1] not in shown
     assert dict(fetched.headers)["authorization"].removeprefix("Bearer ") not in shown
 
 
 def test_a_target_without_authentication_has_an_anonymous_source(account: Any) -> None:
     """On the emulator the credentials are not even looked at."""
-    source = token_source(Target("localhost:1", Security.PLAINTEXT, authenticated=False), account, OPTIONS)
+    source = token_source(account, OPTIONS, address="localhost:1", authenticated=False)
     assert source.current() == ()
 
 
@@ -163,7 +163,7 @@ def test_call_credentials_give_grpc_the_headers_of_the_source() -> None:
     """The plugin waits for the first token, and then has it at hand."""
     endpoint = Endpoint(token("t", renew_at=NEVER, valid_until=NEVER))
     source = TokenSource(endpoint)
-    plugin: Any = CallCredentials(source)
+    plugin: Any = _Plugin(source)
     for _ in range(2):
         callback = Callback()
         plugin(grpc.AuthMetadataContext(), callback)
@@ -176,7 +176,7 @@ def test_call_credentials_tell_grpc_why_there_is_no_token() -> None:
     """The plugin answers with the error and does not raise it."""
     source = TokenSource(Endpoint(ValueError("no key")))
     callback = Callback()
-    plugin: Any = CallCredentials(source)
+    plugin: Any = _Plugin(source)
     plugin(grpc.AuthMetadataContext(), callback)
     source.close(timeout=DEADLINE)
     assert callback.answer is not None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ResourceInfo, RetryInfo
 
-from spanner_grpc_sessions.calls.attempts import Attempts
+from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors.details import DATABASE_RESOURCES, SESSION_RESOURCE
 from spanner_grpc_sessions.errors.rpc import (
     DatabaseNotFound,
@@ -21,7 +20,16 @@ from spanner_grpc_sessions.errors.rpc import (
     Unavailable,
 )
 from spanner_grpc_sessions.options import RetryOptions
-from spanner_grpc_sessions.service import rpcs as methods
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.service.rpcs import (
+    BATCH_CREATE_SESSIONS,
+    CREATE_SESSION,
+    DELETE_SESSION,
+    EXECUTE_SQL,
+    GET_SESSION,
+    LIST_SESSIONS,
+    Rpc,
+)
 from tests.unit.failures import failure, status_trailer
 
 NUMBER = "1.00000000000000ff.1.1.7."
@@ -30,30 +38,31 @@ NOT_FOUND = failure(grpc.StatusCode.NOT_FOUND)
 
 
 def attempts(
-    method: methods.Method = methods.CREATE_SESSION,
+    rpc: Rpc = CREATE_SESSION,
     *,
     options: RetryOptions | None = None,
     seconds: float | None = None,
     count: int = 1,
 ) -> Attempts:
     """Return the attempts of a call that has `seconds` left, `count` of them made."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    return Attempts(method, NUMBER, options or RetryOptions(), deadline, count)
+    return Attempts(rpc, NUMBER, options or RetryOptions(), Deadline(seconds), count=count)
 
 
 def test_a_repeated_failure_counts_the_attempts() -> None:
     """Each failure that is repeated gives a bounded wait, and the next attempt has the next number."""
     made = attempts(options=RetryOptions(initial_delay=2.0, multiplier=3.0, max_delay=5.0))
     for number, longest in ((2, 2.0), (3, 5.0), (4, 5.0)):
-        wait = made.after(UNAVAILABLE)
+        wait = made.next_delay_after(UNAVAILABLE)
         assert wait is not None
         assert 0 <= wait <= longest
-        assert made.request_id() == (("x-goog-spanner-request-id", f"{NUMBER}{number}"),)
+        assert made.request_id() == f"{NUMBER}{number}"
 
 
 def test_waits_are_drawn_at_random() -> None:
     """Two calls that fail together do not come back together."""
-    assert len({attempts(options=RetryOptions(initial_delay=10)).after(UNAVAILABLE) for _ in range(10)}) == 10
+    assert (
+        len({attempts(options=RetryOptions(initial_delay=10)).next_delay_after(UNAVAILABLE) for _ in range(10)}) == 10
+    )
 
 
 def test_a_failure_that_is_not_repeated_is_raised_as_ours() -> None:
@@ -61,7 +70,7 @@ def test_a_failure_that_is_not_repeated_is_raised_as_ours() -> None:
     denied = failure(grpc.StatusCode.PERMISSION_DENIED, "no")
     made = attempts(count=3)
     with pytest.raises(PermissionDenied) as error:
-        made.after(denied)
+        made.next_delay_after(denied)
     assert (error.value.method, error.value.request_id) == ("CreateSession", f"{NUMBER}3")
     assert error.value.__cause__ is denied
     assert made.count == 3
@@ -71,15 +80,15 @@ def test_a_failure_that_is_not_repeated_is_raised_as_ours() -> None:
 def test_nothing_is_repeated_after_the_deadline(seconds: float) -> None:
     """Once the deadline has passed, the last failure is what the caller learns, and the time left is none."""
     made = attempts(seconds=seconds)
-    assert made.remaining() == 0.0
+    assert made.deadline.left() == 0.0
     with pytest.raises(Unavailable):
-        made.after(UNAVAILABLE)
+        made.next_delay_after(UNAVAILABLE)
 
 
 def test_the_time_left_is_what_the_deadline_says() -> None:
     """Without a deadline there is no limit; with one, the time left is at most what was given."""
-    assert attempts().remaining() is None
-    left = attempts(seconds=1000.0).remaining()
+    assert attempts().deadline.left() is None
+    left = attempts(seconds=1000.0).deadline.left()
     assert left is not None
     assert 0 < left <= 1000.0
 
@@ -87,13 +96,13 @@ def test_the_time_left_is_what_the_deadline_says() -> None:
 def test_the_servers_wish_is_waited_for() -> None:
     """RetryInfo in the trailers sets the least wait."""
     trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=70)))
-    assert attempts(seconds=1000.0).after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer])) == 70.0
+    assert attempts(seconds=1000.0).next_delay_after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer])) == 70.0
 
 
 def test_a_wish_without_measure_is_waited_for_as_long_as_python_can() -> None:
     """Without a deadline the longest RetryInfo there is becomes a wait that `threading` accepts."""
     trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=315_576_000_000)))
-    delay = attempts().after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
+    delay = attempts().next_delay_after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
     assert delay is not None
     assert 1e8 < delay < threading.TIMEOUT_MAX
 
@@ -102,7 +111,7 @@ def test_a_wish_that_passes_the_deadline_ends_the_call() -> None:
     """A RetryInfo longer than the time left ends the call at once, and the error tells it."""
     trailer = status_trailer(RetryInfo(retry_delay=Duration(seconds=70)))
     with pytest.raises(Unavailable) as error:
-        attempts(seconds=60.0).after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
+        attempts(seconds=60.0).next_delay_after(failure(grpc.StatusCode.UNAVAILABLE, trailers=[trailer]))
     assert error.value.retry_delay == 70.0
 
 
@@ -110,33 +119,33 @@ def test_a_wish_that_passes_the_deadline_ends_the_call() -> None:
 def test_a_repeated_delete_that_finds_nothing_is_done(resource: str) -> None:
     """NOT_FOUND on the second attempt of DeleteSession means that the first one, or the database's end, deleted it."""
     trailers = [status_trailer(ResourceInfo(resource_type=resource))] if resource else []
-    made = attempts(methods.DELETE_SESSION)
-    assert made.after(UNAVAILABLE) is not None
-    assert made.after(failure(grpc.StatusCode.NOT_FOUND, trailers=trailers)) is None
+    made = attempts(DELETE_SESSION)
+    assert made.next_delay_after(UNAVAILABLE) is not None
+    assert made.next_delay_after(failure(grpc.StatusCode.NOT_FOUND, trailers=trailers)) is None
 
 
 def test_a_first_delete_that_finds_nothing_has_failed() -> None:
     """NOT_FOUND on the first attempt is the caller's to know."""
     with pytest.raises(NotFound):
-        attempts(methods.DELETE_SESSION).after(NOT_FOUND)
+        attempts(DELETE_SESSION).next_delay_after(NOT_FOUND)
 
 
 def test_a_repeated_delete_that_fails_otherwise_has_failed() -> None:
     """Another status on the second attempt is no success."""
     with pytest.raises(PermissionDenied):
-        attempts(methods.DELETE_SESSION, count=2).after(failure(grpc.StatusCode.PERMISSION_DENIED))
+        attempts(DELETE_SESSION, count=2).next_delay_after(failure(grpc.StatusCode.PERMISSION_DENIED))
 
 
 @pytest.mark.parametrize(
-    "method",
-    [methods.CREATE_SESSION, methods.BATCH_CREATE_SESSIONS, methods.GET_SESSION, methods.LIST_SESSIONS,
-     methods.PING_SESSION],
-    ids=lambda method: method.name,
+    "rpc",
+    [CREATE_SESSION, BATCH_CREATE_SESSIONS, GET_SESSION, LIST_SESSIONS,
+     EXECUTE_SQL],
+    ids=lambda rpc: rpc.name,
 )  # fmt: skip
-def test_only_delete_is_done_when_the_session_is_gone(method: methods.Method) -> None:
+def test_only_delete_is_done_when_the_session_is_gone(rpc: Rpc) -> None:
     """NOT_FOUND on a later attempt of any other RPC is a failure."""
     with pytest.raises(NotFound):
-        attempts(method, count=2).after(NOT_FOUND)
+        attempts(rpc, count=2).next_delay_after(NOT_FOUND)
 
 
 @pytest.mark.parametrize(
@@ -147,4 +156,4 @@ def test_a_lost_session_is_told_apart_from_a_lost_database(resource: str, error_
     """The class of the error says what is gone."""
     lost = failure(grpc.StatusCode.NOT_FOUND, trailers=[status_trailer(ResourceInfo(resource_type=resource))])
     with pytest.raises(error_class):
-        attempts(methods.PING_SESSION).after(lost)
+        attempts(EXECUTE_SQL).next_delay_after(lost)

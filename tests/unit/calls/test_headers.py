@@ -17,20 +17,20 @@ from hypothesis import given
 from spanner_grpc_sessions import __version__
 from spanner_grpc_sessions.calls.headers import Headers, Metadata, check_metadata
 from spanner_grpc_sessions.errors import InvalidName, InvalidType, InvalidValue
-from spanner_grpc_sessions.service import rpcs as methods
-from spanner_grpc_sessions.service.rpcs import Method
+from spanner_grpc_sessions.service import rpcs
+from spanner_grpc_sessions.service.rpcs import Rpc
 from tests.unit.rest.strategies import anything, databases
 
 DATABASE = "projects/p/instances/i/databases/d"
 SESSION = f"{DATABASE}/sessions/s"
 LEADER = ("x-goog-spanner-route-to-leader", "true")
-ON_DATABASES = [methods.CREATE_SESSION, methods.BATCH_CREATE_SESSIONS, methods.LIST_SESSIONS]
-ON_SESSIONS = [methods.GET_SESSION, methods.DELETE_SESSION, methods.PING_SESSION]
+ON_DATABASES = [rpcs.CREATE_SESSION, rpcs.BATCH_CREATE_SESSIONS, rpcs.LIST_SESSIONS]
+ON_SESSIONS = [rpcs.GET_SESSION, rpcs.DELETE_SESSION, rpcs.EXECUTE_SQL]
 
 
-def headers_of(method: Method, name: str, *, leader: bool = True) -> Metadata:
+def headers_of(rpc: Rpc, name: str, *, leader: bool = True) -> Metadata:
     """Return the headers of a call by a client that has made none before."""
-    return Headers(leader_aware_routing=leader).of(method, name)
+    return Headers(leader_aware_routing=leader).of(rpc, name)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def headers_of(method: Method, name: str, *, leader: bool = True) -> Metadata:
 )
 def test_routing_header_is_url_encoded(database: str, encoded: str) -> None:
     """All but letters, digits, slashes and `_.-~` is percent-encoded; the resource prefix is the name as it is."""
-    headers = dict(headers_of(methods.CREATE_SESSION, database))
+    headers = dict(headers_of(rpcs.CREATE_SESSION, database))
     assert headers["x-goog-request-params"] == f"database={encoded}"
     assert headers["google-cloud-resource-prefix"] == database
 
@@ -55,33 +55,33 @@ def test_routing_header_is_url_encoded(database: str, encoded: str) -> None:
 def test_a_space_would_be_encoded_as_a_plus() -> None:
     """No name has a space, and one that came would be refused rather than sent."""
     with pytest.raises(InvalidName):
-        headers_of(methods.CREATE_SESSION, "projects/a b/instances/i/databases/d")
+        headers_of(rpcs.CREATE_SESSION, "projects/a b/instances/i/databases/d")
 
 
 @given(databases)
 def test_routing_header_reads_back_as_the_name(database: str) -> None:
     """Whatever the ids are, a server that decodes the header gets the name, and one parameter only."""
-    for method, name in ((methods.LIST_SESSIONS, database), (methods.GET_SESSION, f"{database}/sessions/s")):
-        headers = dict(headers_of(method, name))
+    for rpc, name in ((rpcs.LIST_SESSIONS, database), (rpcs.GET_SESSION, f"{database}/sessions/s")):
+        headers = dict(headers_of(rpc, name))
         params = headers["x-goog-request-params"]
         assert isinstance(params, str)
-        assert parse_qs(params, strict_parsing=True) == {method.routing_field: [name]}
+        assert parse_qs(params, strict_parsing=True) == {rpc.on: [name]}
         assert headers["google-cloud-resource-prefix"] == database
 
 
 @pytest.mark.parametrize(
-    ("method", "name", "params", "leader"),
+    ("rpc", "name", "params", "leader"),
     [
-        (methods.CREATE_SESSION, DATABASE, f"database={DATABASE}", True),
-        (methods.BATCH_CREATE_SESSIONS, DATABASE, f"database={DATABASE}", True),
-        (methods.LIST_SESSIONS, DATABASE, f"database={DATABASE}", False),
-        (methods.GET_SESSION, SESSION, f"name={SESSION}", True),
-        (methods.DELETE_SESSION, SESSION, f"name={SESSION}", False),
-        (methods.PING_SESSION, SESSION, f"session={SESSION}", False),
+        (rpcs.CREATE_SESSION, DATABASE, f"database={DATABASE}", True),
+        (rpcs.BATCH_CREATE_SESSIONS, DATABASE, f"database={DATABASE}", True),
+        (rpcs.LIST_SESSIONS, DATABASE, f"database={DATABASE}", False),
+        (rpcs.GET_SESSION, SESSION, f"name={SESSION}", True),
+        (rpcs.DELETE_SESSION, SESSION, f"name={SESSION}", False),
+        (rpcs.EXECUTE_SQL, SESSION, f"session={SESSION}", False),
     ],
-    ids=lambda value: value.name if isinstance(value, Method) else None,
+    ids=lambda value: value.name if isinstance(value, Rpc) else None,
 )
-def test_each_rpc_has_its_headers_and_no_others(method: Method, name: str, params: str, leader: bool) -> None:
+def test_each_rpc_has_its_headers_and_no_others(rpc: Rpc, name: str, params: str, leader: bool) -> None:
     """Prefix, routing and client are sent with each call, the leader header where it saves a hop."""
     client = f"gl-python/{platform.python_version()} grpc/{grpc.__version__}"
     common = (
@@ -89,16 +89,16 @@ def test_each_rpc_has_its_headers_and_no_others(method: Method, name: str, param
         ("x-goog-request-params", params),
         ("x-goog-api-client", f"{client} gccl/{__version__} pb/{google.protobuf.__version__}"),
     )
-    assert headers_of(method, name) == (*common, LEADER) if leader else common
-    assert headers_of(method, name, leader=False) == common
+    assert headers_of(rpc, name) == (*common, LEADER) if leader else common
+    assert headers_of(rpc, name, leader=False) == common
 
 
 def test_headers_of_a_resource_are_made_once() -> None:
     """The second call on a name gets the very tuple of the first, and each RPC has its own."""
     headers = Headers(leader_aware_routing=True)
-    for method in ON_SESSIONS:
-        assert headers.of(method, SESSION) is headers.of(method, SESSION)
-    assert len({headers.of(method, SESSION) for method in ON_SESSIONS}) == len(ON_SESSIONS)
+    for rpc in ON_SESSIONS:
+        assert headers.of(rpc, SESSION) is headers.of(rpc, SESSION)
+    assert len({headers.of(rpc, SESSION) for rpc in ON_SESSIONS}) == len(ON_SESSIONS)
 
 
 def test_headers_are_not_kept_for_ever() -> None:
@@ -106,23 +106,23 @@ def test_headers_are_not_kept_for_ever() -> None:
     headers = Headers(leader_aware_routing=True)
     for number in range(3000):
         name = f"{DATABASE}/sessions/{number}"
-        assert dict(headers.of(methods.PING_SESSION, name))["x-goog-request-params"] == f"session={name}"
+        assert dict(headers.of(rpcs.EXECUTE_SQL, name))["x-goog-request-params"] == f"session={name}"
     assert max(map(len, headers._kept.values())) <= 1024
 
 
-@pytest.mark.parametrize("method", [*ON_DATABASES, *ON_SESSIONS], ids=lambda method: method.name)
-def test_names_are_checked_before_they_are_headers(method: Method) -> None:
+@pytest.mark.parametrize("rpc", [*ON_DATABASES, *ON_SESSIONS], ids=lambda rpc: rpc.name)
+def test_names_are_checked_before_they_are_headers(rpc: Rpc) -> None:
     """A malformed name is refused on each call, whatever was kept before."""
     headers = Headers(leader_aware_routing=True)
-    good = DATABASE if method in ON_DATABASES else SESSION
-    headers.of(method, good)
-    for bad in (SESSION if method in ON_DATABASES else DATABASE, f"{good}\r\nx-injected: 1", f"{good}\n", ""):
+    good = DATABASE if rpc in ON_DATABASES else SESSION
+    headers.of(rpc, good)
+    for bad in (SESSION if rpc in ON_DATABASES else DATABASE, f"{good}\r\nx-injected: 1", f"{good}\n", ""):
         with pytest.raises(InvalidName):
-            headers.of(method, bad)
+            headers.of(rpc, bad)
     name: Any
     for name in (None, 5, [good], {good: good}, good.encode()):
         with pytest.raises(InvalidType):
-            headers.of(method, name)
+            headers.of(rpc, name)
 
 
 @pytest.mark.parametrize(

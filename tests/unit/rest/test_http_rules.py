@@ -6,7 +6,7 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 
-from spanner_grpc_sessions.rest.http_rules import rule_of
+from spanner_grpc_sessions.rest.routes import http_rule, rule_of
 from spanner_grpc_sessions.service.rpcs import RPCS
 
 DATABASE = "projects/p/instances/i/databases/d"
@@ -36,7 +36,7 @@ def test_the_rules_are_those_of_the_discovery_document() -> None:
             f"^{rule.pattern.replace('*', '[^/]+')}$",
             rule.whole_body,
         )
-        for rule in (rpc.http for rpc in RPCS.values())
+        for rule in map(http_rule, RPCS.values())
     }
     assert ours - published == {
         ("POST", "/v1/{+database}:cacheUpdate", "database", "^projects/[^/]+/instances/[^/]+/databases/[^/]+$", True)
@@ -62,7 +62,7 @@ def test_the_rules_are_those_of_the_discovery_document() -> None:
 )
 def test_a_path_matches_as_a_whole(rpc: str, path: str, variable: str | None) -> None:
     """Each star is one segment that is not empty; what lies around the variable is literal."""
-    match = RPCS[rpc].http.path.fullmatch(path)
+    match = http_rule(RPCS[rpc]).path.fullmatch(path)
     assert (match and match["variable"]) == variable
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import InvalidArgument, InvalidName, InvalidRequest, InvalidType, NotFound, UnknownPath
-from spanner_grpc_sessions.rest.routes import route
+from spanner_grpc_sessions.rest.routes import http_rule, route
 from spanner_grpc_sessions.service.rpcs import RPCS
 
 DATABASE = "projects/p/instances/i/databases/d"
@@ -20,17 +20,17 @@ SESSIONS = f"/v1/{DATABASE}/sessions"
 
 def request(http_method: str, path: str, *, query: Any = None, body: Any = None) -> Any:
     """Return the request that a REST call becomes."""
-    method, name, arguments = route(http_method, path, query, body)
-    return method.build(name, *arguments)
+    return route(http_method, path, query, body)[2]
 
 
 @pytest.mark.parametrize("rpc", RPCS)
 def test_every_rpc_is_reached_by_its_path(rpc: str) -> None:
     """The path of each RPC leads back to it and gives the name that it is about."""
-    name = DATABASE if RPCS[rpc].routing_field == "database" else f"{DATABASE}/sessions/s"
-    method, given_name, _ = route(RPCS[rpc].http.http_method, RPCS[rpc].http.path_of(name), None, None)
+    name = DATABASE if RPCS[rpc].on == "database" else f"{DATABASE}/sessions/s"
+    rule = http_rule(RPCS[rpc])
+    method, given_name, message = route(rule.http_method, rule.path_of(name), None, None)
     assert (method.name, given_name) == (rpc, name)
-    assert getattr(method.build(name, (), None), method.routing_field) == name
+    assert getattr(message, rule.variable) == name
 
 
 @given(
@@ -43,9 +43,11 @@ def test_percent_encoding_is_undone(rpc: str, ids: list[str]) -> None:
 
     project, instance, database, session = ids
     name = f"projects/{project}/instances/{instance}/databases/{database}"
-    if RPCS[rpc].routing_field != "database":
+    if RPCS[rpc].on != "database":
         name += f"/sessions/{session}"
-    method, given_name, _ = route(RPCS[rpc].http.http_method, RPCS[rpc].http.path_of(quote(name)), None, None)
+    method, given_name, _ = route(
+        http_rule(RPCS[rpc]).http_method, http_rule(RPCS[rpc]).path_of(quote(name)), None, None
+    )
     assert (method.name, given_name) == (rpc, name)
 
 
@@ -121,7 +123,7 @@ def test_an_unknown_path_is_what_rest_answers_with_404(http_method: str, path: s
         ("POST", SESSIONS, None, {"session": 7}, "session: expected object, got 7"),
         ("POST", SESSIONS, None, [], "body: expected object, got []"),
         ("POST", SESSIONS, None, "{}", "body: expected object, got '{}'"),
-        ("POST", SESSIONS, None, {"database": "x"}, f"database: expected what the path says, {DATABASE}, got 'x'"),
+        ("POST", SESSIONS, None, {"database": "x"}, f"database: expected the name in the path, {DATABASE}, got 'x'"),
         ("POST", SESSIONS, {"session": "x"}, None, "query parameter 'session': only single values"),
         (
             "POST",

@@ -32,16 +32,10 @@ BAD_KEYS = [
 ]
 
 
-def create_session(database: str, labels: Any, creator_role: Any, multiplexed: Any) -> spanner_pb2.CreateSessionRequest:
-    """Return the request for one session as a message, whether it comes as one or as its bytes."""
-    request = requests.create_session(database, labels, creator_role, multiplexed)
-    return spanner_pb2.CreateSessionRequest.FromString(request) if isinstance(request, bytes) else request
-
-
 @pytest.mark.parametrize("key", GOOD_KEYS)
 def test_label_keys_inside_the_rule_are_sent(key: str) -> None:
     """A key of 1 to 63 characters that follows the rule is sent, and so is it as a value."""
-    request = create_session(DATABASE, {key: key}, None, False)
+    request = requests.create_session(DATABASE, {key: key}, None, False)
     assert dict(request.session.labels) == {key: key}
 
 
@@ -49,7 +43,7 @@ def test_label_keys_inside_the_rule_are_sent(key: str) -> None:
 def test_label_keys_outside_the_rule_are_refused(key: str) -> None:
     """A key that breaks the rule is refused with the key and the rule in the message."""
     with pytest.raises(InvalidValue) as error:
-        create_session(DATABASE, {key: "v"}, None, False)
+        requests.create_session(DATABASE, {key: "v"}, None, False)
     assert repr(key) in str(error.value)
     assert "1 to 63" in str(error.value) or "UTF-8" in str(error.value)
 
@@ -65,7 +59,7 @@ def test_label_values_outside_the_rule_are_refused(value: str) -> None:
 
 def test_a_label_may_be_empty() -> None:
     """A label with an empty value is sent: it is there or not there."""
-    assert dict(create_session(DATABASE, {"a": ""}, None, False).session.labels) == {"a": ""}
+    assert dict(requests.create_session(DATABASE, {"a": ""}, None, False).session.labels) == {"a": ""}
 
 
 @given(st.text("aA1-_.\n", max_size=6))
@@ -84,7 +78,7 @@ def test_a_session_has_at_most_64_labels(count: int, accepted: bool) -> None:
 @pytest.mark.parametrize("labels", [UserDict({"a": "b"}), MappingProxyType({"a": "b"})])
 def test_labels_may_be_any_mapping(labels: Any) -> None:
     """Labels are not bound to be a dict."""
-    assert dict(create_session(DATABASE, labels, None, False).session.labels) == {"a": "b"}
+    assert dict(requests.create_session(DATABASE, labels, None, False).session.labels) == {"a": "b"}
 
 
 @pytest.mark.parametrize(
@@ -93,8 +87,8 @@ def test_labels_may_be_any_mapping(labels: Any) -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda labels: create_session(DATABASE, labels, None, False),
-        lambda labels: create_session(DATABASE, labels, None, True),
+        lambda labels: requests.create_session(DATABASE, labels, None, False),
+        lambda labels: requests.create_session(DATABASE, labels, None, True),
         lambda labels: requests.batch_create_sessions(DATABASE, 1, labels, None),
     ],
 )
@@ -106,10 +100,10 @@ def test_labels_of_other_types_are_refused(build: Callable[[Any], object], label
 
 def test_create_session_says_what_was_asked() -> None:
     """Labels, role and kind arrive in their fields."""
-    assert create_session(DATABASE, {"a": "b"}, "role", False) == spanner_pb2.CreateSessionRequest(
+    assert requests.create_session(DATABASE, {"a": "b"}, "role", False) == spanner_pb2.CreateSessionRequest(
         database=DATABASE, session=spanner_pb2.Session(labels={"a": "b"}, creator_role="role")
     )
-    assert create_session(DATABASE, None, "role", True) == spanner_pb2.CreateSessionRequest(
+    assert requests.create_session(DATABASE, None, "role", True) == spanner_pb2.CreateSessionRequest(
         database=DATABASE, session=spanner_pb2.Session(creator_role="role", multiplexed=True)
     )
 
@@ -117,29 +111,29 @@ def test_create_session_says_what_was_asked() -> None:
 @pytest.mark.parametrize("labels", [None, {}])
 def test_an_empty_session_is_left_out(labels: dict[str, str] | None) -> None:
     """Where nothing is asked of the session, the request has no Session message."""
-    assert not create_session(DATABASE, labels, None, False).HasField("session")
+    assert not requests.create_session(DATABASE, labels, None, False).HasField("session")
     assert not requests.batch_create_sessions(DATABASE, 1, labels, None).HasField("session_template")
 
 
 def test_a_multiplexed_session_has_no_labels() -> None:
     """Labels and multiplexed exclude each other, as the server would say."""
     with pytest.raises(InvalidValue, match="multiplexed session has no labels"):
-        create_session(DATABASE, {"a": "b"}, None, True)
-    assert create_session(DATABASE, {}, None, True).session.multiplexed
+        requests.create_session(DATABASE, {"a": "b"}, None, True)
+    assert requests.create_session(DATABASE, {}, None, True).session.multiplexed
 
 
 @pytest.mark.parametrize("multiplexed", [None, 0, 1, "yes", [], object()])
 def test_multiplexed_is_a_bool(multiplexed: Any) -> None:
     """A flag that is merely true or false in Python's eyes is refused."""
     with pytest.raises(InvalidType, match="multiplexed must be a bool"):
-        create_session(DATABASE, None, None, multiplexed)
+        requests.create_session(DATABASE, None, None, multiplexed)
 
 
 @pytest.mark.parametrize("role", ["", "a\n", "é", "\ud800", "a\tb"])
 def test_creator_roles_that_cannot_be_sent_are_refused(role: str) -> None:
     """A role is printable ASCII, and an empty one would be none."""
     for build in (
-        lambda: create_session(DATABASE, None, role, False),
+        lambda: requests.create_session(DATABASE, None, role, False),
         lambda: requests.batch_create_sessions(DATABASE, 1, None, role),
     ):
         with pytest.raises(InvalidValue, match="creator_role"):
@@ -205,8 +199,8 @@ def test_requests_of_one_session_name_it() -> None:
 @given(anything(), anything(), anything())
 def test_whatever_is_given_to_create_only_our_errors_escape(labels: Any, role: Any, multiplexed: Any) -> None:
     """A request comes out, or one of our two exceptions."""
-    _ours_or_nothing(lambda: create_session(DATABASE, labels, role, multiplexed))
-    _ours_or_nothing(lambda: create_session(DATABASE, labels, None, True))
+    _ours_or_nothing(lambda: requests.create_session(DATABASE, labels, role, multiplexed))
+    _ours_or_nothing(lambda: requests.create_session(DATABASE, labels, None, True))
 
 
 @given(anything(), anything(), anything())
@@ -225,7 +219,7 @@ def test_whatever_is_given_to_list_only_our_errors_escape(size: Any, token: Any,
 
 def _accepts(labels: dict[str, str]) -> bool:
     try:
-        create_session(DATABASE, labels, None, False)
+        requests.create_session(DATABASE, labels, None, False)
     except InvalidValue:
         return False
     return True

@@ -7,8 +7,8 @@ from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidName
 from spanner_grpc_sessions.rest import from_rest
-from spanner_grpc_sessions.service import rpcs as methods
-from spanner_grpc_sessions.service.rpcs import RPCS, Method
+from spanner_grpc_sessions.rest.routes import http_rule
+from spanner_grpc_sessions.service.rpcs import RPCS, Rpc, rpc_of
 from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
 
 DATABASE = "projects/p/instances/i/databases/d"
@@ -36,24 +36,21 @@ PUBLISHED = {
     "BatchWrite": (3600.0, "session", True),
     "FetchCacheUpdate": (None, "database", False),
 }
-WAYS = [value for value in vars(methods).values() if isinstance(value, Method)]
-ROWS = [*RPCS.values(), *WAYS]
-row = pytest.mark.parametrize("method", ROWS, ids=lambda method: method.name)
+each_rpc = pytest.mark.parametrize("rpc", RPCS.values(), ids=lambda rpc: rpc.name)
 
 
 def test_every_rpc_has_one_row() -> None:
-    """No RPC of the service is missing, each row has the name of its key, and the session RPCs have a way besides."""
+    """No RPC of the service is missing, and each row has the name of its key."""
     assert list(RPCS) == list(PUBLISHED) == [rpc.name for rpc in RPCS.values()]
     assert set(RPCS) == set(SERVICE.methods_by_name)
-    assert {way.name for way in WAYS} == {"ExecuteSql", *list(RPCS)[:5]}
 
 
-@row
-def test_a_row_says_what_is_published(method: Method) -> None:
+@each_rpc
+def test_a_row_says_what_is_published(rpc: Rpc) -> None:
     """Timeout, routing field and leader routing are the documented ones."""
-    assert (method.timeout, method.routing_field, method.route_to_leader) == PUBLISHED[method.name]
-    assert method.gone_is_done is (method.name == "DeleteSession")
-    assert method.path == f"/google.spanner.v1.Spanner/{method.name}"
+    assert (rpc.timeout, rpc.on, rpc.leader) == PUBLISHED[rpc.name]
+    assert rpc.not_found_means_done is (rpc.name == "DeleteSession")
+    assert rpc.path == f"/google.spanner.v1.Spanner/{rpc.name}"
 
 
 @pytest.mark.parametrize(
@@ -79,23 +76,32 @@ def test_what_may_write_goes_to_the_leader_when_it_does(rpc: str, body: dict[str
     assert decide(from_rest(RPCS[rpc].request_class, body)) is writes
 
 
-@row
-def test_a_row_has_the_types_of_the_service(method: Method) -> None:
+@each_rpc
+def test_a_row_has_the_types_of_the_service(rpc: Rpc) -> None:
     """Request and response classes are the ones that the .proto file declares, and the routing field exists."""
-    declared = SERVICE.methods_by_name[method.name]
-    assert method.streams is declared.server_streaming
-    assert method.request_class.DESCRIPTOR is declared.input_type
-    assert method.response_class.DESCRIPTOR is declared.output_type
-    assert method.routing_field in declared.input_type.fields_by_name
+    declared = SERVICE.methods_by_name[rpc.name]
+    assert rpc.streams is declared.server_streaming
+    assert rpc.request_class.DESCRIPTOR is declared.input_type
+    assert rpc.response_class.DESCRIPTOR is declared.output_type
+    assert rpc.on in declared.input_type.fields_by_name
+    assert rpc.on == http_rule(rpc).variable
 
 
-@row
-def test_a_row_checks_the_name_that_its_routing_field_takes(method: Method) -> None:
+def test_a_path_leads_to_its_rpc() -> None:
+    """An RPC is found by its path on the wire; one of another service has no rules."""
+    for rpc in RPCS.values():
+        assert rpc_of(rpc.path) is rpc
+    foreign = rpc_of("/other.Service/Method")
+    assert (foreign.name, foreign.on, foreign.timeout) == ("Method", None, None)
+
+
+@each_rpc
+def test_a_row_checks_the_name_that_its_routing_field_takes(rpc: Rpc) -> None:
     """RPCs on a database take a database's name, those on a session a session's, and not the other."""
-    good, bad = (DATABASE, SESSION) if method.routing_field == "database" else (SESSION, DATABASE)
-    assert method.check(good) == good
+    good, bad = (DATABASE, SESSION) if rpc.on == "database" else (SESSION, DATABASE)
+    assert rpc.check(good) == good
     with pytest.raises(InvalidName):
-        method.check(bad)
+        rpc.check(bad)
 
 
 @pytest.mark.parametrize(
