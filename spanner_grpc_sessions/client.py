@@ -9,10 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from spanner_grpc_sessions_pb import spanner_pb2_grpc
-
-from spanner_grpc_sessions.auth.token_source import token_source
+from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.calls.call import Caller
 from spanner_grpc_sessions.calls.headers import check_metadata
 from spanner_grpc_sessions.errors import checks
@@ -23,7 +20,9 @@ from spanner_grpc_sessions.transport.channel import resolve
 from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
+    import grpc
     from google.auth.credentials import Credentials
+    from spanner_grpc_sessions_pb import spanner_pb2_grpc
     from typing_extensions import Self
 
     from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
@@ -58,7 +57,7 @@ class SessionsClient:
     def __init__(self, credentials: Credentials | None = None, *, options: ClientOptions | None = None) -> None:
         options = checks.optional("options", options, ClientOptions) or ClientOptions()
         target = resolve(options, credentials)
-        tokens = token_source(credentials, options, address=target.address, authenticated=target.authenticated)
+        tokens = tokens_for(credentials, options, address=target.address, authenticated=target.authenticated)
         self._connection = Connection(target, options, tokens)
         self._caller = Caller(self._connection, options)
 
@@ -290,6 +289,8 @@ class SessionsClient:
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
         """The service's stub on such a channel."""
+        from spanner_grpc_sessions_pb import spanner_pb2_grpc  # noqa: PLC0415 - not needed without stubs
+
         return spanner_pb2_grpc.SpannerStub(self.channel())
 
     def call_credentials(self) -> grpc.CallCredentials:

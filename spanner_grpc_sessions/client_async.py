@@ -8,10 +8,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import grpc
-from spanner_grpc_sessions_pb import spanner_pb2_grpc
-
-from spanner_grpc_sessions.auth.token_source import token_source
+from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.calls.call_async import AsyncCaller
 from spanner_grpc_sessions.calls.headers import check_metadata
 from spanner_grpc_sessions.errors import checks
@@ -22,7 +19,9 @@ from spanner_grpc_sessions.transport.channel import resolve
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
+    import grpc
     from google.auth.credentials import Credentials
+    from spanner_grpc_sessions_pb import spanner_pb2_grpc
     from typing_extensions import Self
 
     from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
@@ -57,7 +56,7 @@ class AsyncSessionsClient:
     def __init__(self, credentials: Credentials | None = None, *, options: ClientOptions | None = None) -> None:
         options = checks.optional("options", options, ClientOptions) or ClientOptions()
         target = resolve(options, credentials)
-        tokens = token_source(credentials, options, address=target.address, authenticated=target.authenticated)
+        tokens = tokens_for(credentials, options, address=target.address, authenticated=target.authenticated)
         self._connection = AsyncConnection(target, options, tokens)
         self._caller = AsyncCaller(self._connection, options)
 
@@ -290,6 +289,8 @@ class AsyncSessionsClient:
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
         """The service's stub on such a channel."""
+        from spanner_grpc_sessions_pb import spanner_pb2_grpc  # noqa: PLC0415 - not needed without stubs
+
         return spanner_pb2_grpc.SpannerStub(self.channel())
 
     def call_credentials(self) -> grpc.CallCredentials:

@@ -47,7 +47,7 @@ Timeout = float | Literal[Default.DEFAULT] | None
 MAX_TIMEOUT: Final = 1e9
 """Seconds: the longest that a call may last, or that a server may make it wait."""
 _HOST: Final = "[A-Za-z0-9_][-.A-Za-z0-9_]*"
-_ENDPOINT: Final = re.compile(rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?")
+_ENDPOINT: Final = rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?"
 _MAX_PORT: Final = 65535
 _MAX_CHANNELS: Final = 100
 _MAX_FLOAT: Final = sys.float_info.max
@@ -78,7 +78,7 @@ def check_endpoint(what: str, endpoint: str) -> bool:
     """
     if endpoint.startswith("unix:") and len(endpoint) > len("unix:"):
         return True
-    match = _ENDPOINT.fullmatch(endpoint)
+    match = re.fullmatch(_ENDPOINT, endpoint)
     if not match or not 0 < int(match["port"] or 1) <= _MAX_PORT:
         raise InvalidValue(f"{what} must be host:port without a scheme, the port up to 65535, got {endpoint!r}")
     return match["port"] is not None
@@ -98,7 +98,7 @@ def check_universe(what: str, universe: str) -> None:
         raise InvalidValue(f"{what} must be a domain name like googleapis.com, got {universe!r}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RetryOptions:
     """When and how often a failed attempt is repeated; the RPC's timeout bounds the total.
 
@@ -136,7 +136,7 @@ class RetryOptions:
         return cls(statuses=frozenset())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ClientOptions:
     """Where a client connects and how it presents itself.
 

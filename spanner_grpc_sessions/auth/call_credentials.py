@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.auth import Tokens
 
 _TIMEOUT: Final = 60.0
 """Seconds: gRPC does not tell a plugin the deadline of the call, but ends the call at it."""
 
 
-def call_credentials(tokens: TokenSource) -> grpc.CallCredentials:
+def call_credentials(tokens: Tokens) -> grpc.CallCredentials:
     """Return call credentials with the tokens of a source."""
     return grpc.metadata_call_credentials(_Plugin(tokens), "spanner-grpc-sessions")
 
@@ -21,7 +23,7 @@ def call_credentials(tokens: TokenSource) -> grpc.CallCredentials:
 class _Plugin(grpc.AuthMetadataPlugin):
     """Runs on a thread of its own for each call, which gRPC starts."""
 
-    def __init__(self, tokens: TokenSource) -> None:
+    def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002

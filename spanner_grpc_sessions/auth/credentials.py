@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -67,7 +66,7 @@ class TokenFetcher:
         token = _token(headers, expiry, self._clock())
         if first and self._service is not None:
             # What google-auth looks up with this token is there soon, long before the next token.
-            token = replace(token, renew_at=min(token.renew_at, self._clock() + _LOOKED_UP))
+            token = token._replace(renew_at=min(token.renew_at, self._clock() + _LOOKED_UP))
         return token
 
     def _headers(self, credentials: Credentials, expiry: float) -> dict[str, str]:

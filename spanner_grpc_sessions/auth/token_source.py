@@ -10,24 +10,17 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import itertools
-import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
-from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.runtime.clock import event_within
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import reset_after_fork
-
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
 
 TokenHeaders = tuple[tuple[str, str], ...]
 
@@ -38,8 +31,7 @@ NEVER: Final = float("inf")
 """A time that never comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """The headers that authenticate a call, which are secret, and how long they do, in seconds since the epoch."""
 
     headers: TokenHeaders
@@ -54,22 +46,6 @@ class Token:
 _Answer = concurrent.futures.Future[Token | BaseException]
 
 _NO_TOKEN: Final = Token((), 0.0, 0.0)
-_FOREVER: Final = Token((), NEVER, NEVER)
-
-
-def token_source(
-    credentials: Credentials | None, options: ClientOptions, *, address: str, authenticated: bool
-) -> TokenSource:
-    """Return the source of the tokens for calls to "host:port", which may need none."""
-    if not authenticated:
-        return TokenSource.anonymous()
-    # google.auth takes 16 ms to import, which the emulator does not need.
-    from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials  # noqa: PLC0415
-
-    host = address.rpartition(":")[0]
-    service = f"https://{host}/google.spanner.v1.Spanner" if host.endswith(".googleapis.com") else None
-    load = functools.partial(load_credentials, credentials, options)
-    return TokenSource(TokenFetcher(load, service=service, quota_project_id=options.quota_project_id))
 
 
 class TokenSource:
@@ -91,13 +67,6 @@ class TokenSource:
         self._closing = threading.Event()
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         reset_after_fork(self)
-
-    @classmethod
-    def anonymous(cls) -> TokenSource:
-        """Return a source for calls without a token. It fetches nothing and starts no thread."""
-        source = cls(lambda: _FOREVER)
-        source._token = _FOREVER
-        return source
 
     def __repr__(self) -> str:
         return f"TokenSource({self._token!r})"
@@ -271,7 +240,9 @@ def _outcome(answer: _Answer, attempt: int, deadline: Deadline) -> Token | float
     error = answer.result()
     if isinstance(error, Token):
         return error
-    pause = random.random() * backoff(attempt + 1, _FIRST_RETRY, _LAST_PAUSE)  # noqa: S311 - no secret
+    from random import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
+
+    pause = random() * backoff(attempt + 1, _FIRST_RETRY, _LAST_PAUSE)  # noqa: S311 - no secret
     if _is_passing(error) and not deadline.has_passed(after=pause):
         return pause
     if isinstance(error, CredentialsError | ClientClosed):

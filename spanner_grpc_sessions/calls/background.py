@@ -52,7 +52,9 @@ class BackgroundConnection:
 
     def wait(self, timeout: float | None) -> TokenHeaders:
         """Return them, waiting for a token."""
-        return self._connection.tokens.wait(timeout, unless=self._end)
+        tokens: Any = self._connection.tokens
+        headers: TokenHeaders = tokens.wait(timeout, unless=self._end)
+        return headers
 
     def _call(self, call: Any, request: Any, *, timeout: float | None, metadata: Any) -> Any:
         try:

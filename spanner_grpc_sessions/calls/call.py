@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_metadata
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
-from spanner_grpc_sessions.calls.retry import Attempts
-from spanner_grpc_sessions.calls.stream import Stream
-from spanner_grpc_sessions.calls.stub_channel import StubChannel
+from spanner_grpc_sessions.calls.preparation import Preparation, unreadable_answer
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.observers import ObservedCall, observe
@@ -18,6 +15,12 @@ from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, 
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.calls.preparation import Report
+    from spanner_grpc_sessions.calls.retry import Attempts
+    from spanner_grpc_sessions.calls.stream import Stream
+    from spanner_grpc_sessions.calls.stub_channel import StubChannel
 
 
 class Caller:
@@ -33,6 +36,8 @@ class Caller:
 
     def channel(self, report: Report | None = None) -> StubChannel:
         """Return a channel for stubs, whose calls tell their failures to `report`."""
+        from spanner_grpc_sessions.calls.stub_channel import StubChannel  # noqa: PLC0415 - not every client
+
         return StubChannel(self.connection, self.preparation, report)
 
     def call(
@@ -85,6 +90,8 @@ class Caller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
+            from spanner_grpc_sessions.calls.retry import Attempts  # noqa: PLC0415 - loaded by the first failure
+
             attempts = Attempts(rpc, number, options, deadline, observed)
             return self._retry_or_raise(error, call, request, headers, attempts)
         return answer
@@ -121,6 +128,8 @@ class Caller:
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Stream:
         """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
+        from spanner_grpc_sessions.calls.stream import Stream  # noqa: PLC0415 - not every client streams
+
         observation = observe(self.observer, rpc.name, name, self.connection.address)
         try:
             if observation is not None and observation.headers:

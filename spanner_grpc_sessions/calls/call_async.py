@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata, check_metadata
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
-from spanner_grpc_sessions.calls.retry import Attempts
-from spanner_grpc_sessions.calls.stream import AsyncStream
-from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
+from spanner_grpc_sessions.calls.preparation import Preparation, unreadable_answer
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.observers import ObservedCall, observe
@@ -17,6 +14,12 @@ from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, 
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.calls.preparation import Report
+    from spanner_grpc_sessions.calls.retry import Attempts
+    from spanner_grpc_sessions.calls.stream import AsyncStream
+    from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
 
 
 class AsyncCaller:
@@ -34,6 +37,8 @@ class AsyncCaller:
 
     def channel(self, report: Report | None = None) -> AsyncStubChannel:
         """Return a channel for stubs, whose calls tell their failures to `report`."""
+        from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel  # noqa: PLC0415 - not every client
+
         return AsyncStubChannel(self.connection, self.preparation, report)
 
     async def call(
@@ -86,6 +91,8 @@ class AsyncCaller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
+            from spanner_grpc_sessions.calls.retry import Attempts  # noqa: PLC0415 - loaded by the first failure
+
             attempts = Attempts(rpc, number, options, deadline, observed)
             return await self._retry_or_raise(error, call, request, headers, attempts)
         return answer
@@ -122,6 +129,8 @@ class AsyncCaller:
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> AsyncStream:
         """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
+        from spanner_grpc_sessions.calls.stream import AsyncStream  # noqa: PLC0415 - not every client streams
+
         observation = observe(self.observer, rpc.name, name, self.connection.address)
         try:
             if observation is not None and observation.headers:

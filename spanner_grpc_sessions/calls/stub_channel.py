@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
+from spanner_grpc_sessions.calls.preparation import Preparation, StubCalls
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from spanner_grpc_sessions.calls.preparation import Report
 
 
 class StubChannel(grpc.Channel):

@@ -11,13 +11,15 @@ import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
+from spanner_grpc_sessions.calls.preparation import Preparation, StubCalls
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from spanner_grpc_sessions.calls.preparation import Report
 
 
 class AsyncStubChannel(grpc.aio.Channel):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf import json_format
@@ -16,14 +15,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-SESSION_RESOURCE: Final = "type.googleapis.com/google.spanner.v1.Session"
-"""The `resourceType` under which Spanner reports a session that is gone."""
-
-DATABASE_RESOURCES: Final = (
-    "type.googleapis.com/google.spanner.admin.database.v1.Database",
-    "type.googleapis.com/google.spanner.admin.instance.v1.Instance",
-)
-"""The `resourceType`s under which it reports a database that is gone, alone or with its instance."""
+from spanner_grpc_sessions.errors.rpc import Details
 
 _STATUS_TRAILER: Final = "grpc-status-details-bin"
 _TYPE_PREFIX: Final = "type.googleapis.com/"
@@ -35,21 +27,6 @@ _DETAIL_TYPES: Final[Mapping[str, type[Any]]] = {
     )
 }  # fmt: skip
 _DETAIL_TRAILERS: Final = {f"google.rpc.{name.lower()}-bin": name for name in _DETAIL_TYPES}
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What the trailers contain.
-
-    Attributes:
-        entries: a REST object for each detail, with its `@type`.
-        retry_delay: seconds that the server asks to wait before another attempt, or None.
-        resource_type: the type of the resource that the error is about, or "".
-    """
-
-    entries: tuple[dict[str, Any], ...] = ()
-    retry_delay: float | None = None
-    resource_type: str = ""
 
 
 def read_details(trailers: Iterable[tuple[str, str | bytes]]) -> Details:

@@ -15,13 +15,35 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
-from spanner_grpc_sessions.errors.details import DATABASE_RESOURCES, SESSION_RESOURCE, Details, read_details
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
+
+SESSION_RESOURCE: Final = "type.googleapis.com/google.spanner.v1.Session"
+"""The `resourceType` under which Spanner reports a session that is gone."""
+
+DATABASE_RESOURCES: Final = (
+    "type.googleapis.com/google.spanner.admin.database.v1.Database",
+    "type.googleapis.com/google.spanner.admin.instance.v1.Instance",
+)
+"""The `resourceType`s under which it reports a database that is gone, alone or with its instance."""
+
+
+class Details(NamedTuple):
+    """What the trailers contain.
+
+    Attributes:
+        entries: a REST object for each detail, with its `@type`.
+        retry_delay: seconds that the server asks to wait before another attempt, or None.
+        resource_type: the type of the resource that the error is about, or "".
+    """
+
+    entries: tuple[dict[str, Any], ...] = ()
+    retry_delay: float | None = None
+    resource_type: str = ""
 
 
 class RpcError(SpannerSessionsError, grpc.RpcError):
@@ -49,7 +71,7 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         method: str,
         request_id: str = "",
         code: grpc.StatusCode | None = None,
-        details: Details = Details(),  # noqa: B008 - frozen
+        details: Details = Details(),  # noqa: B008 - immutable
         trailing_metadata: tuple[tuple[str, str | bytes], ...] = (),
     ) -> None:
         self._code = code if code is not None else grpc.StatusCode[self._status]
@@ -238,6 +260,9 @@ def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError
         method: name of the RPC.
         request_id: the x-goog-spanner-request-id header that was sent.
     """
+    # Loaded by the first failure: 4 ms that a client without failures does not need.
+    from spanner_grpc_sessions.errors.details import read_details  # noqa: PLC0415
+
     code = _ask(error, "code")
     if not isinstance(code, grpc.StatusCode) or code is grpc.StatusCode.OK:
         code = grpc.StatusCode.UNKNOWN

@@ -23,8 +23,8 @@ _ID: Final = r"[!-.0-~]+"
 _MAX_LENGTH: Final = 2048
 _DATABASE_FORM: Final = "projects/{project}/instances/{instance}/databases/{database}"
 _SESSION_FORM: Final = _DATABASE_FORM + "/sessions/{session}"
-_DATABASE: Final = re.compile(rf"projects/{_ID}/instances/{_ID}/databases/{_ID}")
-_SESSION: Final = re.compile(rf"{_DATABASE.pattern}/sessions/{_ID}")
+_DATABASE: Final = rf"projects/{_ID}/instances/{_ID}/databases/{_ID}"
+_SESSION: Final = rf"{_DATABASE}/sessions/{_ID}"
 _MAX_KEPT: Final = 4096
 
 
@@ -60,9 +60,9 @@ def _checked_session(name: str) -> str:
     return _matched("session", name, _SESSION, _SESSION_FORM)
 
 
-def _matched(kind: str, name: str, pattern: re.Pattern[str], form: str) -> str:
+def _matched(kind: str, name: str, pattern: str, form: str) -> str:
     if len(name) > _MAX_LENGTH:
         raise InvalidName(f"{kind} name must be at most {_MAX_LENGTH} characters long, got {len(name)}")
-    if not pattern.fullmatch(name):
+    if not re.fullmatch(pattern, name):
         raise InvalidName(f"{name!r} is not a {kind} name: expected {form}, ids in visible ASCII")
     return name

@@ -7,7 +7,6 @@ are those of google-cloud-spanner.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -20,7 +19,6 @@ from spanner_grpc_sessions.service.names import check_database, check_session
 _SERVICE: Final = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Rpc:
     """One RPC.
 
@@ -35,19 +33,30 @@ class Rpc:
         not_found_means_done: NOT_FOUND on a second attempt means that the first one succeeded.
     """
 
-    name: str
-    on: Literal["database", "session", "name"] | None
-    timeout: float | None
-    streams: bool = False
-    leader: bool = False
-    writes: Callable[[Any], bool] | None = None
-    may_leave_session: bool = False
-    not_found_means_done: bool = False
+    def __init__(
+        self,
+        name: str,
+        on: Literal["database", "session", "name"] | None,
+        timeout: float | None,
+        *,
+        streams: bool = False,
+        leader: bool = False,
+        writes: Callable[[Any], bool] | None = None,
+        may_leave_session: bool = False,
+        not_found_means_done: bool = False,
+    ) -> None:
+        self.name = name
+        self.on = on
+        self.timeout = timeout
+        self.streams = streams
+        self.leader = leader
+        self.writes = writes
+        self.may_leave_session = may_leave_session
+        self.not_found_means_done = not_found_means_done
+        self.path = f"/google.spanner.v1.Spanner/{name}"
 
-    @cached_property
-    def path(self) -> str:
-        """The path of the RPC on the wire."""
-        return f"/google.spanner.v1.Spanner/{self.name}"
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
 
     @cached_property
     def request_class(self) -> type[Message]:
@@ -77,14 +86,12 @@ def _begins_writing(request: Any) -> bool:
     return _begins_to_write(request.options)
 
 
-CREATE_SESSION: Final = Rpc(name="CreateSession", on="database", timeout=30.0, leader=True, may_leave_session=True)
-BATCH_CREATE_SESSIONS: Final = Rpc(
-    name="BatchCreateSessions", on="database", timeout=60.0, leader=True, may_leave_session=True
-)
-GET_SESSION: Final = Rpc(name="GetSession", on="name", timeout=30.0, leader=True)
-LIST_SESSIONS: Final = Rpc(name="ListSessions", on="database", timeout=3600.0)
-DELETE_SESSION: Final = Rpc(name="DeleteSession", on="name", timeout=30.0, not_found_means_done=True)
-EXECUTE_SQL: Final = Rpc(name="ExecuteSql", on="session", timeout=30.0, writes=_is_part_of_writing)
+CREATE_SESSION: Final = Rpc("CreateSession", "database", 30.0, leader=True, may_leave_session=True)
+BATCH_CREATE_SESSIONS: Final = Rpc("BatchCreateSessions", "database", 60.0, leader=True, may_leave_session=True)
+GET_SESSION: Final = Rpc("GetSession", "name", 30.0, leader=True)
+LIST_SESSIONS: Final = Rpc("ListSessions", "database", 3600.0)
+DELETE_SESSION: Final = Rpc("DeleteSession", "name", 30.0, not_found_means_done=True)
+EXECUTE_SQL: Final = Rpc("ExecuteSql", "session", 30.0, writes=_is_part_of_writing)
 
 RPCS: Final = {
     rpc.name: rpc
@@ -95,17 +102,17 @@ RPCS: Final = {
         LIST_SESSIONS,
         DELETE_SESSION,
         EXECUTE_SQL,
-        Rpc(name="ExecuteStreamingSql", on="session", timeout=3600.0, streams=True, writes=_is_part_of_writing),
-        Rpc(name="ExecuteBatchDml", on="session", timeout=30.0, leader=True),
-        Rpc(name="Read", on="session", timeout=30.0, writes=_is_part_of_writing),
-        Rpc(name="StreamingRead", on="session", timeout=3600.0, streams=True, writes=_is_part_of_writing),
-        Rpc(name="BeginTransaction", on="session", timeout=30.0, writes=_begins_writing),
-        Rpc(name="Commit", on="session", timeout=3600.0, leader=True),
-        Rpc(name="Rollback", on="session", timeout=30.0, leader=True),
-        Rpc(name="PartitionQuery", on="session", timeout=30.0, leader=True),
-        Rpc(name="PartitionRead", on="session", timeout=30.0, leader=True),
-        Rpc(name="BatchWrite", on="session", timeout=3600.0, streams=True, leader=True),
-        Rpc(name="FetchCacheUpdate", on="database", timeout=None, streams=True),
+        Rpc("ExecuteStreamingSql", "session", 3600.0, streams=True, writes=_is_part_of_writing),
+        Rpc("ExecuteBatchDml", "session", 30.0, leader=True),
+        Rpc("Read", "session", 30.0, writes=_is_part_of_writing),
+        Rpc("StreamingRead", "session", 3600.0, streams=True, writes=_is_part_of_writing),
+        Rpc("BeginTransaction", "session", 30.0, writes=_begins_writing),
+        Rpc("Commit", "session", 3600.0, leader=True),
+        Rpc("Rollback", "session", 30.0, leader=True),
+        Rpc("PartitionQuery", "session", 30.0, leader=True),
+        Rpc("PartitionRead", "session", 30.0, leader=True),
+        Rpc("BatchWrite", "session", 3600.0, streams=True, leader=True),
+        Rpc("FetchCacheUpdate", "database", None, streams=True),
     )
 }
 """Every RPC of the service, by name."""
@@ -114,4 +121,4 @@ _RPC_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
 
 def rpc_of(path: str) -> Rpc:
     """Return the RPC with this path on the wire; a row without rules for one of another service."""
-    return _RPC_BY_PATH.get(path) or Rpc(name=path.rpartition("/")[2], on=None, timeout=None)
+    return _RPC_BY_PATH.get(path) or Rpc(path.rpartition("/")[2], None, None)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -15,18 +12,11 @@ import grpc.aio
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
 from spanner_grpc_sessions.options import ClientOptions, check_endpoint, check_universe
-from spanner_grpc_sessions.transport.client_certificate import (
-    USE_MTLS_ENDPOINT,
-    Certificate,
-    Mode,
-    check_client_certificate,
-    check_root_certificates,
-    endpoint_mode,
-    environment_certificate,
-)
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+
+    from spanner_grpc_sessions.errors.rpc import RpcError
 
 _EMULATOR: Final = "SPANNER_EMULATOR_HOST"
 _UNIVERSE: Final = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
@@ -35,22 +25,34 @@ _MTLS_HOST: Final = "spanner.mtls.googleapis.com"
 _DEFAULT_PORT: Final = 443
 
 
-class Security(Enum):
+class Security:
     """What protects a connection, and with it a token."""
 
-    TLS = "TLS"
-    LOCAL = "local"  # gRPC's local security type: plaintext that gRPC itself opens to this machine only
-    PLAINTEXT = "plaintext"  # carries no token
+    TLS: Final = "TLS"
+    LOCAL: Final = "local"  # gRPC's local security type: plaintext that gRPC itself opens to this machine only
+    PLAINTEXT: Final = "plaintext"  # carries no token
 
 
-@dataclass(frozen=True, slots=True)
 class Target:
     """Where calls go: "host:port", how the connection is protected, and whether calls carry a token."""
 
-    address: str
-    security: Security
-    authenticated: bool
-    client_certificate: Certificate | None = field(default=None, repr=False)
+    __slots__ = ("address", "authenticated", "client_certificate", "security")
+
+    def __init__(
+        self,
+        address: str,
+        security: str,
+        authenticated: bool,
+        client_certificate: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        self.address = address
+        self.security = security
+        self.authenticated = authenticated
+        self.client_certificate = client_certificate
+
+    def __repr__(self) -> str:
+        # Without the certificate, which comes with its private key.
+        return f"Target({self.address!r}, {self.security!r}, authenticated={self.authenticated})"
 
 
 def resolve(
@@ -92,6 +94,13 @@ def open_async_channel(target: Target, options: ClientOptions) -> grpc.aio.Chann
     return grpc.aio.secure_channel(target.address, credentials, arguments)
 
 
+def no_connection(address: str) -> RpcError:
+    """Return the exception of a connection that is not there in time."""
+    from spanner_grpc_sessions.errors.rpc import DeadlineExceeded  # noqa: PLC0415 - loaded by the first failure
+
+    return DeadlineExceeded(f"no connection to {address} in time", method="warm_up")
+
+
 def _plaintext_target(endpoint: str | None, credentials: Credentials | None) -> Target:
     if endpoint is None:
         raise InvalidValue("plaintext needs an endpoint: Spanner's own endpoint speaks TLS only")
@@ -104,18 +113,20 @@ def _plaintext_target(endpoint: str | None, credentials: Credentials | None) -> 
 
 
 def _tls_target(options: ClientOptions, credentials: Credentials | None, environment: Mapping[str, str]) -> Target:
+    from spanner_grpc_sessions.transport import client_certificate as certificates  # noqa: PLC0415 - not for plaintext
+
     universe = options.universe_domain or _universe(environment)
     if credentials is not None:
         _require_universe(universe, credentials)
-    mode = endpoint_mode(environment)
+    mode = certificates.endpoint_mode(environment)
     if options.root_certificates is not None:
-        check_root_certificates(options.root_certificates)
+        certificates.check_root_certificates(options.root_certificates)
     certificate = options.client_certificate
     if certificate is None:
-        certificate = environment_certificate()
+        certificate = certificates.environment_certificate()
     else:
-        check_client_certificate(certificate)
-    address = _with_port(options.endpoint or _host(universe, mode, certificate))
+        certificates.check_client_certificate(certificate)
+    address = _with_port(options.endpoint or _host(universe, mode, shows_certificate=certificate is not None))
     return Target(address, Security.TLS, _needs_token(credentials), certificate)
 
 
@@ -148,10 +159,10 @@ def _require_universe(universe: str, credentials: Credentials) -> None:
         )
 
 
-def _host(universe: str, mode: Mode, certificate: Certificate | None) -> str:
+def _host(universe: str, mode: str, *, shows_certificate: bool) -> str:
     if mode == "always" and universe != _DEFAULT_UNIVERSE:
-        raise InvalidValue(f"{USE_MTLS_ENDPOINT} is always, but the universe {universe!r} has no mTLS endpoint")
-    if mode == "always" or (mode == "auto" and certificate is not None and universe == _DEFAULT_UNIVERSE):
+        raise InvalidValue(f"GOOGLE_API_USE_MTLS_ENDPOINT is always, but universe {universe!r} has no mTLS endpoint")
+    if mode == "always" or (mode == "auto" and shows_certificate and universe == _DEFAULT_UNIVERSE):
         return _MTLS_HOST
     return f"spanner.{universe}"
 
@@ -163,9 +174,9 @@ def _needs_token(credentials: Credentials | None) -> bool:
 
 
 def _channel_credentials(target: Target, options: ClientOptions) -> grpc.ChannelCredentials | None:
-    if target.security is Security.PLAINTEXT:
+    if target.security == Security.PLAINTEXT:
         return None
-    if target.security is Security.LOCAL:
+    if target.security == Security.LOCAL:
         is_socket = target.address.startswith("unix:")
         return grpc.local_channel_credentials(
             grpc.LocalConnectionType.UDS if is_socket else grpc.LocalConnectionType.LOCAL_TCP
@@ -178,7 +189,7 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
     agent = f"spanner-grpc-sessions/{__version__}"
     # gRPC sends calls to this machine through a proxy of the environment too, and takes a proxy on this machine for the
     # local peer that may see a token.
-    stays_here = target.security is not Security.TLS or _is_loopback(target.address)
+    stays_here = target.security != Security.TLS or _is_loopback(target.address)
     return [
         ("grpc.enable_http_proxy", int(not stays_here)),
         ("grpc.primary_user_agent", f"{options.user_agent} {agent}" if options.user_agent else agent),
@@ -220,6 +231,8 @@ def _with_port(endpoint: str) -> str:
 def _is_loopback(address: str) -> bool:
     if address.startswith("unix:"):
         return True
+    import ipaddress  # noqa: PLC0415 - 1 ms that the emulator does not need
+
     host = address.rpartition(":")[0].strip("[]")
     if host == "localhost":
         return True

@@ -12,16 +12,6 @@ from typing import Final, Literal, get_args
 
 from spanner_grpc_sessions.errors import CredentialsError, InvalidValue
 
-__all__ = [
-    "USE_MTLS_ENDPOINT",
-    "Certificate",
-    "Mode",
-    "check_client_certificate",
-    "check_root_certificates",
-    "endpoint_mode",
-    "environment_certificate",
-]
-
 Certificate = tuple[bytes, bytes]
 """Certificate chain, its own certificate first, and private key: both PEM."""
 

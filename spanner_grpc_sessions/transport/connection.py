@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import ClientClosed
-from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
-from spanner_grpc_sessions.transport.channel import Target, open_channel
-from spanner_grpc_sessions.transport.channel_pool import ChannelPool
+from spanner_grpc_sessions.transport.channel import Target, no_connection, open_channel
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.auth import Tokens
 
 _POLLING: Final = 0.5
 """Seconds within which gRPC's thread that polls a channel ends after the last listener: it looks every 0.2 s."""
@@ -38,7 +38,7 @@ class Connection:
     """What a call raises: of the two, ValueError says that the channel is closed."""
     CLOSED_ERROR: Final = ValueError
 
-    def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
+    def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
         self.address = target.address
         self.tokens = tokens
         self._calls: dict[Rpc, Callable[..., Any]] = {}
@@ -53,7 +53,7 @@ class Connection:
         reset_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"{self.address} {self._target.security.value} {self.state}"
+        return f"{self.address} {self._target.security} {self.state}"
 
     @property
     def state(self) -> str:
@@ -114,7 +114,7 @@ class Connection:
                 if self.closing.is_set():
                     raise ClientClosed("the client was closed while it warmed up")
                 if not in_time:
-                    raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
+                    raise no_connection(self.address)
         finally:
             for channel, (ready, callback) in zip(channels, waiting, strict=True):
                 self._warming.discard(ready)
@@ -181,6 +181,8 @@ class Connection:
     def _make_channel(self) -> Any:
         if self._options.channels == 1:
             return open_channel(self._target, self._options)
+        from spanner_grpc_sessions.transport.channel_pool import ChannelPool  # noqa: PLC0415 - most clients have one
+
         return ChannelPool([open_channel(self._target, self._options) for _ in range(self._options.channels)])
 
 

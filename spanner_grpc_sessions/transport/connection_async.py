@@ -6,14 +6,12 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import ClientClosed
-from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.clock import event_within, task_is_cancelled
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -24,8 +22,10 @@ from spanner_grpc_sessions.runtime.fork import (
     retain_after_fork,
 )
 from spanner_grpc_sessions.service.rpcs import Rpc
-from spanner_grpc_sessions.transport.channel import Target, open_async_channel
-from spanner_grpc_sessions.transport.channel_pool import AsyncChannelPool
+from spanner_grpc_sessions.transport.channel import Target, no_connection, open_async_channel
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.auth import Tokens
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
@@ -46,7 +46,7 @@ class AsyncConnection:
     """What a call raises: UsageError when the channel is closed, and when it closes, CancelledError in every call."""
     CLOSED_ERROR: Final = grpc.aio.UsageError
 
-    def __init__(self, target: Target, options: ClientOptions, tokens: TokenSource) -> None:
+    def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
         self.address = target.address
         self.tokens = tokens
         self._calls: dict[Rpc, Callable[..., Any]] = {}
@@ -59,7 +59,7 @@ class AsyncConnection:
         reset_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"{self.address} {self._target.security.value} {self.state}"
+        return f"{self.address} {self._target.security} {self.state}"
 
     @property
     def state(self) -> str:
@@ -114,7 +114,7 @@ class AsyncConnection:
             if self.closing.is_set():
                 raise ClientClosed("the client was closed while it warmed up")
             if not connecting.done():
-                raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
+                raise no_connection(self.address)
         finally:
             connecting.cancel()
             closing.cancel()
@@ -158,6 +158,8 @@ class AsyncConnection:
     def _make_channel(self) -> Any:
         if self._options.channels == 1:
             return open_async_channel(self._target, self._options)
+        from spanner_grpc_sessions.transport.channel_pool import AsyncChannelPool  # noqa: PLC0415 - most have one
+
         return AsyncChannelPool(
             [open_async_channel(self._target, self._options) for _ in range(self._options.channels)]
         )

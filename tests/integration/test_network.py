@@ -151,7 +151,7 @@ def test_longest_waits_are_cut_to_the_deadline(
     client: SessionsClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waits that chance has drawn as long as they can be do not end a call before its deadline either."""
-    monkeypatch.setattr("spanner_grpc_sessions.calls.attempts.random.random", lambda: 0.999)
+    monkeypatch.setattr("random.random", lambda: 0.999)
     proxy.refuse()
     proxy.cut()
     _assert_ends(client, Unavailable, timeout=0.5)

@@ -55,7 +55,10 @@ PURE = {
     "multiplexed.rotation", "options", "pool.failures", "pool.options", "pool.stats", "runtime.backoff",
 }  # fmt: skip
 PURE_ROOMS = {"pool.core", "rest", "service"}
-WITHOUT_GRPC = {*PURE - {"local.filters", "local.status", "multiplexed.rotation", "pool.failures"}, "rest"}
+WITHOUT_GRPC = {
+    *PURE - {"errors.details", "local.filters", "local.status", "multiplexed.rotation", "pool.failures"},
+    "rest",
+}
 
 
 @dataclass(frozen=True)

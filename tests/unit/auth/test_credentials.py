@@ -18,9 +18,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, TransportError
 from google.oauth2 import credentials as oauth2
 
+from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.auth.call_credentials import _Plugin
 from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials
-from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource, token_source
+from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import SCOPE_DATA, ClientOptions
 from tests.unit.auth.token_endpoints import DEADLINE, Endpoint, token
@@ -108,7 +109,7 @@ def test_no_application_default_credentials_is_told() -> None:
     """Where there are none, google-auth says so, and the caller learns it as our error."""
     with pytest.raises(DefaultCredentialsError):
         load_credentials(None, OPTIONS)
-    source = token_source(None, OPTIONS, address="localhost:1", authenticated=True)
+    source = tokens_for(None, OPTIONS, address="localhost:1", authenticated=True)
     try:
         with pytest.raises(CredentialsError, match="DefaultCredentialsError"):
             source.wait(DEADLINE)
@@ -123,7 +124,7 @@ def test_no_message_has_the_key(info: dict[str, str], tmp_path: Path, monkeypatc
     file = tmp_path / "key.json"
     file.write_text(json.dumps(info))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    source = token_source(None, OPTIONS, address="localhost:1", authenticated=True)
+    source = tokens_for(None, OPTIONS, address="localhost:1", authenticated=True)
     try:
         with pytest.raises(CredentialsError) as error:
             source.wait(DEADLINE)
@@ -137,14 +138,14 @@ def test_no_repr_has_key_or_token(account: Any, info: Mapping[str, str]) -> None
     """Neither a fetcher nor what it fetched shows a secret."""
     fetch = TokenFetcher(lambda: load_credentials(account, OPTIONS))
     fetched = fetch()
-    shown = f"{fetch!r} {fetched!r} {token_source(account, OPTIONS, address='x:1', authenticated=True)!r}"
+    shown = f"{fetch!r} {fetched!r} {tokens_for(account, OPTIONS, address='x:1', authenticated=True)!r}"
     assert info["private_key"].splitlines()[1] not in shown
     assert dict(fetched.headers)["authorization"].removeprefix("Bearer ") not in shown
 
 
 def test_a_target_without_authentication_has_an_anonymous_source(account: Any) -> None:
     """On the emulator the credentials are not even looked at."""
-    source = token_source(account, OPTIONS, address="localhost:1", authenticated=False)
+    source = tokens_for(account, OPTIONS, address="localhost:1", authenticated=False)
     assert source.current() == ()
 
 

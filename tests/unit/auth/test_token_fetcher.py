@@ -13,8 +13,9 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import RefreshError
 from google.oauth2 import credentials as oauth2
 
+from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials
-from spanner_grpc_sessions.auth.token_source import NEVER, token_source
+from spanner_grpc_sessions.auth.token_source import NEVER
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.transport.channel import resolve
@@ -220,5 +221,5 @@ def test_nothing_is_looked_up_for_another_server() -> None:
 def test_the_service_is_named_to_credentials_where_it_is_googles(endpoint: str | None, service: str | None) -> None:
     """By the host that the client connects to."""
     options = ClientOptions(endpoint=endpoint)
-    source: Any = token_source(None, options, address=resolve(options, None, {}).address, authenticated=True)
+    source: Any = tokens_for(None, options, address=resolve(options, None, {}).address, authenticated=True)
     assert source._fetch._service == service

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from spanner_grpc_sessions.auth import AnonymousTokens
 from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource
 from tests.unit.auth.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, token
 
@@ -166,9 +167,9 @@ def test_a_token_without_expiry_is_never_renewed(endpoint: Endpoint) -> None:
 def test_an_anonymous_source_has_no_headers_and_no_thread() -> None:
     """Where nothing is authenticated, nothing is fetched and nothing runs."""
     before = set(threading.enumerate())
-    source = TokenSource.anonymous()
+    source = AnonymousTokens()
     source.start()
     assert source.current() == source.wait(0.0) == asyncio.run(source.wait_async(0.0)) == ()
     assert set(threading.enumerate()) <= before
-    assert source._worker is None
     source.close()
+    asyncio.run(source.close_async())

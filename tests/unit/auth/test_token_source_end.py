@@ -12,7 +12,7 @@ from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 from tests.unit.auth.token_endpoints import DEADLINE, FIRST, Clock, Endpoint, in_thread
 
-RANDOM = "spanner_grpc_sessions.auth.token_source.random.random"
+RANDOM = "random.random"
 
 
 def test_close_wakes_those_who_wait(source: TokenSource, endpoint: Endpoint) -> None:

@@ -14,7 +14,7 @@ from spanner_grpc_sessions.auth.token_source import Token, TokenSource
 from spanner_grpc_sessions.errors import CredentialsError
 from tests.unit.auth.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, fail, token, wait
 
-RANDOM = "spanner_grpc_sessions.auth.token_source.random.random"
+RANDOM = "random.random"
 
 
 def test_a_permanent_error_ends_the_wait_at_once(source: TokenSource, endpoint: Endpoint) -> None:

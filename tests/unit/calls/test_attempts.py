@@ -10,8 +10,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ResourceInfo, RetryInfo
 
 from spanner_grpc_sessions.calls.retry import Attempts
-from spanner_grpc_sessions.errors.details import DATABASE_RESOURCES, SESSION_RESOURCE
 from spanner_grpc_sessions.errors.rpc import (
+    DATABASE_RESOURCES,
+    SESSION_RESOURCE,
     DatabaseNotFound,
     NotFound,
     PermissionDenied,

@@ -11,8 +11,7 @@ import grpc
 import pytest
 
 from spanner_grpc_sessions.discovery.http_error import HttpError, Response, http_error
-from spanner_grpc_sessions.errors.details import Details
-from spanner_grpc_sessions.errors.rpc import Cancelled, NotFound, RpcError
+from spanner_grpc_sessions.errors.rpc import Cancelled, Details, NotFound, RpcError
 
 DETAILS = Details(entries=({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "R"},))
 URI = "https://spanner.googleapis.com/v1/x"

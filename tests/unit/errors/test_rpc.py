@@ -16,8 +16,15 @@ from hypothesis import given, strategies as st
 
 import spanner_grpc_sessions
 from spanner_grpc_sessions.errors import SpannerSessionsError, rpc as rpc_errors
-from spanner_grpc_sessions.errors.details import DATABASE_RESOURCES, SESSION_RESOURCE
-from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, NotFound, RpcError, SessionNotFound, from_grpc
+from spanner_grpc_sessions.errors.rpc import (
+    DATABASE_RESOURCES,
+    SESSION_RESOURCE,
+    DatabaseNotFound,
+    NotFound,
+    RpcError,
+    SessionNotFound,
+    from_grpc,
+)
 from tests.unit.errors.test_details import trailers_of_all_kinds
 from tests.unit.failures import failure, status_trailer
 

@@ -13,7 +13,7 @@ from google.oauth2 import credentials as oauth2
 
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.transport.channel import Security, Target, open_channel, resolve
+from spanner_grpc_sessions.transport.channel import Security, open_channel, resolve
 from tests.support.certificates import make_authority
 
 ANONYMOUS = AnonymousCredentials()
@@ -46,7 +46,11 @@ def test_tls_is_the_rule(
 ) -> None:
     """Without plaintext or emulator the connection is TLS, and calls carry a token unless the caller is anonymous."""
     target = resolve(ClientOptions(**options), credentials, environment)
-    assert target == Target(address, Security.TLS, authenticated=credentials is not ANONYMOUS)
+    assert (target.address, target.security, target.authenticated) == (
+        address,
+        Security.TLS,
+        credentials is not ANONYMOUS,
+    )
 
 
 @pytest.mark.parametrize("credentials", [None, USER, KEY, ANONYMOUS], ids=["default", "user", "key", "anonymous"])
@@ -59,7 +63,7 @@ def test_nothing_is_authenticated_on_the_emulator(
     """Whatever credentials were given, none are sent to the emulator, on this machine or another."""
     options = ClientOptions(plaintext=plaintext, universe_domain=universe)
     target = resolve(options, credentials, {"SPANNER_EMULATOR_HOST": host})
-    assert target == Target(host, Security.PLAINTEXT, authenticated=False)
+    assert (target.address, target.security, target.authenticated) == (host, Security.PLAINTEXT, False)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_plaintext_knows_no_certificates(options: dict[str, Any], monkeypatch: p
     wrong = {"GOOGLE_API_USE_MTLS_ENDPOINT": "perhaps", "GOOGLE_CLOUD_UNIVERSE_DOMAIN": "a b"}
     target = resolve(ClientOptions(**options), OTHER_UNIVERSE, {**EMULATOR, **wrong})
     assert target.client_certificate is None
-    assert target.security is not Security.TLS
+    assert target.security != Security.TLS
     with pytest.raises(CredentialsError, match="GOOGLE_API_USE_CLIENT_CERTIFICATE"):
         resolve(ClientOptions(), None, {})
 
@@ -226,7 +230,7 @@ def test_an_emulator_with_a_scheme_or_without_a_port_is_refused(host: str) -> No
 def test_plaintext_without_credentials_may_go_anywhere(address: str, credentials: Credentials | None) -> None:
     """There is nothing to steal: application default credentials are not used in plaintext."""
     target = resolve(ClientOptions(endpoint=address, plaintext=True), credentials, {})
-    assert target == Target(address, Security.PLAINTEXT, authenticated=False)
+    assert (target.address, target.security, target.authenticated) == (address, Security.PLAINTEXT, False)
 
 
 @pytest.mark.parametrize("credentials", [USER, KEY], ids=["user", "key"])
@@ -234,7 +238,7 @@ def test_plaintext_without_credentials_may_go_anywhere(address: str, credentials
 def test_plaintext_with_credentials_stays_on_this_machine(address: str, credentials: Credentials) -> None:
     """A token travels in plaintext over loopback and Unix sockets only, on a channel where gRPC checks it too."""
     target = resolve(ClientOptions(endpoint=address, plaintext=True), credentials, {})
-    assert target == Target(address, Security.LOCAL, authenticated=True)
+    assert (target.address, target.security, target.authenticated) == (address, Security.LOCAL, True)
 
 
 @pytest.mark.parametrize(
