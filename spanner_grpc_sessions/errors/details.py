@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
-
-from spanner_grpc_sessions.errors.rpc import Details
 
 _STATUS_TRAILER: Final = "grpc-status-details-bin"
 _TYPE_PREFIX: Final = "type.googleapis.com/"
@@ -27,6 +25,20 @@ _DETAIL_TYPES: Final[Mapping[str, type[Any]]] = {
     )
 }  # fmt: skip
 _DETAIL_TRAILERS: Final = {f"google.rpc.{name.lower()}-bin": name for name in _DETAIL_TYPES}
+
+
+class Details(NamedTuple):
+    """What the trailers contain.
+
+    Attributes:
+        entries: a REST object for each detail, with its `@type`.
+        retry_delay: seconds that the server asks to wait before another attempt, or None.
+        resource_type: the type of the resource that the error is about, or "".
+    """
+
+    entries: tuple[dict[str, Any], ...] = ()
+    retry_delay: float | None = None
+    resource_type: str = ""
 
 
 def read_details(trailers: Iterable[tuple[str, str | bytes]]) -> Details:

@@ -14,8 +14,9 @@ RpcError (also grpc.RpcError)
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import grpc
 
@@ -30,20 +31,6 @@ DATABASE_RESOURCES: Final = (
     "type.googleapis.com/google.spanner.admin.instance.v1.Instance",
 )
 """The `resourceType`s under which it reports a database that is gone, alone or with its instance."""
-
-
-class Details(NamedTuple):
-    """What the trailers contain.
-
-    Attributes:
-        entries: a REST object for each detail, with its `@type`.
-        retry_delay: seconds that the server asks to wait before another attempt, or None.
-        resource_type: the type of the resource that the error is about, or "".
-    """
-
-    entries: tuple[dict[str, Any], ...] = ()
-    retry_delay: float | None = None
-    resource_type: str = ""
 
 
 class RpcError(SpannerSessionsError, grpc.RpcError):
@@ -71,7 +58,8 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         method: str,
         request_id: str = "",
         code: grpc.StatusCode | None = None,
-        details: Details = Details(),  # noqa: B008 - immutable
+        error_details: Iterable[dict[str, Any]] = (),
+        retry_delay: float | None = None,
         trailing_metadata: tuple[tuple[str, str | bytes], ...] = (),
     ) -> None:
         self._code = code if code is not None else grpc.StatusCode[self._status]
@@ -79,8 +67,8 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         self.message = message
         self.method = method
         self.request_id = request_id
-        self.error_details: list[dict[str, Any]] = list(details.entries)
-        self.retry_delay = details.retry_delay
+        self.error_details: list[dict[str, Any]] = list(error_details)
+        self.retry_delay = retry_delay
         self._trailing_metadata = trailing_metadata
         sent = f" [request id {request_id}]" if request_id else ""
         super().__init__(f"{method}: {self.status}: {message}{sent}")
@@ -277,7 +265,8 @@ def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError
         method=method,
         request_id=request_id,
         code=code,
-        details=details,
+        error_details=details.entries,
+        retry_delay=details.retry_delay,
         trailing_metadata=trailers,
     )
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import grpc
 import pytest
 
 from spanner_grpc_sessions.discovery.http_error import HttpError, Response, http_error
-from spanner_grpc_sessions.errors.rpc import Cancelled, Details, NotFound, RpcError
+from spanner_grpc_sessions.errors.rpc import Cancelled, NotFound, RpcError
 
-DETAILS = Details(entries=({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "R"},))
+DETAILS = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "R"}]
 URI = "https://spanner.googleapis.com/v1/x"
 
 
-def failure(details: Details = Details()) -> RpcError:  # noqa: B008 - frozen
+def failure(details: Sequence[dict[str, Any]] = ()) -> RpcError:
     """Return a failed call."""
-    return NotFound(" gone\n", method="GetSession", request_id="1.2", details=details)
+    return NotFound(" gone\n", method="GetSession", request_id="1.2", error_details=details)
 
 
-@pytest.mark.parametrize("details", [Details(), DETAILS])
-def test_it_reads_like_googles(details: Details) -> None:
+@pytest.mark.parametrize("details", [(), DETAILS])
+def test_it_reads_like_googles(details: Sequence[dict[str, Any]]) -> None:
     """Every attribute has the value that google's own class makes of the same answer."""
     google = pytest.importorskip("googleapiclient.errors", reason="google-api-python-client is the judge here")
     ours = http_error(failure(details), URI)

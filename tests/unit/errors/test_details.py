@@ -16,8 +16,8 @@ from google.rpc import error_details_pb2 as rpc
 from hypothesis import given, strategies as st
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.errors.details import read_details
-from spanner_grpc_sessions.errors.rpc import DATABASE_RESOURCES, SESSION_RESOURCE, Details
+from spanner_grpc_sessions.errors.details import Details, read_details
+from spanner_grpc_sessions.errors.rpc import DATABASE_RESOURCES, SESSION_RESOURCE
 from tests.unit.failures import any_of, status_trailer
 
 # Each type of google.rpc.error_details with its REST form.
