@@ -7,12 +7,12 @@ from math import inf
 
 
 class Deadline:
-    """A moment so many seconds from now; None is never."""
+    """A moment so many seconds from now, or from another moment of `time.monotonic`; None is never."""
 
     __slots__ = ("_at",)
 
-    def __init__(self, seconds: float | None) -> None:
-        self._at = inf if seconds is None else time.monotonic() + seconds
+    def __init__(self, seconds: float | None, since: float | None = None) -> None:
+        self._at = inf if seconds is None else (time.monotonic() if since is None else since) + seconds
 
     def left(self) -> float | None:
         """Return the seconds until then, at least 0; None for never."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from spanner_grpc_sessions_pb import spanner_pb2
@@ -20,21 +21,29 @@ _LABEL_KEY: Final = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
 _LABEL_VALUE: Final = rf"({_LABEL_KEY})?"
 _LABEL_RULE: Final = "1 to 63 characters a-z, 0-9 or '-', starting with a letter and not ending with '-'"
 _MAX_INT32: Final = 2**31 - 1
+_MAX_KEPT: Final = 1024
 
 
 def create_session(
     database: str, labels: Mapping[str, str] | None = None, creator_role: str | None = None, multiplexed: bool = False
 ) -> spanner_pb2.CreateSessionRequest:
     """Return the request for one session. An empty Session message is left out, as in Google's clients."""
+    if labels is None and creator_role is None and multiplexed is False:
+        return _plain_session(check_database(database))
+    session = session_template(labels, creator_role)
+    if checks.boolean("multiplexed", multiplexed) and session.labels:
+        raise InvalidValue("a multiplexed session has no labels: Spanner refuses them")
+    session.multiplexed = multiplexed
     request = spanner_pb2.CreateSessionRequest(database=check_database(database))
-    if labels is not None or creator_role is not None or multiplexed is not False:
-        session = session_template(labels, creator_role)
-        if checks.boolean("multiplexed", multiplexed) and session.labels:
-            raise InvalidValue("a multiplexed session has no labels: Spanner refuses them")
-        session.multiplexed = multiplexed
-        if session.ByteSize():
-            request.session.CopyFrom(session)
+    if session.ByteSize():
+        request.session.CopyFrom(session)
     return request
+
+
+# Kept, because it is the most frequent request by far, and the same each time. Callers do not change it.
+@lru_cache(maxsize=_MAX_KEPT)
+def _plain_session(database: str) -> spanner_pb2.CreateSessionRequest:
+    return spanner_pb2.CreateSessionRequest(database=database)
 
 
 def batch_create_sessions(

@@ -1,0 +1,85 @@
+"""What a process pays from its start to its first session, beside a script with the raw stub; and the import alone.
+
+Each round starts both programs once, in drawn order, against one LocalSpanner in a process of its own. The ratio is
+the median of the rounds' ratios.
+
+    python benchmarks/cold_start.py [--rounds N] [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import time
+from typing import Final
+
+from benchmarks.call import Target
+from benchmarks.pool import local_server
+
+RAW: Final = """
+import sys, grpc
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    request = spanner_pb2.CreateSessionRequest(database="projects/p/instances/i/databases/d")
+    spanner_pb2_grpc.SpannerStub(channel).CreateSession(request)
+"""
+OURS: Final = """
+import sys
+from spanner_grpc_sessions import ClientOptions, SessionsClient
+with SessionsClient(options=ClientOptions(endpoint=sys.argv[1], plaintext=True)) as client:
+    client.create_session("projects/p/instances/i/databases/d")
+"""
+IMPORT: Final = "import time; s = time.process_time(); import spanner_grpc_sessions; print(time.process_time() - s)"
+
+
+def run(program: str, address: str) -> tuple[float, float]:
+    """Run a program to its end; return the seconds that it took, and those of CPU."""
+    started = time.perf_counter()
+    process = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", program, address])
+    _, status, usage = os.wait4(process, 0)
+    assert status == 0  # noqa: S101 - a program that fails takes no time worth telling
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+
+
+def import_seconds() -> float:
+    """Return the CPU time that the import of the package takes, the least of several processes."""
+    import subprocess
+
+    return min(
+        float(subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, check=True).stdout) for _ in range(10)
+    )
+
+
+def measure(rounds: int) -> tuple[float, float]:
+    """Return what this library takes in times of the raw stub: time, and CPU."""
+    ratios = []
+    with local_server() as address:
+        run(RAW, address), run(OURS, address)  # writes the bytecode
+        for _ in range(rounds):
+            taken = {program: run(program, address) for program in random.sample((RAW, OURS), 2)}
+            ratios.append([ours / raw for ours, raw in zip(taken[OURS], taken[RAW], strict=True)])
+    wall, cpu = (statistics.median(column) for column in zip(*ratios, strict=True))
+    return wall, cpu
+
+
+def main() -> int:
+    """Measure and report; with `--check`, fail when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30, help="starts of each program (default: 30)")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    arguments = parser.parse_args()
+    wall, cpu = measure(arguments.rounds)
+    targets = [
+        Target("process start to first session, over the raw stub", wall, most=1.15, aim="(aim 1.10)"),
+        Target("the same in CPU time", cpu, most=1.15, aim="(aim 1.10)"),
+        Target("import of the package, ms of CPU", import_seconds() * 1e3, most=5.0),
+    ]
+    print(*targets, sep="\n")
+    return int(arguments.check and not all(target.met for target in targets))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
