@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
 
 class AsyncSessionsClient:
-    """Cloud Spanner sessions over gRPC, with the bodies of the REST API. Safe to share between tasks of one loop.
+    """Cloud Spanner sessions over gRPC, as REST bodies. Safe to share between tasks of one loop.
 
-    A context manager. It opens at the first call if it was not opened before, and should be closed.
+    A context manager. It opens at its first call, if it was not opened before. Close it when you are done.
 
     All methods that call the server take
-        timeout: seconds for the whole call, attempts and waits included; None for no limit; by default what Google
-            publishes for the RPC (30 s, BatchCreateSessions 60 s, ListSessions 3600 s).
-        retry: what to repeat instead of what the client's options say; `RetryOptions.none()` for nothing.
-        metadata: further request headers, pairs of key and value.
+        timeout: seconds for the whole call, all attempts included; None for no limit. The default is the one that
+            Google publishes for the RPC (30 s, BatchCreateSessions 60 s, ListSessions 3600 s).
+        retry: which failures are retried, instead of the client's options; `RetryOptions.none()` for none.
+        metadata: additional request headers, pairs of key and value.
     and raise
-        InvalidValue, InvalidType: an argument breaks its rule; nothing was sent.
-        CredentialsError: there is no token to send.
+        InvalidValue, InvalidType: an argument is invalid; nothing was sent.
+        CredentialsError: no token could be obtained.
         RpcError: the call failed; there is a subclass for each status.
         ClientClosed: the client is closed.
 
     Args:
-        credentials: any google.auth credentials; None for application default credentials. Those without scopes get
-            the ones of the options. On the emulator (`SPANNER_EMULATOR_HOST`) no token is ever sent.
-        options: where to connect and how.
+        credentials: any google.auth credentials; None for application default credentials. Credentials without scopes
+            get those of the options. On the emulator (`SPANNER_EMULATOR_HOST`) no token is sent.
+        options: where the client connects and how.
 
     Raises:
-        CredentialsError: credentials were given for a plaintext connection that leaves this machine.
-        InvalidType: `credentials` or `options` are something else.
+        CredentialsError: the credentials would travel in plaintext to another machine.
+        InvalidType: `credentials` or `options` have the wrong type.
     """
 
     def __init__(self, credentials: Credentials | None = None, *, options: ClientOptions | None = None) -> None:
@@ -78,28 +78,28 @@ class AsyncSessionsClient:
         await self.close()
 
     async def open(self) -> Self:
-        """Make the channel and start to fetch the token, without waiting for either. Idempotent.
+        """Create the channel and start fetching a token, without waiting for either. Idempotent.
 
         Raises:
-            ClientClosed: the client was closed.
+            ClientClosed: the client is closed.
         """
         self._connection.open()
         return self
 
     async def close(self) -> None:
-        """Close the connection and end the client's thread. Idempotent; calls in flight end as `ClientClosed`."""
+        """Close the connection and end the client's thread. Idempotent; calls in flight raise `ClientClosed`."""
         await self._connection.close()
 
     async def warm_up(self, timeout: float | None = 30.0) -> None:
-        """Connect, and have a token, side by side: then the first call costs no more than any other.
+        """Connect and fetch a token at the same time, so that the first call is as fast as any other.
 
         Args:
             timeout: seconds, None for no limit.
 
         Raises:
-            DeadlineExceeded: there was no connection in time.
-            CredentialsError: there was no token in time.
-            ClientClosed: the client is, or was meanwhile, closed.
+            DeadlineExceeded: the client could not connect in time.
+            CredentialsError: no token could be obtained in time.
+            ClientClosed: the client is closed.
         """
         await self._connection.warm_up(check_timeout(timeout))
 
@@ -114,18 +114,18 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Session:
-        """Create a session; the answer is the body of REST's `sessions.create`.
+        """Create a session; return the body of REST's `sessions.create`.
 
-        A session runs one transaction at a time, and the server drops it after an hour without use: keep and reuse
-        it, and delete it when it is not needed any more. An attempt whose answer got lost leaves such a session.
+        A session runs one transaction at a time, and the server drops it after an hour without use. Keep and reuse
+        it, and delete it when you no longer need it. If an answer is lost, its session stays behind for that hour.
 
         Args:
             database: `projects/{project}/instances/{instance}/databases/{database}`.
-            labels: at most 64; keys of 1 to 63, values of 0 to 63 characters a-z, 0-9 and '-', first a letter, last no
-                hyphen (the rules of the REST resource `Session`).
-            creator_role: the database role that the session runs with (fine-grained access control).
-            multiplexed: a session for any number of transactions at a time. It takes no labels, and is neither listed
-                nor deleted; it lives 28 days.
+            labels: at most 64. Keys have 1 to 63 characters a-z, 0-9 and '-', start with a letter and do not end with
+                '-'; values are empty or follow the same rule (the rules of the REST resource `Session`).
+            creator_role: the database role of the session (fine-grained access control).
+            multiplexed: create a session for any number of transactions at a time. It has no labels, cannot be listed
+                or deleted, and lives 28 days.
         """
         request = requests.create_session(database, labels, creator_role, multiplexed)
         answer = await self._caller.call(rpcs.CREATE_SESSION, database, request, timeout, retry, metadata)
@@ -143,11 +143,11 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> SessionsBody:
-        """Create several sessions in one call; the answer is the body of REST's `sessions.batchCreate`.
+        """Create several sessions in one call; return the body of REST's `sessions.batchCreate`.
 
         Args:
             database: `projects/{project}/instances/{instance}/databases/{database}`.
-            session_count: how many, at least 1. The server may create fewer, and never more than 100.
+            session_count: the number of sessions, at least 1. The server may create fewer, and at most 100.
             labels: of each session; see `create_session`.
             creator_role: of each session; see `create_session`.
         """
@@ -164,13 +164,13 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Session:
-        """Look a session up; the answer is the body of REST's `sessions.get`.
+        """Return a session, as the body of REST's `sessions.get`.
 
         Args:
-            name: the session's name, as it was given when it was created.
+            name: the name of the session, as it was returned when the session was created.
 
         Raises:
-            SessionNotFound: the session does not exist any more.
+            SessionNotFound: the session no longer exists.
         """
         request = requests.get_session(name)
         answer = await self._caller.call(rpcs.GET_SESSION, name, request, timeout, retry, metadata)
@@ -188,14 +188,14 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> ListSessionsBody:
-        """List one page of a database's sessions; the answer is the body of REST's `sessions.list`.
+        """Return one page of the sessions of a database, as the body of REST's `sessions.list`.
 
         Args:
             database: `projects/{project}/instances/{instance}/databases/{database}`.
-            page_size: most sessions to return; 0 for as many as the server gives.
-            page_token: `nextPageToken` of the page before.
-            filter: `labels.<key>:*` for sessions with that label, `labels.<key>:<text>` for those whose value has the
-                text in it.
+            page_size: the largest number of sessions to return; 0 lets the server choose.
+            page_token: the `nextPageToken` of the previous page.
+            filter: `labels.<key>:*` for sessions with that label, `labels.<key>:<text>` for those whose value contains
+                the text. Google's emulator ignores it and lists all sessions.
         """
         request = requests.list_sessions(database, page_size, page_token, filter)
         answer = await self._caller.call(rpcs.LIST_SESSIONS, database, request, timeout, retry, metadata)
@@ -212,18 +212,18 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> AsyncIterator[Session]:
-        """Iterate over all sessions of a database, page after page.
+        """Iterate over all sessions of a database, fetching page after page.
 
-        Ends at the last page, or at an empty one whose token is the one that asked for it. Sessions that come and go
-        meanwhile may be missing: the server promises no snapshot.
+        It ends at the last page, or at an empty page that repeats its own token. The list is no snapshot: sessions
+        that are created or deleted during the iteration may be missing.
 
         Args:
             database: `projects/{project}/instances/{instance}/databases/{database}`.
-            page_size: most sessions to fetch in one call; 0 for as many as the server gives.
+            page_size: the largest number of sessions to fetch in one call; 0 lets the server choose.
             filter: see `list_sessions`.
             timeout: seconds for each page.
         """
-        # Kept whole: a generator would be used up by the first page.
+        # A generator would be used up by the first page.
         kept = check_metadata(metadata)
         token = ""
         while True:
@@ -246,13 +246,13 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> dict[str, Any]:
-        """End a session and what runs on it; the answer is the empty body of REST's `sessions.delete`.
+        """Delete a session and end what runs on it; return the empty body of REST's `sessions.delete`.
 
         Args:
-            name: the session's name.
+            name: the name of the session.
 
         Raises:
-            SessionNotFound: the session does not exist any more, and no attempt of this call deleted it.
+            SessionNotFound: the session did not exist when the call began.
         """
         request = requests.delete_session(name)
         answer = await self._caller.call(rpcs.DELETE_SESSION, name, request, timeout, retry, metadata)
@@ -267,37 +267,38 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> None:
-        """Keep a session alive for another hour by running `SELECT 1` on it, as the REST reference advises.
+        """Keep a session alive for another hour by running `SELECT 1`, as the REST reference advises.
 
         Args:
-            name: the session's name. Ping idle sessions only: the query uses the session's one transaction.
+            name: the name of the session. Ping idle sessions only: the query uses the session's one transaction.
 
         Raises:
-            SessionNotFound: the session does not exist any more.
+            SessionNotFound: the session no longer exists.
         """
         request = requests.ping_session(name)
         await self._caller.call(rpcs.EXECUTE_SQL, name, request, timeout, retry, metadata)
 
     def channel(self) -> grpc.aio.Channel:
-        """Return a channel for stubs of google.spanner.v1, ours or your own, on the client's connections.
+        """Return a channel for stubs of google.spanner.v1, ours or yours, on the client's connections.
 
-        Their calls get the client's token and headers, and Google's published deadline where they give none. They are
-        not repeated, and raise what the client's own calls raise. It ends with the client; closing it does nothing.
+        Their calls carry the client's token and headers, and Google's published deadline if they set none. They are
+        not retried, and raise the exceptions of the client's own calls. The channel ends with the client; closing it
+        does nothing.
         """
         return self._caller.channel()
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
-        """The service's stub on such a channel."""
+        """The stub of the service, on the channel that `channel` returns."""
         from spanner_grpc_sessions_pb import spanner_pb2_grpc  # noqa: PLC0415 - not needed without stubs
 
         return spanner_pb2_grpc.SpannerStub(self.channel())
 
     def call_credentials(self) -> grpc.CallCredentials:
-        """Return call credentials of the client's own token source, for channels that you build.
+        """Return gRPC call credentials with the client's tokens, for channels that you build.
 
-        gRPC asks them for each call on a thread of its own, which costs about as much again as the call; it sends
-        them over TLS and local channels only. They serve until the client is closed.
+        gRPC runs them on a new thread for each call, which costs about as much as the call itself, and sends them over
+        TLS and local channels only. They work until the client is closed.
         """
         from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
 
@@ -314,21 +315,21 @@ class AsyncSessionsClient:
         retry: RetryOptions | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> Any:
-        """Make a REST call of Cloud Spanner's data API (`spanner.projects.instances.databases.sessions`), over gRPC.
+        """Make a REST call of the resource `spanner.projects.instances.databases.sessions`, over gRPC.
 
         Args:
             http_method: "GET", "POST" or "DELETE".
-            path: `/v1/projects/…`, as the REST reference gives it; it may end in a query.
-            body: the JSON object of the request; None for none.
-            query: query parameters, name to value or list of values; None stands for an absent one.
+            path: `/v1/projects/…`, as in the REST reference; it may end in a query.
+            body: the JSON object of the request, or None.
+            query: query parameters, name to value or list of values; None is an absent parameter.
 
         Returns:
-            The body that REST answers, a dict. Of a method that streams, an iterator of such bodies, each as soon as it
-            arrives; a `streams.Stream`, or its asynchronous twin. Read it to its end, or `close()` it as its block with
-            `with` does: it holds the server's work. It is never repeated; `timeout` bounds the whole of it.
+            The body that REST answers, a dict. A method that streams returns an iterator of bodies, each as soon as it
+            arrives: a `streams.Stream`, or its asynchronous twin. Read it to its end, close it, or use it in a `with`
+            block: until then the server works for it. It is never retried, and `timeout` is for all of it.
 
         Raises:
-            InvalidRequest: query or body have something that the method does not take; the text says where.
+            InvalidRequest: the query or body is invalid; the message says where.
             UnknownPath: the API has no such method.
         """
         # Most clients make no REST call, and need neither the paths nor the decoders.

@@ -28,11 +28,11 @@ __all__ = [
 ]
 
 SCOPE_DATA: Final = "https://www.googleapis.com/auth/spanner.data"
-"""The narrow scope: data only. Every session RPC accepts it, as the REST reference of `sessions.create` says."""
+"""The narrow scope: data only. All session RPCs accept it, as the REST reference of `sessions.create` says."""
 
 
 class Default(Enum):
-    """The type of `DEFAULT`: the value that a parameter has when the caller said nothing, where None has a meaning."""
+    """The type of `DEFAULT`, the value of a parameter that the caller left out, where None has a meaning."""
 
     DEFAULT = "default"
 
@@ -45,7 +45,7 @@ Timeout = float | Literal[Default.DEFAULT] | None
 """Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
 
 MAX_TIMEOUT: Final = 1e9
-"""Seconds: the longest that a call may last, or that a server may make it wait."""
+"""Seconds: the longest timeout of a call, and the longest wait that a server may ask for."""
 _HOST: Final = "[A-Za-z0-9_][-.A-Za-z0-9_]*"
 _ENDPOINT: Final = rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?"
 _MAX_PORT: Final = 65535
@@ -54,12 +54,7 @@ _MAX_FLOAT: Final = sys.float_info.max
 
 
 def check_timeout(timeout: float | None) -> float | None:
-    """Return `timeout` if gRPC can keep it: None, or a number of seconds from 0 to a billion.
-
-    Raises:
-        InvalidValue: it is negative, too large or not a number (no limit is None).
-        InvalidType: it is not a number.
-    """
+    """Return a timeout that gRPC can keep: None, or a number of seconds from 0 to a billion."""
     if timeout is None:
         return None
     # gRPC counts nanoseconds in 64 bits: to it, a deadline after the year 2262 has passed already.
@@ -67,14 +62,10 @@ def check_timeout(timeout: float | None) -> float | None:
 
 
 def check_endpoint(what: str, endpoint: str) -> bool:
-    """Return whether an endpoint names its port (or is a Unix socket and needs none).
+    """Return whether an endpoint has a port, or is a Unix socket and needs none.
 
-    Args:
-        what: the name of the setting, for the error.
-        endpoint: a host name, IPv4 address or IPv6 address in brackets, with or without ":port"; or "unix:path".
-
-    Raises:
-        InvalidValue: it has another form. gRPC would take it, and look for a server in vain or at another port.
+    It is a host name, an IPv4 address or an IPv6 address in brackets, with or without ":port", or "unix:path". gRPC
+    accepts other forms, and then finds no server or uses another port.
     """
     if endpoint.startswith("unix:") and len(endpoint) > len("unix:"):
         return True
@@ -85,35 +76,27 @@ def check_endpoint(what: str, endpoint: str) -> bool:
 
 
 def check_universe(what: str, universe: str) -> None:
-    """Require the domain of a Google Cloud universe, like "googleapis.com".
-
-    Args:
-        what: the name of the setting, for the error.
-        universe: a domain name.
-
-    Raises:
-        InvalidValue: it has another form.
-    """
+    """Require the domain of a Google Cloud universe, like "googleapis.com"."""
     if not re.fullmatch(_HOST, universe):
         raise InvalidValue(f"{what} must be a domain name like googleapis.com, got {universe!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetryOptions:
-    """When and how often a failed attempt is repeated; the RPC's timeout bounds the total.
+    """Which failures are retried, and when. The timeout of the call includes all attempts.
 
     The defaults are the ones that Google publishes for Spanner in spanner_grpc_service_config.json.
 
     Attributes:
-        initial_delay: longest wait before the second attempt, in seconds. Each wait is drawn between 0 and the
-            current longest one (full jitter), so that many clients do not come back together.
-        multiplier: how much the longest wait grows with each attempt.
-        max_delay: its upper limit, in seconds.
-        statuses: canonical names of the statuses that are repeated.
+        initial_delay: the longest wait before the second attempt, in seconds. Each wait is drawn between 0 and the
+            longest one (full jitter), so that many clients do not retry at the same moment.
+        multiplier: the growth of the longest wait with each attempt.
+        max_delay: the limit of the longest wait, in seconds.
+        statuses: the canonical names of the statuses that are retried.
 
     Raises:
-        InvalidValue: a number is out of its range or not finite, or a status is no canonical name.
-        InvalidType: a value of the wrong type.
+        InvalidValue: a number is out of range or not finite, or a status is not a canonical name.
+        InvalidType: a value has the wrong type.
     """
 
     initial_delay: float = 0.25
@@ -132,7 +115,7 @@ class RetryOptions:
 
     @classmethod
     def none(cls) -> RetryOptions:
-        """Return options under which nothing is repeated."""
+        """Return options that retry nothing."""
         return cls(statuses=frozenset())
 
 
@@ -141,30 +124,31 @@ class ClientOptions:
     """Where a client connects and how it presents itself.
 
     Attributes:
-        endpoint: "host:port", port 443 when absent; None is Spanner's global endpoint in the universe, or
-            `SPANNER_EMULATOR_HOST` when that is set and no endpoint is given.
-        plaintext: connect without TLS. For emulators; credentials then travel only to this machine (loopback).
-        root_certificates: PEM bytes of the authorities to trust instead of gRPC's own. The client that is made with
-            these options looks whether they can be parsed, and the same for `client_certificate`.
-        client_certificate: PEM bytes of (certificate chain, private key) for mutual TLS; the key is not encrypted. None
-            is the one that google-auth finds when `GOOGLE_API_USE_CLIENT_CERTIFICATE` is "true", or unset and this
-            machine set up for it. It is read once, when the client is made: make a new one when it is renewed.
-            With a certificate Spanner's own endpoint is spanner.mtls.googleapis.com, as far as
-            `GOOGLE_API_USE_MTLS_ENDPOINT` ("auto", "always", "never") lets it.
+        endpoint: "host:port", with port 443 by default. None is `SPANNER_EMULATOR_HOST` if that is set, otherwise
+            Spanner's global endpoint in the universe.
+        plaintext: connect without TLS, for emulators. Credentials then travel to this machine only (loopback).
+        root_certificates: PEM bytes of the authorities to trust instead of gRPC's own. The client parses them, and
+            `client_certificate`, when it is created.
+        client_certificate: PEM bytes of (certificate chain, private key) for mutual TLS, the key unencrypted. None is
+            the certificate that google-auth finds if `GOOGLE_API_USE_CLIENT_CERTIFICATE` is "true", or is unset and
+            the machine has one. It is read when the client is created: create a new client when it is renewed. With a
+            certificate, Spanner's own endpoint is spanner.mtls.googleapis.com, unless `GOOGLE_API_USE_MTLS_ENDPOINT`
+            ("auto", "always", "never") says otherwise.
         universe_domain: the Google Cloud universe; the endpoint is spanner.{universe_domain}. None is
-            `GOOGLE_CLOUD_UNIVERSE_DOMAIN`, or googleapis.com when that is unset.
-        quota_project_id: the project that pays and is limited, sent as x-goog-user-project.
-        scopes: OAuth scopes to ask for; the narrow data scope by default.
-        retry: what is repeated after a failure; see `RetryOptions`.
-        leader_aware_routing: ask to be served by the leader region where that saves a hop.
-        user_agent: text put before gRPC's own user agent.
-        observer: is told of every call of the client's own, not of stubs; such as `telemetry.OpenTelemetry()`.
-        channels: how many connections to make, 1 to 100. Each carries about 100 calls at a time.
+            `GOOGLE_CLOUD_UNIVERSE_DOMAIN`, or googleapis.com if that is unset.
+        quota_project_id: the project whose quota is used and which is billed, sent as x-goog-user-project.
+        scopes: OAuth scopes of the tokens; by default the narrow data scope.
+        retry: which failures are retried; see `RetryOptions`.
+        leader_aware_routing: route to the leader region the calls that it serves best.
+        user_agent: text in front of gRPC's own user agent.
+        observer: observes the calls of the client's own methods, not those of stubs; for example
+            `telemetry.OpenTelemetry()`.
+        channels: the number of connections, 1 to 100. Each carries about 100 calls at a time.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 
     Raises:
-        InvalidValue: a value that breaks its rule.
-        InvalidType: a value of the wrong type.
+        InvalidValue: a value is invalid.
+        InvalidType: a value has the wrong type.
     """
 
     endpoint: str | None = None
