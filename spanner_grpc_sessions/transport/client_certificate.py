@@ -1,7 +1,7 @@
-"""Mutual TLS: which certificate a client shows, whether that leads to another endpoint, and that gRPC can read it.
+"""Mutual TLS: the certificate that a client shows, and the endpoint that goes with it.
 
-gRPC takes any bytes for certificates. What it cannot use ends each call as an unavailable server at its deadline, so
-certificates are looked at here, when a client is made.
+gRPC accepts any bytes for certificates, and a bad one looks like an unavailable server until the deadline of each call.
+So they are parsed here, when a client is created.
 """
 
 from __future__ import annotations
@@ -13,44 +13,35 @@ from typing import Final, Literal, get_args
 from spanner_grpc_sessions.errors import CredentialsError, InvalidValue
 
 Certificate = tuple[bytes, bytes]
-"""Certificate chain, its own certificate first, and private key: both PEM."""
+"""A certificate chain, the client's own certificate first, and its private key: both PEM."""
 
 Mode = Literal["auto", "always", "never"]
 """When the mTLS endpoint is used; "auto" is with a client certificate."""
 
-USE_MTLS_ENDPOINT: Final = "GOOGLE_API_USE_MTLS_ENDPOINT"
+_MTLS_ENDPOINT: Final = "GOOGLE_API_USE_MTLS_ENDPOINT"
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _OF_ENVIRONMENT: Final = "the client certificate of the environment (see GOOGLE_API_USE_CLIENT_CERTIFICATE)"
 
 
 def endpoint_mode(environment: Mapping[str, str]) -> Mode:
-    """Return when Google's mTLS endpoint is to be used: what `GOOGLE_API_USE_MTLS_ENDPOINT` says, "auto" when unset.
-
-    Read as google-auth does: upper case and space around it do not matter.
-
-    Raises:
-        InvalidValue: it says something else.
-    """
-    value = environment.get(USE_MTLS_ENDPOINT, "")
+    """Return the value of `GOOGLE_API_USE_MTLS_ENDPOINT`, read as google-auth does; "auto" if it is unset."""
+    value = environment.get(_MTLS_ENDPOINT, "")
     for mode in _MODES:
         if mode == (value.strip().lower() or "auto"):
             return mode
-    raise InvalidValue(f"{USE_MTLS_ENDPOINT} must be auto, always or never, got {value!r}")
+    raise InvalidValue(f"{_MTLS_ENDPOINT} must be auto, always or never, got {value!r}")
 
 
 def environment_certificate() -> Certificate | None:
-    """Return the client certificate that google-auth finds in the environment of the process; None if it finds none.
+    """Return the client certificate that google-auth finds in the environment, or None.
 
-    `GOOGLE_API_USE_CLIENT_CERTIFICATE` says whether to look; where it is unset, google-auth decides. Reads files, and
-    runs the certificate provider that they may name: not for the way of a call.
-
-    Raises:
-        CredentialsError: there is a certificate to use, and it cannot be had or is none. The cause is chained.
+    `GOOGLE_API_USE_CLIENT_CERTIFICATE` tells whether to look; if it is unset, google-auth decides. This reads files,
+    and runs the certificate provider that they may name.
     """
     try:
         certificate = _find_certificate()
     except Exception as error:
-        raise CredentialsError(f"{_OF_ENVIRONMENT} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise CredentialsError(f"could not load {_OF_ENVIRONMENT}: {type(error).__name__}: {error}") from error
     if certificate is not None:
         try:
             _require_pair(_OF_ENVIRONMENT, certificate)
@@ -60,20 +51,12 @@ def environment_certificate() -> Certificate | None:
 
 
 def check_root_certificates(roots: bytes) -> None:
-    """Require certificates that can be parsed, every one of them: gRPC stops at the first that it cannot.
-
-    Raises:
-        InvalidValue: they are none.
-    """
+    """Require that all certificates can be parsed: gRPC stops at the first that it cannot parse."""
     _require_certificates("root_certificates", roots)
 
 
 def check_client_certificate(certificate: Certificate) -> None:
-    """Require a chain and a private key that can be parsed, the key unencrypted and that of the first certificate.
-
-    Raises:
-        InvalidValue: they are something else. The text shows nothing of the key.
-    """
+    """Require a certificate chain, and the unencrypted private key of its first certificate."""
     _require_pair("client_certificate", certificate)
 
 
@@ -87,7 +70,7 @@ def _find_certificate() -> Certificate | None:
 
 
 def _require_pair(what: str, certificate: Certificate) -> None:
-    # 25 ms that few clients need. Python's ssl reads keys from files only.
+    # 25 ms that few clients need. Python's ssl module reads keys from files only.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
         Encoding,
@@ -101,17 +84,17 @@ def _require_pair(what: str, certificate: Certificate) -> None:
     try:
         public_keys = (load_pem_x509_certificate(chain).public_key(), load_pem_private_key(key, None).public_key())
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        # Without its cause, which may quote what it could not read of the key.
-        raise InvalidValue(f"{what} must have a certificate and its private key, unencrypted, both in PEM") from None
+        # Without its cause, which may quote a part of the key.
+        raise InvalidValue(f"{what} must be a certificate and its unencrypted private key, both in PEM") from None
     if len({part.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for part in public_keys}) > 1:
-        raise InvalidValue(f"{what} must have the private key of its first certificate, got that of another one")
+        raise InvalidValue(f"{what} must have the private key of its first certificate, got another key")
 
 
 def _require_certificates(what: str, pem: bytes) -> None:
-    # OpenSSL takes comments in ASCII only; in the base64 between the marks anything else is an error all the same.
+    # OpenSSL accepts comments in ASCII only. Between the marks, anything else is an error anyway.
     text = pem.decode("ascii", "backslashreplace")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as error:
-        # Not with the bytes themselves: a key may have been taken for a certificate.
-        raise InvalidValue(f"{what} must hold certificates in PEM, got {len(pem)} bytes of something else") from error
+        # Without the bytes: they may be a key.
+        raise InvalidValue(f"{what} must be certificates in PEM, got {len(pem)} other bytes") from error

@@ -125,7 +125,7 @@ def test_roots_in_pem_are_taken(name: str) -> None:
 @pytest.mark.parametrize("name", NO_ROOTS)
 def test_roots_that_cannot_be_parsed_are_refused(name: str) -> None:
     """Every certificate of the bundle has to be one: gRPC would do without the rest, or connect to nobody."""
-    with pytest.raises(InvalidValue, match="root_certificates must hold certificates in PEM") as error:
+    with pytest.raises(InvalidValue, match="root_certificates must be certificates in PEM") as error:
         check_root_certificates(NO_ROOTS[name])
     assert not _shows_key(error.value)
 
@@ -139,7 +139,7 @@ def test_certificates_with_their_key_are_taken(name: str) -> None:
 @pytest.mark.parametrize("name", NO_PAIRS)
 def test_certificates_that_cannot_be_used_are_refused(name: str) -> None:
     """What gRPC would fail with in silence is refused by name, and no part of the key is shown."""
-    with pytest.raises(InvalidValue, match="client_certificate must h") as error:
+    with pytest.raises(InvalidValue, match="client_certificate must (be|have) ") as error:
         check_client_certificate(NO_PAIRS[name])
     assert not _shows_key(error.value)
     # A parser of keys may quote them; one of certificates may say what is wrong.
