@@ -28,11 +28,12 @@ _NAMES = {
         "PermissionDenied ResourceExhausted RpcError SessionNotFound Unauthenticated Unavailable "
         "Unimplemented Unknown UnknownPath"
     ),
+    "multiplexed.rotation": "MultiplexedOptions",
     "multiplexed.session": "MultiplexedSession",
     "multiplexed.session_async": "AsyncMultiplexedSession",
     "options": "ClientOptions DEFAULT RetryOptions",
     "pool.lease": "AsyncLease Lease",
-    "pool.options": "MultiplexedOptions PoolOptions",
+    "pool.options": "PoolOptions",
     "pool.pool": "SessionPool",
     "pool.pool_async": "AsyncSessionPool",
     "pool.stats": "PoolStats",

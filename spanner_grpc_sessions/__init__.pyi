@@ -37,6 +37,7 @@ from spanner_grpc_sessions.errors.rpc import (
     Unknown as Unknown,
     UnknownPath as UnknownPath,
 )
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions as MultiplexedOptions
 from spanner_grpc_sessions.multiplexed.session import MultiplexedSession as MultiplexedSession
 from spanner_grpc_sessions.multiplexed.session_async import AsyncMultiplexedSession as AsyncMultiplexedSession
 from spanner_grpc_sessions.options import (
@@ -45,7 +46,7 @@ from spanner_grpc_sessions.options import (
     RetryOptions as RetryOptions,
 )
 from spanner_grpc_sessions.pool.lease import AsyncLease as AsyncLease, Lease as Lease
-from spanner_grpc_sessions.pool.options import MultiplexedOptions as MultiplexedOptions, PoolOptions as PoolOptions
+from spanner_grpc_sessions.pool.options import PoolOptions as PoolOptions
 from spanner_grpc_sessions.pool.pool import SessionPool as SessionPool
 from spanner_grpc_sessions.pool.pool_async import AsyncSessionPool as AsyncSessionPool
 from spanner_grpc_sessions.pool.stats import PoolStats as PoolStats

@@ -1,27 +1,60 @@
-"""When a multiplexed session is to be replaced, and when a replacement that failed is tried again. Pure: no clock."""
+"""When a multiplexed session is replaced, and when a replacement that failed is tried again. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from spanner_grpc_sessions.pool.core import backoff
-from spanner_grpc_sessions.pool.options import MultiplexedOptions
+from spanner_grpc_sessions.errors import PoolError, checks
+from spanner_grpc_sessions.runtime.backoff import backoff
+from spanner_grpc_sessions.service.limits import LIFETIME_LIMIT
 
-__all__ = ["MultiplexedAge"]
+_NOW: Final = -inf
+# Below this, a time added to the clock could be lost in the rounding of floats.
+_MIN_SECONDS: Final = 0.001
+_MIN_RETRY: Final = 0.05
+_FIRST_RETRY: Final = 0.25
+_LAST_RETRY: Final = 4.0
 
-_AT_ONCE: Final = -inf
-_SHORTEST_RETRY: Final = 0.05
 
-
-class MultiplexedAge:
-    """The age of one session after the other. Times are seconds of a clock that each event is told.
-
-    Args:
-        options: how old one may become, how often to look, and how long to wait after a failure at most.
+@dataclass(frozen=True, kw_only=True)
+class MultiplexedOptions:
+    """How long a multiplexed session is used. Times are seconds.
 
     Attributes:
-        due: when to replace the current one; infinite before there is one.
+        replace_after: the age at which it is replaced, below the server's limit of 28 days. Seven days by default, as
+            in Google's clients.
+        check_interval: the longest time between two checks of its age; ten minutes by default, as in Google's clients.
+            A shorter `replace_after` is checked as often as it needs.
+        retry_after: the longest time until a failed replacement is tried again, at least 0.05.
+        creator_role: its database role. It has no labels: Spanner refuses them.
+
+    Raises:
+        InvalidValue: a value is out of range, or breaks the rule of roles.
+        InvalidType: a value has the wrong type.
+    """
+
+    replace_after: float = 7 * 86400.0
+    check_interval: float = 600.0
+    retry_after: float = 15.0
+    creator_role: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("replace_after", _MIN_SECONDS),
+            ("check_interval", _MIN_SECONDS),
+            ("retry_after", _MIN_RETRY),
+        ):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), low, LIFETIME_LIMIT, below=True))
+        if self.creator_role is not None:
+            checks.header_text("creator_role", self.creator_role)
+
+
+class Rotation:
+    """The age of one session after the other, in seconds of a clock that each event is told.
+
+    `due` is when to replace the current one: never, before there is one.
     """
 
     def __init__(self, options: MultiplexedOptions) -> None:
@@ -30,26 +63,31 @@ class MultiplexedAge:
         self._failures = 0
 
     def created(self, now: float) -> None:
-        """Note that there is a new one."""
+        """Note that there is a new session."""
         self._failures = 0
         self.due = now + self._options.replace_after
 
     def lost(self) -> None:
-        """Note that the server no longer knows it: it is to be replaced at once, or when the next attempt is due."""
+        """Note that the server has lost the session: replace it now, or at the next attempt if one has failed."""
         if not self._failures:
-            self.due = _AT_ONCE
+            self.due = _NOW
 
     def failed(self, now: float, draw: float) -> None:
-        """Note that a replacement failed; the next is tried after a backoff.
-
-        Args:
-            now: seconds.
-            draw: a number from 0 to below 1.
-        """
+        """Note that a replacement failed; `draw`, from 0 to below 1, spreads the next attempt."""
         self._failures += 1
         if self.due != inf:
-            self.due = now + max(min(backoff(self._failures, draw), self._options.retry_after), _SHORTEST_RETRY)
+            pause = backoff(self._failures, _FIRST_RETRY, _LAST_RETRY) * (0.5 + 0.5 * draw)
+            self.due = now + max(min(pause, self._options.retry_after), _MIN_RETRY)
 
     def next_look(self, now: float) -> float:
         """Return when to look at it again, at the latest."""
         return min(self.due, now + self._options.check_interval)
+
+
+def creation_failure(error: BaseException, database: str) -> Exception:
+    """Return what callers that wait for a session get when its creation fails."""
+    if getattr(error, "status", None) == "UNIMPLEMENTED":
+        return PoolError(f"the server of {database} has no multiplexed sessions: use a SessionPool")
+    if isinstance(error, Exception):
+        return error
+    return PoolError(f"the creation of a multiplexed session of {database} was interrupted")

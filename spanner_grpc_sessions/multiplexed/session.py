@@ -1,4 +1,4 @@
-"""One session for everything: the multiplexed session, kept young in the background. `multiplexed_async` mirrors it."""
+"""The multiplexed session: created once, replaced in the background. Mirrored by `session_async`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.calls.background import BackgroundConnection, background_caller
 from spanner_grpc_sessions.client import SessionsClient
-from spanner_grpc_sessions.errors import InvalidType, PoolClosed
-from spanner_grpc_sessions.errors.checks import short
-from spanner_grpc_sessions.errors.rpc import RpcError
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedAge
-from spanner_grpc_sessions.pool.failures import again, is_loss_of, multiplexed_failure
-from spanner_grpc_sessions.pool.options import MultiplexedOptions
+from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
+from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -33,8 +30,6 @@ from spanner_grpc_sessions.service.types import Session
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["MultiplexedSession"]
-
 _JOIN_TIMEOUT: Final = 1.0
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
@@ -42,21 +37,21 @@ _log: Final = logging.getLogger("spanner_grpc_sessions")
 class MultiplexedSession:
     """A session for any number of transactions at a time. Safe to share between threads.
 
-    A context manager. It is created at the first use, once however many callers come; if that fails, the next use tries
-    again. In the background it is replaced before the server drops it; while that fails, the old one serves on. It is
-    never deleted, for Spanner does not allow it.
+    A context manager. The session is created at the first use, once for all callers; if that fails, the next use tries
+    again. It is replaced in the background before the server drops it; while that fails, the old one stays in use. It
+    is never deleted: Spanner does not allow that.
 
-    After a fork the child goes on with the same session, which serves any number of processes.
+    A forked child goes on with the same session, which works in any number of processes.
 
     Args:
-        client: to make the calls with. It stays yours.
+        client: makes the calls. Closing the session does not close it.
         database: `projects/{project}/instances/{instance}/databases/{database}`.
-        options: how old it may become, and its role.
+        options: the age at which it is replaced, and its role.
         clock: for tests.
 
     Raises:
-        InvalidName: `database` is not a name of one.
-        InvalidType: an argument is something else.
+        InvalidName: `database` is not a database name.
+        InvalidType: an argument has the wrong type.
     """
 
     def __init__(
@@ -67,17 +62,13 @@ class MultiplexedSession:
         options: MultiplexedOptions | None = None,
         clock: Clock = CLOCK,
     ) -> None:
-        if not isinstance(client, SessionsClient):
-            raise InvalidType(f"client must be a SessionsClient, got {short(client)}")
-        if options is not None and not isinstance(options, MultiplexedOptions):
-            raise InvalidType(f"options must be MultiplexedOptions or None, got {short(options)}")
-        self._client = client
+        self._client = checks.instance("client", client, SessionsClient)
         self._database = check_database(database)
-        self._options = options or MultiplexedOptions()
+        self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
         self._clock = clock
-        self._age = MultiplexedAge(self._options)
+        self._rotation = Rotation(self._options)
         self._session: Session | None = None
-        # What `name` reads without the lock: there as long as a thread of this process keeps the session young.
+        # What `name` reads without the lock. It is set while a thread of this process replaces the session in time.
         self._name: str | None = None
         self._closed = False
         self._creation: Future[str] | None = None
@@ -108,18 +99,17 @@ class MultiplexedSession:
         """Create the session, if there is none. Idempotent.
 
         Raises:
-            RpcError: it could not be created; the next use tries again.
-            CredentialsError, ClientClosed: the same.
+            RpcError, CredentialsError, ClientClosed: it could not be created; the next use tries again.
             PoolError: the server has no multiplexed sessions; use a `SessionPool`.
-            PoolClosed: it is, or was meanwhile, closed.
+            PoolClosed: it is closed.
         """
         self._require(lost=None)
         return self
 
     def close(self) -> None:
-        """End what goes on in the background. Idempotent; whoever waits for the session gets `PoolClosed`.
+        """End the background work, and raise `PoolClosed` in callers that wait for the session. Idempotent.
 
-        The session stays: Spanner deletes none of them.
+        The session itself remains: Spanner does not allow deleting it.
         """
         keeper = self._end()
         self._background.end_calls()
@@ -128,45 +118,43 @@ class MultiplexedSession:
 
     @property
     def name(self) -> str:
-        """The session's name. A plain read, once `open` is done; the first use opens it, where a property can wait."""
+        """The name of the session: a plain read once it is open. The first use opens it, where a property can wait."""
         return self._name or self._require(lost=None)
 
     @property
     def resource(self) -> Session:
-        """The session as REST's `sessions.create` answered it."""
+        """The session, as the body of REST's `sessions.create`."""
         self._require(lost=None)
         session: Session = copy.deepcopy(self._session)  # type: ignore[assignment]  # there is one by now
         return session
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
-        """The service's stub on the client's connections. A call that finds the session lost has it replaced."""
+        """The stub of the service, on the client's connections. A call that finds the session lost has it replaced."""
         return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self._report))  # noqa: SLF001 - one library
 
     def invalidate(self, name: str) -> None:
-        """Replace the session, because the server no longer knows it.
+        """Replace the session, because the server has lost it.
 
         Args:
-            name: of the session that was lost. If it is no longer the current one, nothing happens: somebody else saw
-                the loss before.
+            name: the name of the lost session. If it is not the current one, nothing happens: the session has been
+                replaced already.
 
         Raises:
-            RpcError, CredentialsError, ClientClosed: there is no new one yet; the old name stays until there is.
-            PoolClosed: it is, or was meanwhile, closed.
-            InvalidType: `name` is no str.
+            RpcError, CredentialsError, ClientClosed: it could not be replaced yet; until then the name stays.
+            PoolClosed: it is closed.
+            InvalidType: `name` is not a str.
         """
-        if not isinstance(name, str):
-            raise InvalidType(f"name must be a str, got {short(name)}")
-        if name == self._current:
+        if checks.text("name", name) == self._current:
             self._require(lost=name)
 
     def after_fork(self) -> None:
-        """Go on in a forked child with the same session, which serves any number of processes."""
+        """Go on with the same session in a forked child."""
         retain_after_fork(self._background)
         self._background = BackgroundConnection(self._client._connection)  # noqa: SLF001 - one library
         self._changed = threading.Condition()
         self._creation = self._keeper = None
-        # The next to read it starts a thread, for that of the parent did not follow.
+        # The thread of the parent did not follow: the next read starts one.
         self._name = None
 
     @property
@@ -175,7 +163,7 @@ class MultiplexedSession:
         return None if session is None else session["name"]
 
     def _require(self, lost: str | None) -> str:
-        """Return the name of a session other than the lost one; have it created and wait, if there is none."""
+        """Return the name of a session other than the lost one; if there is none, have it created and wait."""
         with self._changed:
             if self._closed:
                 raise PoolClosed("the multiplexed session was closed")
@@ -187,11 +175,11 @@ class MultiplexedSession:
             creation = self._begin_creation()
         error = creation.exception()
         if error is not None:
-            raise again(multiplexed_failure(error, self._database)) from error
+            raise copy_to_raise(creation_failure(error, self._database)) from error
         return creation.result()
 
     def _begin_creation(self) -> Future[str]:
-        """Return the creation in flight; the keeper makes it, so that no caller who gives up ends it for others."""
+        """Return the creation in flight. The keeper makes it: a caller that gives up does not end it for others."""
         if self._creation is None:
             self._creation = Future()
             self._changed.notify_all()
@@ -209,10 +197,10 @@ class MultiplexedSession:
             self._keeper = keeper
 
     def _report(self, failure: RpcError, name: str) -> None:
-        if is_loss_of(name, failure):
+        if isinstance(failure, SessionNotFound) and failure.concerns(name):
             with self._changed:
                 if name == self._current and not self._closed:
-                    self._age.lost()
+                    self._rotation.lost()
                     self._start_keeper()
                     self._changed.notify_all()
 
@@ -231,12 +219,12 @@ class MultiplexedSession:
         with self._changed:
             if self._closed:
                 return False
-            if self._clock.now() >= self._age.due:
+            if self._clock.now() >= self._rotation.due:
                 self._begin_creation()
             creation = self._creation
         if creation is not None:
             self._create(creation)
-        # Without a session there is nothing to keep: who tries again starts another thread.
+        # Without a session there is nothing to replace: the next attempt starts another thread.
         return self._keeper is threading.current_thread()
 
     def _create(self, creation: Future[str]) -> None:
@@ -244,18 +232,18 @@ class MultiplexedSession:
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         try:
             session: Session = to_rest(caller.call(rpcs.CREATE_SESSION, self._database, request))
-        except BaseException as error:  # noqa: BLE001 - those who wait get it; the thread has to outlive it
+        except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)
         else:
             self._succeeded(creation, session)
 
     def _succeeded(self, creation: Future[str], session: Session) -> None:
         with self._changed:
-            # If it was closed meanwhile, those who waited know already.
+            # Otherwise it was closed, and its callers know.
             if self._creation is creation:
                 self._creation = None
                 self._session, self._name = session, session["name"]
-                self._age.created(self._clock.now())
+                self._rotation.created(self._clock.now())
                 creation.set_result(session["name"])
 
     def _failed(self, creation: Future[str], error: BaseException) -> None:
@@ -263,25 +251,25 @@ class MultiplexedSession:
             if self._creation is not creation:
                 return
             self._creation = None
-            self._age.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
+            self._rotation.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
             if self._session is None:
                 self._keeper = None
             creation.set_exception(error)
         if self._session is not None:
-            failure = multiplexed_failure(error, self._database)
+            failure = creation_failure(error, self._database)
             _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
 
     def _next_look(self) -> float:
         now = self._clock.now()
-        return now if self._closed or self._creation is not None else self._age.next_look(now)
+        return now if self._closed or self._creation is not None else self._rotation.next_look(now)
 
 
 def _keep(reference: weakref.ref[MultiplexedSession], changed: threading.Condition, clock: Clock) -> None:
-    """Create a session and keep it young for as long as anybody holds it; the body of its thread."""
+    """Create a session and replace it in time, as long as it is referenced; the body of its thread."""
     while (session := reference()) is not None and session._work():  # noqa: SLF001 - its own thread
         with changed:
             until = session._next_look()  # noqa: SLF001 - its own thread
             del session
-            # It may have been the last to hold it: then nobody is left who would wake it up.
+            # This may have been the last reference: then nothing would wake the thread.
             if reference() is not None:
                 clock.wait(changed, until)

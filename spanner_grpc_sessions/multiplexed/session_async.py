@@ -1,4 +1,4 @@
-"""The multiplexed session in asyncio: one session for everything, kept young in the background; see `multiplexed`."""
+"""The multiplexed session in asyncio: created once, replaced in the background. Mirrors `session`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Final
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType, PoolClosed, PoolError
-from spanner_grpc_sessions.errors.checks import short
-from spanner_grpc_sessions.errors.rpc import RpcError
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedAge
-from spanner_grpc_sessions.pool.failures import again, is_loss_of, multiplexed_failure
-from spanner_grpc_sessions.pool.options import MultiplexedOptions
+from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, checks, copy_to_raise
+from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
@@ -30,29 +27,27 @@ from spanner_grpc_sessions.service.types import Session
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["AsyncMultiplexedSession"]
-
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class AsyncMultiplexedSession:
     """A session for any number of transactions at a time. Safe to share between tasks of one loop.
 
-    A context manager. It is created at the first use, once however many callers come; if that fails, the next use tries
-    again. In the background it is replaced before the server drops it; while that fails, the old one serves on. It is
-    never deleted, for Spanner does not allow it.
+    A context manager. The session is created at the first use, once for all callers; if that fails, the next use tries
+    again. It is replaced in the background before the server drops it; while that fails, the old one stays in use. It
+    is never deleted: Spanner does not allow that.
 
-    After a fork the child goes on with the same session, which serves any number of processes.
+    A forked child goes on with the same session, which works in any number of processes.
 
     Args:
-        client: to make the calls with. It stays yours.
+        client: makes the calls. Closing the session does not close it.
         database: `projects/{project}/instances/{instance}/databases/{database}`.
-        options: how old it may become, and its role.
+        options: the age at which it is replaced, and its role.
         clock: for tests.
 
     Raises:
-        InvalidName: `database` is not a name of one.
-        InvalidType: an argument is something else.
+        InvalidName: `database` is not a database name.
+        InvalidType: an argument has the wrong type.
     """
 
     def __init__(
@@ -63,15 +58,11 @@ class AsyncMultiplexedSession:
         options: MultiplexedOptions | None = None,
         clock: Clock = CLOCK,
     ) -> None:
-        if not isinstance(client, AsyncSessionsClient):
-            raise InvalidType(f"client must be an AsyncSessionsClient, got {short(client)}")
-        if options is not None and not isinstance(options, MultiplexedOptions):
-            raise InvalidType(f"options must be MultiplexedOptions or None, got {short(options)}")
-        self._client = client
+        self._client = checks.instance("client", client, AsyncSessionsClient)
         self._database = check_database(database)
-        self._options = options or MultiplexedOptions()
+        self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
         self._clock = clock
-        self._age = MultiplexedAge(self._options)
+        self._rotation = Rotation(self._options)
         self._session: Session | None = None
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,7 +78,7 @@ class AsyncMultiplexedSession:
     def __del__(self) -> None:
         keeper = getattr(self, "_keeper", None)
         if keeper is not None and not self._closed:
-            # A loop that is closed has ended its tasks.
+            # A closed loop has ended its tasks.
             with contextlib.suppress(RuntimeError):
                 keeper.get_loop().call_soon_threadsafe(keeper.cancel)
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
@@ -104,21 +95,20 @@ class AsyncMultiplexedSession:
         """Create the session, if there is none. Idempotent.
 
         Raises:
-            RpcError: it could not be created; the next use tries again.
-            CredentialsError, ClientClosed: the same.
+            RpcError, CredentialsError, ClientClosed: it could not be created; the next use tries again.
             PoolError: the server has no multiplexed sessions; use a `SessionPool`.
-            PoolClosed: it is, or was meanwhile, closed.
+            PoolClosed: it is closed.
         """
         await self._require(lost=None)
         return self
 
     async def close(self) -> None:
-        """End what goes on in the background. Idempotent; whoever waits for the session gets `PoolClosed`.
+        """End the background work, and raise `PoolClosed` in callers that wait for the session. Idempotent.
 
-        The session stays: Spanner deletes none of them.
+        The session itself remains: Spanner does not allow deleting it.
         """
         if self._loop is not None and self._loop.is_closed():
-            # Its tasks have ended with it.
+            # Its tasks ended with it.
             self._closed = True
             return
         self._require_loop()
@@ -130,7 +120,7 @@ class AsyncMultiplexedSession:
 
     @property
     def name(self) -> str:
-        """The session's name. A plain read, once `open` is done; the first use opens it, where a property can wait."""
+        """The name of the session: a plain read once it is open. The first use opens it, where a property can wait."""
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         if self._session is None:
@@ -141,35 +131,33 @@ class AsyncMultiplexedSession:
 
     @property
     def resource(self) -> Session:
-        """The session as REST's `sessions.create` answered it."""
+        """The session, as the body of REST's `sessions.create`."""
         self.name  # noqa: B018 - raises unless there is one
         session: Session = copy.deepcopy(self._session)  # type: ignore[assignment]  # there is one by now
         return session
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
-        """The service's stub on the client's connections. A call that finds the session lost has it replaced."""
+        """The stub of the service, on the client's connections. A call that finds the session lost has it replaced."""
         return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self._report))  # noqa: SLF001 - one library
 
     async def invalidate(self, name: str) -> None:
-        """Replace the session, because the server no longer knows it.
+        """Replace the session, because the server has lost it.
 
         Args:
-            name: of the session that was lost. If it is no longer the current one, nothing happens: somebody else saw
-                the loss before.
+            name: the name of the lost session. If it is not the current one, nothing happens: the session has been
+                replaced already.
 
         Raises:
-            RpcError, CredentialsError, ClientClosed: there is no new one yet; the old name stays until there is.
-            PoolClosed: it is, or was meanwhile, closed.
-            InvalidType: `name` is no str.
+            RpcError, CredentialsError, ClientClosed: it could not be replaced yet; until then the name stays.
+            PoolClosed: it is closed.
+            InvalidType: `name` is not a str.
         """
-        if not isinstance(name, str):
-            raise InvalidType(f"name must be a str, got {short(name)}")
-        if name == self._current:
+        if checks.text("name", name) == self._current:
             await self._require(lost=name)
 
     def after_fork(self) -> None:
-        """Go on in a forked child with the same session, which serves any number of processes."""
+        """Go on with the same session in a forked child."""
         retain_after_fork((self._keeper, self._creation))
         self._changed = asyncio.Event()
         self._loop = self._keeper = self._creation = None
@@ -184,11 +172,11 @@ class AsyncMultiplexedSession:
             self._loop = loop
         if self._loop is not loop:
             raise ClientClosed(
-                "the multiplexed session belongs to another event loop: make one per loop, with a client of its own"
+                "the multiplexed session belongs to another event loop; create one per loop, with a client of its own"
             )
 
     async def _require(self, lost: str | None) -> str:
-        """Return the name of a session other than the lost one; have it created and wait, if there is none."""
+        """Return the name of a session other than the lost one; if there is none, have it created and wait."""
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         self._require_loop()
@@ -197,20 +185,20 @@ class AsyncMultiplexedSession:
             self._start_keeper()
             return name
         creation = self._begin_creation()
-        # Not awaited itself: a caller who is cancelled would end it for others, and its own end would look like that.
+        # Not awaited: cancelling this caller would cancel the creation for others, and the reverse.
         await asyncio.wait([creation])
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
         if error is not None:
-            raise again(multiplexed_failure(error, self._database)) from error
+            raise copy_to_raise(creation_failure(error, self._database)) from error
         return creation.result()
 
     def _begin_creation(self) -> asyncio.Task[str]:
-        """Return the creation in flight; a task makes it, so that no caller who gives up ends it for others."""
+        """Return the creation in flight. A task makes it, so that a caller that gives up does not end it for others."""
         if self._creation is None:
             self._creation = start_background_task(self._create())
-            # If all who wait give up, its failure is nobody's.
+            # If all callers give up, nothing else retrieves its exception.
             self._creation.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._creation
 
@@ -219,8 +207,9 @@ class AsyncMultiplexedSession:
             self._keeper = start_background_task(_keep(weakref.ref(self), self._changed, self._clock))
 
     def _report(self, failure: RpcError, name: str) -> None:
-        if is_loss_of(name, failure) and name == self._current and not self._closed:
-            self._age.lost()
+        is_loss = isinstance(failure, SessionNotFound) and failure.concerns(name)
+        if is_loss and name == self._current and not self._closed:
+            self._rotation.lost()
             self._start_keeper()
             self._changed.set()
 
@@ -234,7 +223,7 @@ class AsyncMultiplexedSession:
             raise
         else:
             self._session = session
-            self._age.created(self._clock.now())
+            self._rotation.created(self._clock.now())
             self._start_keeper()
             return session["name"]
         finally:
@@ -242,22 +231,22 @@ class AsyncMultiplexedSession:
             self._changed.set()
 
     def _failed(self, error: BaseException) -> None:
-        self._age.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
+        self._rotation.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
         if self._session is not None and not self._closed:
-            failure = multiplexed_failure(error, self._database)
+            failure = creation_failure(error, self._database)
             _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
 
     async def _keep_young(self) -> None:
         """Replace the session if that is due."""
-        if self._clock.now() >= self._age.due:
+        if self._clock.now() >= self._rotation.due:
             await asyncio.wait([self._begin_creation()])
 
     def _next_look(self) -> float:
-        return self._age.next_look(self._clock.now())
+        return self._rotation.next_look(self._clock.now())
 
 
 async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asyncio.Event, clock: Clock) -> None:
-    """Keep a session young for as long as anybody holds it; the body of its task."""
+    """Replace a session in time, as long as it is referenced; the body of its task."""
     while (session := reference()) is not None:
         changed.clear()
         await session._keep_young()  # noqa: SLF001 - its own task

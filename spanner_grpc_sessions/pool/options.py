@@ -1,4 +1,4 @@
-"""Options of the session pool and of the multiplexed session, validated when they are made. Pure: no I/O, no gRPC."""
+"""Options of the session pool, validated when they are created. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Final
 
 from spanner_grpc_sessions.errors import InvalidValue, checks
 from spanner_grpc_sessions.options import MAX_TIMEOUT
-
-__all__ = ["IDLE_LIMIT", "LIFETIME_LIMIT", "MultiplexedOptions", "PoolOptions"]
-
-IDLE_LIMIT: Final = 3600.0
-"""Seconds without use after which the server may drop a session, as the documentation of sessions says."""
-
-LIFETIME_LIMIT: Final = 28 * 86400.0
-"""Seconds after its creation when the server may drop a session even in use; the same source."""
+from spanner_grpc_sessions.service.limits import IDLE_LIMIT, LIFETIME_LIMIT
 
 _MAX_POOL: Final = 10_000
 # Below this, a time added to the clock could be lost in the rounding of floats.
@@ -93,34 +86,6 @@ class PoolOptions:
         _check_template(self.labels, self.creator_role)
         if self.labels is not None:
             object.__setattr__(self, "labels", dict(self.labels))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MultiplexedOptions:
-    """How long a multiplexed session serves. Times are seconds.
-
-    Attributes:
-        replace_after: age at which it is replaced, below the server's limit of 28 days. Seven days by default, as
-            Google's clients do.
-        check_interval: longest time between two looks at its age; ten minutes by default, as Google's clients do. A
-            shorter `replace_after` is looked at as often as it takes.
-        retry_after: longest time until a replacement that failed is tried again, at least 0.05.
-        creator_role: its database role. It has no labels: Spanner refuses them.
-
-    Raises:
-        InvalidValue: a value is out of its range, or breaks the rule of roles.
-        InvalidType: a value of the wrong type.
-    """
-
-    replace_after: float = _WEEK
-    check_interval: float = 600.0
-    retry_after: float = 15.0
-    creator_role: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, low in (("replace_after", _MIN_SECONDS), ("check_interval", _MIN_SECONDS), ("retry_after", 0.05)):
-            object.__setattr__(self, name, checks.number(name, getattr(self, name), low, LIFETIME_LIMIT, below=True))
-        _check_template(None, self.creator_role)
 
 
 def _check_template(labels: Mapping[str, str] | None, creator_role: str | None) -> None:

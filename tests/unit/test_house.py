@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": {*_BASE, "observers", "service"},
     "client": {*_BASE, "auth", "calls", "options", "rest", "service", "transport"},
     "pool": {*_BASE, "calls", "client", "options", "rest", "runtime", "service"},
-    "multiplexed": {*_BASE, "calls", "client", "options", "pool", "rest", "runtime", "service"},
+    "multiplexed": {*_BASE, "calls", "client", "options", "rest", "runtime", "service"},
     "discovery": {*_BASE, "client", "rest", "service"},
     "local": {*_BASE, "options", "rest", "service"},
     "cli": {*_BASE, "client", "local", "options", "pool"},
@@ -56,7 +56,7 @@ PURE = {
 }  # fmt: skip
 PURE_ROOMS = {"pool.core", "rest", "service"}
 WITHOUT_GRPC = {
-    *PURE - {"errors.details", "local.filters", "local.status", "multiplexed.rotation", "pool.failures"},
+    *PURE - {"errors.details", "local.filters", "local.status", "pool.failures"},
     "rest",
 }
 

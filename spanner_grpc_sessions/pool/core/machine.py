@@ -54,7 +54,7 @@ from spanner_grpc_sessions.pool.core.creation import backoff
 from spanner_grpc_sessions.pool.core.effects import Create, Effect, Fail
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.core.state import PoolState
-from spanner_grpc_sessions.pool.options import IDLE_LIMIT
+from spanner_grpc_sessions.service.limits import IDLE_LIMIT
 
 __all__ = ["PoolCore"]
 

@@ -291,14 +291,14 @@ def test_only_its_own_loss_counts(local: LocalSpanner, colour: Colour, what: str
     with colour.client(local.credentials(), options=local.client_options()) as client:
         session = multiplexed(client, clock=clock)
         session.open()
-        due, name = target(session)._age.due, session.name
+        due, name = target(session)._rotation.due, session.name
         if what == "database":
             local.drop_database(_DATABASE)
         else:
             name += "0"
         with pytest.raises(DatabaseNotFound if what == "database" else SessionNotFound):
             session.stub.ExecuteSql(spanner_pb2.ExecuteSqlRequest(session=name, sql="SELECT 1"))
-        assert (target(session)._age.due, creates(local)) == (due, 1)
+        assert (target(session)._rotation.due, creates(local)) == (due, 1)
         session.close()
 
 
@@ -512,7 +512,7 @@ def test_another_loop_is_told_whatever_it_calls(local: LocalSpanner) -> None:
 
     session = loop.run_until_complete(begin())
     for use in (session.open, lambda: session.invalidate(session.name), session.close):
-        with pytest.raises(ClientClosed, match="another event loop: make one per loop, with a client of its own"):
+        with pytest.raises(ClientClosed, match="another event loop; create one per loop, with a client of its own"):
             asyncio.run(_wait_for(use))
     assert session.name
     loop.run_until_complete(finish(session))

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
-from spanner_grpc_sessions.pool.options import IDLE_LIMIT, LIFETIME_LIMIT, MultiplexedOptions, PoolOptions
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions
+from spanner_grpc_sessions.pool.options import PoolOptions
+from spanner_grpc_sessions.service.limits import IDLE_LIMIT, LIFETIME_LIMIT
 from tests.unit.rest.strategies import anything
 
 POOL_FIELDS = [field.name for field in dataclasses.fields(PoolOptions)]

@@ -139,7 +139,7 @@ def test_certificates_with_their_key_are_taken(name: str) -> None:
 @pytest.mark.parametrize("name", NO_PAIRS)
 def test_certificates_that_cannot_be_used_are_refused(name: str) -> None:
     """What gRPC would fail with in silence is refused by name, and no part of the key is shown."""
-    with pytest.raises(InvalidValue, match="client_certificate must (be|have) ") as error:
+    with pytest.raises(InvalidValue, match=r"client_certificate must (be|have) ") as error:
         check_client_certificate(NO_PAIRS[name])
     assert not _shows_key(error.value)
     # A parser of keys may quote them; one of certificates may say what is wrong.
