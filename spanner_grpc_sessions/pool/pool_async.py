@@ -156,7 +156,7 @@ class AsyncSessionPool:
             pass
         else:
             now = self._now()
-            if now < record.good_until:
+            if now < record.valid_until:
                 record.last_used_at = now
                 record.holder = lease = AsyncLease()
                 lease._record = record
@@ -181,13 +181,13 @@ class AsyncSessionPool:
         except AttributeError:
             raise _refusal(lease) from None
         record, core = lease._record, self._core
-        if core.contended or record.unwanted:
+        if core.contended or record.discarded:
             self._shell.give_back(record)
         else:
             record.holder = None
             self._put(record)
             if core.contended:
-                self._shell.tell(core.settle)
+                self._shell.tell(core.serve_waiters)
 
     def session(self, timeout: Timeout = DEFAULT) -> AsyncLeasedSession:
         """Return a context manager that acquires a session, gives it as a `Lease`, and gives it back.

@@ -20,7 +20,7 @@ from spanner_grpc_sessions.calls.background import BackgroundConnection, backgro
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed
 from spanner_grpc_sessions.options import RetryOptions
-from spanner_grpc_sessions.pool.core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
+from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.failures import again, is_fatal, is_loss, may_pass, timed_out
 from spanner_grpc_sessions.pool.leaks import Leaks
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -200,7 +200,7 @@ class PoolShell(PoolReports):
         # Under the lock nothing waits: calls are queued, and answers are only laid down.
         for effect in effects:
             match effect:
-                case Hand(waiter, record):
+                case Deliver(waiter, record):
                     waiter.give(record)
                 case Fail(waiter, error):
                     waiter.give(error)

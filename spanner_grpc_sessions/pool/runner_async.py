@@ -19,7 +19,7 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError
 from spanner_grpc_sessions.options import RetryOptions
-from spanner_grpc_sessions.pool.core import Create, Delete, Effect, Fail, Hand, Ping, PoolCore, SessionRecord, WakeAt
+from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.failures import again, is_fatal, is_loss, may_pass, timed_out
 from spanner_grpc_sessions.pool.leaks import Leaks
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -189,7 +189,7 @@ class AsyncPoolShell(PoolReports):
     def _begin(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             match effect:
-                case Hand(waiter, answer) | Fail(waiter, answer):
+                case Deliver(waiter, answer) | Fail(waiter, answer):
                     if not waiter.done():
                         waiter.set_result(answer)
                 case WakeAt(when):

@@ -4,8 +4,8 @@
 """
 
 from spanner_grpc_sessions.pool.core.creation import backoff
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Effect, Fail, Hand, Ping, WakeAt
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Effect, Fail, Ping, WakeAt
 from spanner_grpc_sessions.pool.core.machine import PoolCore
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 
-__all__ = ["Create", "Delete", "Effect", "Fail", "Hand", "Ping", "PoolCore", "SessionRecord", "WakeAt", "backoff"]
+__all__ = ["Create", "Delete", "Deliver", "Effect", "Fail", "Ping", "PoolCore", "SessionRecord", "WakeAt", "backoff"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 
-__all__ = ["Create", "Delete", "Effect", "Fail", "Hand", "Outbox", "Ping", "WakeAt"]
+__all__ = ["Create", "Delete", "Deliver", "Effect", "Fail", "Outbox", "Ping", "WakeAt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class Deliver:
     """Give a session to a waiter, who answers with `accepted`, or with `waiter_gone` if it does not want it any more.
 
     Attributes:
@@ -74,7 +74,7 @@ class WakeAt:
     when: float
 
 
-Effect = Create | Ping | Delete | Hand | Fail | WakeAt
+Effect = Create | Ping | Delete | Deliver | Fail | WakeAt
 
 
 class Outbox:

@@ -10,7 +10,7 @@ of the lock. Only what follows may be done without it; this fast path is complet
         pass
     else:
         now = clock()
-        if now < record.good_until:
+        if now < record.valid_until:
             record.last_used_at = now
             record.holder = lease
             return record
@@ -20,13 +20,13 @@ of the lock. Only what follows may be done without it; this fast path is complet
     # release
     if record.holder is not lease:
         raise PoolError  # a second release; whether the lease is one of this pool the shell has to know
-    if core.contended or record.unwanted:
+    if core.contended or record.discarded:
         # under the lock: core.give_back(record, clock())
     else:
         record.holder = None
         core.idle.append(record)
         if core.contended:
-            # under the lock: core.settle(clock())
+            # under the lock: core.serve_waiters(clock())
 
 The clock is read once for both, for that is a fifth of what they cost: a session counts as used when it was taken.
 
@@ -36,7 +36,7 @@ that release one lease in the same moment could both pass the check: a shell tha
 the lease that only one of them can get. An acquire that comes between the append and the second look may get the
 session before those who wait; that is as if it had come before them.
 
-A waiter is any hashable object, new for each acquire. It gets one answer, `Hand` or `Fail`, unless it goes before.
+A waiter is any hashable object, new for each acquire. It gets one answer, `Deliver` or `Fail`, unless it goes before.
 What it was handed it acknowledges by `accepted`, which needs no lock where the thread or task that waits says it, since
 only that one says `waiter_gone`. The waiter may be the lease itself; otherwise the shell makes the lease the `holder`
 before it accepts.
@@ -50,10 +50,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
-from spanner_grpc_sessions.pool.core.creation import backoff
-from spanner_grpc_sessions.pool.core.effects import Create, Effect, Fail
+from spanner_grpc_sessions.pool.core.creation import Creation, backoff
+from spanner_grpc_sessions.pool.core.effects import Create, Effect, Fail, Outbox
 from spanner_grpc_sessions.pool.core.record import SessionRecord
-from spanner_grpc_sessions.pool.core.state import PoolState
+from spanner_grpc_sessions.pool.core.sessions import PoolSessions
+from spanner_grpc_sessions.pool.core.wait_queue import WaitQueue
+from spanner_grpc_sessions.pool.options import PoolOptions
+from spanner_grpc_sessions.pool.stats import PoolCounters, PoolStats
 from spanner_grpc_sessions.service.limits import IDLE_LIMIT
 
 __all__ = ["PoolCore"]
@@ -62,20 +65,72 @@ __all__ = ["PoolCore"]
 _GOLDEN: Final = 0.6180339887498949
 
 
-class PoolCore(PoolState):
+class PoolCore:
     """The decisions of a session pool. The first event is a `tick`: it fills the pool to `min_size`.
 
     Every event takes `now`, in seconds of a monotonic clock, and returns the effects to carry out, in their order.
     Where a time is to be spread, `draw` is a random number from 0 to below 1.
+
+    Attributes:
+        idle: the sessions that are ready, the most recently used at the right; always the same deque.
+        sessions: all sessions of the pool, also the leased ones, to read under the lock.
+        contended: whether a session that comes back must not just lie there: somebody waits, or the pool closes.
     """
+
+    def __init__(self, options: PoolOptions) -> None:
+        self._options = options
+        self._outbox = Outbox()
+        self._sessions = PoolSessions(options, self._outbox)
+        self._creation = Creation()
+        self._counters = PoolCounters()
+        self._waiters = WaitQueue(self._counters.wait_seconds)
+        self.idle = self._sessions.idle
+        self.sessions = self._sessions.all
+        self.contended = False
+
+    def __repr__(self) -> str:
+        return (
+            f"PoolCore(size={len(self.sessions)}, idle={len(self.idle)}, leased={self._sessions.leased}, "
+            f"pinging={len(self._sessions.pinging)}, creating={self._creation.in_flight}, "
+            f"deleting={len(self._sessions.deleting)}, waiting={len(self._waiters)}, closing={self.closing})"
+        )
+
+    @property
+    def filled(self) -> bool:
+        """Whether `min_size` sessions are there."""
+        return self._sessions.surplus >= 0
+
+    @property
+    def closing(self) -> bool:
+        """Whether `close` was called."""
+        return self._sessions.closing
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool was closed and nothing of it is left: no session, no create and no delete in flight."""
+        return self.closing and not (self.sessions or self._sessions.deleting or self._creation.in_flight)
+
+    @property
+    def last_error(self) -> Exception | None:
+        """Why the newest create failed, None if it did not: the cause of a timeout, if there is one."""
+        return self._creation.last_error
+
+    def stats(self) -> PoolStats:
+        """Return the numbers of this moment. They agree under the lock, and nearly so without it."""
+        return self._counters.stats(
+            size=len(self.sessions),
+            idle=len(self.idle),
+            leased=max(0, self._sessions.leased),
+            waiting=len(self._waiters),
+        )
 
     def fill(self, now: float) -> tuple[Effect, ...]:
         """Ask for `min_size` sessions, at once if only a fatal failure was in the way."""
         self._creation.someone_came()
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
-        """Ask for a session. The answer is a `Hand` or a `Fail`, among these effects or those of a later event."""
+        """Ask for a session. The answer is a `Deliver` or a `Fail`, among these effects or those of a later event."""
         most = self._options.max_waiting
         if most is not None and len(self._waiters) >= most:
             error = PoolOverloaded(f"{most} acquires wait already, and max_waiting is {most}")
@@ -84,7 +139,7 @@ class PoolCore(PoolState):
             self._waiters.join(waiter, now)
             self.contended = True
             self._creation.someone_came()
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def accepted(self, waiter: Any, now: float) -> None:
         """Note that a waiter has what it was handed, uses it from now on, and will give it back."""
@@ -102,7 +157,7 @@ class PoolCore(PoolState):
         record = self._waiters.leave(waiter, now)
         if record is not None:
             self._sessions.put_back(record, now)
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def give_back(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
         """Take a leased session back.
@@ -119,7 +174,7 @@ class PoolCore(PoolState):
         record.holder = None
         record.mark_used(now)
         self._sessions.put_back(record, now)
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def lost(self, record: SessionRecord, now: float, *, proven: bool = True) -> tuple[Effect, ...]:
         """Note that the server no longer knows a session, wherever it is: nobody gets it any more.
@@ -133,8 +188,8 @@ class PoolCore(PoolState):
             proven: the server said so itself. Otherwise the session is deleted, should it be alive.
         """
         if record in self.sessions:
-            self._part_with(record, now, proven=proven)
-        return self.settle(now)
+            self._discard(record, now, proven=proven)
+        return self.serve_waiters(now)
 
     def lost_by_name(self, name: str, now: float) -> tuple[Effect, ...]:
         """Do what `lost` does for the session of this name, if there is one."""
@@ -149,8 +204,8 @@ class PoolCore(PoolState):
             now: seconds.
         """
         self._outbox.effects += self._waiters.fail(error)
-        self._sessions.doubt(now)
-        return self.settle(now)
+        self._sessions.suspect_all(now)
+        return self.serve_waiters(now)
 
     def created(self, count: int, sessions: Sequence[tuple[str, Any]], now: float, draw: float) -> tuple[Effect, ...]:
         """Take the answer to a create.
@@ -169,17 +224,17 @@ class PoolCore(PoolState):
             name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
         }
-        twins = self._part_with_twins(created, now)
-        fresh = [record for record in created.values() if record not in twins]
+        duplicates = self._discard_duplicates(created, now)
+        fresh = [record for record in created.values() if record not in duplicates]
         self._sessions.add(fresh[:count], now)
         # There may be no room for more than was asked for.
-        for record in (*fresh[count:], *twins):
+        for record in (*fresh[count:], *duplicates):
             self._sessions.delete(record)
         if not fresh:
             error = PoolError(f"the server gave {len(sessions)} names to sessions that the pool's had already")
             return self.create_failed(count, error, now, draw)
         self._creation.succeeded(count)
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def create_failed(
         self, count: int, error: Exception, now: float, draw: float, *, fatal: bool = False
@@ -197,16 +252,16 @@ class PoolCore(PoolState):
         self._creation.failed(count, error, now, draw, fatal=fatal)
         if fatal:
             self._outbox.effects += self._waiters.fail(error)
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
         """Note that a ping succeeded."""
         self._counters.pinged += 1
-        self._sessions.end_ping(record)
+        self._sessions.ping_done(record)
         record.mark_pinged(now)
         self._sessions.put_back(record, now, used=False)
-        self._sessions.keep_more_alive(now)
-        return self.settle(now)
+        self._sessions.ping_next(now)
+        return self.serve_waiters(now)
 
     def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
         """Note that a ping failed.
@@ -219,7 +274,7 @@ class PoolCore(PoolState):
                 pinged again before anybody gets it; after an hour of silence it is replaced, as the server may have
                 dropped it.
         """
-        self._sessions.end_ping(record)
+        self._sessions.ping_done(record)
         if lost:
             self._lose(record, now, proven=True)
             self._sessions.delete(record)
@@ -227,16 +282,16 @@ class PoolCore(PoolState):
             self._sessions.delete(record)
         else:
             record.failures += 1
-            record.mark_doubtful(now + backoff(record.failures, draw))
+            record.mark_suspect(now + backoff(record.failures, draw))
             self._sessions.put_back(record, now, used=False)
-        self._sessions.keep_more_alive(now)
-        return self.settle(now)
+        self._sessions.ping_next(now)
+        return self.serve_waiters(now)
 
     def deleted(self, record: SessionRecord, now: float, *, ok: bool = True) -> tuple[Effect, ...]:
         """Note that a delete ended. If it failed, the server will drop the session by itself."""
         self._sessions.deleting.remove(record)
         self._counters.deleted += ok
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def tick(self, now: float) -> tuple[Effect, ...]:
         """Do what the time demands, and announce by a `WakeAt` when it will demand something again, if it will."""
@@ -244,17 +299,17 @@ class PoolCore(PoolState):
         if not self.closing:
             self._sessions.retire(now)
             self._sessions.keep_alive(now)
-            self._sessions.doubt_if_due(now)
+            self._sessions.suspect_all_if_due(now)
             self._outbox.wake_at(self._sessions.next_due(now))
-        return self.settle(now)
+        return self.serve_waiters(now)
 
     def close(self, now: float) -> tuple[Effect, ...]:
         """Fail all who wait, and delete every session as soon as nobody has it; see `closed`."""
         self.contended = self._sessions.closing = True
         self._outbox.forget_alarm()
-        return self.settle(now)
+        return self.serve_waiters(now)
 
-    def settle(self, now: float) -> tuple[Effect, ...]:
+    def serve_waiters(self, now: float) -> tuple[Effect, ...]:
         """Attend to what the fast path gave back while the pool was contended."""
         if self.closing:
             self._outbox.effects += self._waiters.fail(PoolClosed("the pool was closed"))
@@ -269,12 +324,12 @@ class PoolCore(PoolState):
         size = len(self.sessions)
         # A session that is being pinged will serve a waiter as soon as one that is created for it.
         wanted = max(self._options.min_size - size, len(self._waiters) - len(self._sessions.pinging))
-        missing = min(wanted, self._sessions.room)
+        missing = min(wanted, self._sessions.capacity)
         if missing > self._creation.in_flight and now < self._creation.retry_at:
             self._outbox.wake_at(self._creation.retry_at)
         self._outbox.effects += map(Create, self._creation.begin(missing, now))
 
-    def _part_with(self, record: SessionRecord, now: float, *, proven: bool) -> None:
+    def _discard(self, record: SessionRecord, now: float, *, proven: bool) -> None:
         self._lose(record, now, proven=proven)
         if self._sessions.take(record):
             self._sessions.delete(record)
@@ -282,17 +337,17 @@ class PoolCore(PoolState):
             # The fast path may be about to give it back, or to put it back.
             self._outbox.wake_at(now)
 
-    def _part_with_twins(self, created: dict[str, SessionRecord], now: float) -> set[SessionRecord]:
+    def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> set[SessionRecord]:
         """Part with the sessions that have the names of new ones; return these new ones, which nobody is to get either.
 
         An emulator that was restarted gives names anew. The old session is gone, and its holder would use the new one.
         """
         old = [record for record in self.sessions if record.name in created]
         for record in old:
-            self._part_with(record, now, proven=True)
+            self._discard(record, now, proven=True)
         return {created[record.name] for record in old}
 
     def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
-        self._counters.lost += not record.unwanted
-        record.mark_unwanted(lost=proven)
-        self._sessions.doubt(now, record)
+        self._counters.lost += not record.discarded
+        record.mark_discarded(lost=proven)
+        self._sessions.suspect_all(now, record)

@@ -29,23 +29,22 @@ class SessionRecord:
         last_used_at: when it was last in use, as far as the pool was told: the fast path says so when it takes the
             session, and not when it gives it back. At first, when it was created.
         pinged_at: when a ping last succeeded; at first, when it was created.
-        good_until: until then it may be handed out without a decision of the pool.
+        valid_until: until then it may be handed out without a decision of the pool.
         expires_at: when its lifetime ends.
         keep_alive_after: seconds without use after which it is pinged.
-        unwanted: whether nobody is to get it any more. The fast path does not take such a session back.
+        discarded: whether nobody is to get it any more. The fast path does not take such a session back.
         lost: whether the server no longer knows it, so that there is nothing to delete.
         doubtful: whether it is good for nobody before a ping succeeds.
         failures: pings that failed since one succeeded.
-        retry_at: when a doubtful one is to be pinged.
+        retry_at: when a suspect one is to be pinged.
     """
 
     __slots__ = (
         "_validate_after",
         "created_at",
-        "doubtful",
+        "discarded",
         "expires_at",
         "failures",
-        "good_until",
         "holder",
         "keep_alive_after",
         "last_used_at",
@@ -54,7 +53,8 @@ class SessionRecord:
         "pinged_at",
         "resource",
         "retry_at",
-        "unwanted",
+        "suspect",
+        "valid_until",
     )
 
     def __init__(self, name: str, resource: Any, options: PoolOptions, now: float, draw: float) -> None:
@@ -66,7 +66,7 @@ class SessionRecord:
         self.keep_alive_after = options.keep_alive_after * kept
         self._validate_after = options.validate_after
         self.expires_at = now + options.max_lifetime * kept
-        self.unwanted = self.lost = False
+        self.discarded = self.lost = False
         self.last_used_at = now
         self.mark_pinged(now)
 
@@ -80,33 +80,33 @@ class SessionRecord:
     def mark_pinged(self, now: float) -> None:
         """Note that a ping succeeded; that is a sign of life, but no use."""
         self.pinged_at = now
-        self.doubtful = False
+        self.suspect = False
         self.failures = 0
         self.retry_at = _NEVER
-        self.is_good(now)
+        self.is_valid(now)
 
-    def mark_doubtful(self, retry_at: float) -> None:
+    def mark_suspect(self, retry_at: float) -> None:
         """Note that it is good for nobody until a ping, from `retry_at` on, succeeds."""
-        self.doubtful = True
+        self.suspect = True
         self.retry_at = retry_at
-        self.good_until = _NEVER
+        self.valid_until = _NEVER
 
-    def mark_unwanted(self, *, lost: bool) -> None:
+    def mark_discarded(self, *, lost: bool) -> None:
         """Note that nobody is to get it any more, because the server no longer knows it or for another reason."""
-        self.unwanted = True
+        self.discarded = True
         self.lost = self.lost or lost
-        self.good_until = self.expires_at = _NEVER
+        self.valid_until = self.expires_at = _NEVER
 
-    def is_good(self, now: float) -> bool:
+    def is_valid(self, now: float) -> bool:
         """Return whether it may be handed out, and note for the fast path until when."""
-        if not self.doubtful:
+        if not self.suspect:
             alive_at = max(self.pinged_at, self.last_used_at)
-            self.good_until = min(alive_at + self._validate_after, self.expires_at)
-        return now < self.good_until
+            self.valid_until = min(alive_at + self._validate_after, self.expires_at)
+        return now < self.valid_until
 
     def ping_due(self) -> float:
         """Return when it is to be pinged, if it is not used before."""
-        return self.retry_at if self.doubtful else max(self.pinged_at, self.last_used_at) + self.keep_alive_after
+        return self.retry_at if self.suspect else max(self.pinged_at, self.last_used_at) + self.keep_alive_after
 
     def silent_for(self, now: float) -> float:
         """Return the seconds since its last sign of life."""

@@ -8,19 +8,19 @@ from typing import Final
 
 from spanner_grpc_sessions.pool.core.effects import Delete, Outbox, Ping
 from spanner_grpc_sessions.pool.core.record import SessionRecord
-from spanner_grpc_sessions.pool.core.wait_queue import Waiters
+from spanner_grpc_sessions.pool.core.wait_queue import WaitQueue
 from spanner_grpc_sessions.pool.options import PoolOptions
 
 __all__ = ["PoolSessions"]
 
 # After a pause of the machine all sessions are due at once; the ones whose turn has not come can still be handed out.
-_MOST_PINGS: Final = 10
+_MAX_PINGS: Final = 10
 # An unused pool shrinks in steps, so that the end of one burst does not delete what the next one needs.
 _SHRINK_STEP: Final = 10
 _PAUSE: Final = 1.0
 # What took one session, a restart of the server say, may have taken all. Where sessions vanish one by one, not all are
 # asked for each time.
-_DOUBT_INTERVAL: Final = 2.0
+_SUSPECT_INTERVAL: Final = 2.0
 # A lease comes back without a word: while somebody has one that is overdue, it is looked for in steps of this part of
 # its keep-alive time.
 _LEASED_STEP: Final = 0.1
@@ -45,12 +45,12 @@ class PoolSessions:
     """
 
     __slots__ = (
-        "_doubt_due",
-        "_doubted_at",
-        "_held_back",
         "_max_idle",
         "_options",
         "_outbox",
+        "_ping_queue",
+        "_suspect_due",
+        "_suspected_at",
         "all",
         "closing",
         "deleting",
@@ -64,9 +64,9 @@ class PoolSessions:
         self.pinging: set[SessionRecord] = set()
         self.deleting: set[SessionRecord] = set()
         self.closing = False
-        self._held_back: deque[SessionRecord] = deque()
-        self._doubted_at = -inf
-        self._doubt_due = inf
+        self._ping_queue: deque[SessionRecord] = deque()
+        self._suspected_at = -inf
+        self._suspect_due = inf
         self._options = options
         self._max_idle = inf if options.max_idle is None else options.max_idle
         self._outbox = outbox
@@ -80,22 +80,22 @@ class PoolSessions:
         return len(self.all) - len(self.idle) - len(self.pinging)
 
     @property
-    def spare(self) -> int:
+    def surplus(self) -> int:
         """How many there are beyond `min_size`; negative while some are missing."""
         return len(self.all) - self._options.min_size
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more the server may be asked for: it still has those whose deletes are in flight."""
         return self._options.max_size - len(self.all) - len(self.deleting)
 
     def add(self, records: list[SessionRecord], now: float) -> None:
         """Take new sessions in."""
-        had_spare = self.spare > 0
+        had_surplus = self.surplus > 0
         self.all.update(records)
         for record in records:
             self.put_back(record, now)
-        if self.spare > 0 and not had_spare:
+        if self.surplus > 0 and not had_surplus:
             # Those that were kept for `min_size` alone may have been unused for too long already.
             for record in self.idle.copy():
                 self._plan(record)
@@ -131,13 +131,13 @@ class PoolSessions:
             return False
         return True
 
-    def hand_out(self, waiters: Waiters, now: float) -> None:
+    def hand_out(self, waiters: WaitQueue, now: float) -> None:
         """Give those who wait what is idle and good, and ping for the others what is idle only."""
         stale = []
         while waiters and (record := self._pop()) is not None:
             if now >= record.expires_at:
                 self.delete(record)
-            elif record.is_good(now):
+            elif record.is_valid(now):
                 self._outbox.effects.append(waiters.hand(record, now))
             else:
                 stale.append(record)
@@ -155,63 +155,63 @@ class PoolSessions:
 
     def retire(self, now: float) -> None:
         """Delete the idle sessions past their lifetime, and a few that nobody used for long and nobody has to keep."""
-        spare = min(self.spare, _SHRINK_STEP)
+        surplus = min(self.surplus, _SHRINK_STEP)
         for record in self.idle.copy():
-            unused = spare > 0 and now >= record.last_used_at + self._max_idle
+            unused = surplus > 0 and now >= record.last_used_at + self._max_idle
             if (unused or now >= record.expires_at) and self.take(record):
-                spare -= 1
+                surplus -= 1
                 self.delete(record)
 
     def keep_alive(self, now: float) -> None:
         """Ping the idle sessions that are due, as many as may be at the same time; the others follow."""
         # The most recently used first: they are the next that an acquire meets.
-        self._held_back = deque(record for record in reversed(self.idle.copy()) if _is_due(record, now))
-        self.keep_more_alive(now)
+        self._ping_queue = deque(record for record in reversed(self.idle.copy()) if _is_due(record, now))
+        self.ping_next(now)
 
-    def end_ping(self, record: SessionRecord) -> None:
+    def ping_done(self, record: SessionRecord) -> None:
         """Note that a ping ended."""
         self.pinging.remove(record)
 
-    def keep_more_alive(self, now: float) -> None:
+    def ping_next(self, now: float) -> None:
         """Ping what was held back while there were too many."""
-        while self._held_back and len(self.pinging) < _MOST_PINGS and not self.closing:
-            record = self._held_back.popleft()
+        while self._ping_queue and len(self.pinging) < _MAX_PINGS and not self.closing:
+            record = self._ping_queue.popleft()
             if _is_due(record, now) and self.take(record):
                 self.ping(record)
 
-    def doubt(self, now: float, lost: SessionRecord | None = None) -> None:
+    def suspect_all(self, now: float, lost: SessionRecord | None = None) -> None:
         """Have all sessions pinged before anybody gets them, soon if that was done just now.
 
         Args:
             now: seconds.
             lost: because of this one. If it was not alive after the last time, its loss is no news.
         """
-        if self.closing or (lost is not None and lost.pinged_at <= self._doubted_at):
+        if self.closing or (lost is not None and lost.pinged_at <= self._suspected_at):
             return
-        self._doubt_due = min(self._doubt_due, max(now, self._doubted_at + _DOUBT_INTERVAL))
-        if now < self._doubt_due:
-            self._outbox.wake_at(self._doubt_due)
-        self.doubt_if_due(now)
+        self._suspect_due = min(self._suspect_due, max(now, self._suspected_at + _SUSPECT_INTERVAL))
+        if now < self._suspect_due:
+            self._outbox.wake_at(self._suspect_due)
+        self.suspect_all_if_due(now)
 
-    def doubt_if_due(self, now: float) -> None:
-        """Do what `doubt` put off."""
-        if self.closing or now < self._doubt_due:
+    def suspect_all_if_due(self, now: float) -> None:
+        """Do what `suspect_all` put off."""
+        if self.closing or now < self._suspect_due:
             return
-        self._doubted_at, self._doubt_due = now, inf
+        self._suspected_at, self._suspect_due = now, inf
         # Also those that somebody leases: they come back by the fast path, without a word of what their calls met.
         for record in self.all - self.pinging:
             # The one that was lost may have been pinged side by side with others, which were alive just now. That one
             # was created just now says less: a server on this machine is back within a second.
             if record.pinged_at == record.created_at or now - record.pinged_at >= _PAUSE:
-                record.mark_doubtful(now)
+                record.mark_suspect(now)
         self.keep_alive(now)
-        if self._held_back or self.leased:
+        if self._ping_queue or self.leased:
             self._outbox.wake_at(now + _PAUSE)
 
     def next_due(self, now: float) -> float:
         """Return when the first of all sessions needs attention, after what is due now was attended to."""
         due = min((self._next_due(record, now) for record in self.all - self.pinging), default=inf)
-        return min(due, self._doubt_due)
+        return min(due, self._suspect_due)
 
     def _next_due(self, record: SessionRecord, now: float) -> float:
         due = self._due(record)
@@ -222,7 +222,7 @@ class PoolSessions:
 
     def _due(self, record: SessionRecord) -> float:
         due = min(record.ping_due(), record.expires_at)
-        return min(due, record.last_used_at + self._max_idle) if self.spare > 0 else due
+        return min(due, record.last_used_at + self._max_idle) if self.surplus > 0 else due
 
     def _plan(self, record: SessionRecord) -> None:
         self._outbox.wake_at(self._due(record))

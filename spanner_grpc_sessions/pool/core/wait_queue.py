@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from spanner_grpc_sessions.pool.core.effects import Fail, Hand
+from spanner_grpc_sessions.pool.core.effects import Deliver, Fail
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.stats import WaitHistogram
 
-__all__ = ["Waiters"]
+__all__ = ["WaitQueue"]
 
 
-class Waiters:
+class WaitQueue:
     """The queue of acquires, first come first served, and the hand-overs that nobody acknowledged yet.
 
     Args:
@@ -34,13 +34,13 @@ class Waiters:
         """Let a waiter queue."""
         self._since[waiter] = now
 
-    def hand(self, record: SessionRecord, now: float) -> Hand:
+    def hand(self, record: SessionRecord, now: float) -> Deliver:
         """Give a session to the first in the queue."""
         waiter, since = self._since.popitem(last=False)
         self._wait_seconds.observe(now - since)
         self._handed[waiter] = record
         record.holder = waiter
-        return Hand(waiter, record)
+        return Deliver(waiter, record)
 
     def fail(self, error: Exception) -> list[Fail]:
         """Send all of them away with an error."""

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from spanner_grpc_sessions.pool.core import PoolCore
-from spanner_grpc_sessions.pool.core.effects import Create, Effect, Hand, WakeAt
+from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, WakeAt
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
 
@@ -63,7 +63,7 @@ class Pool:
     def lease(self, waiter: str) -> SessionRecord:
         """Acquire a session that is there."""
         (hand,) = self.do("acquire", waiter)
-        assert isinstance(hand, Hand)
+        assert isinstance(hand, Deliver)
         self.accept(waiter)
         return hand.record
 

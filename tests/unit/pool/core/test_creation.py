@@ -9,7 +9,7 @@ import pytest
 
 from spanner_grpc_sessions.errors import PoolError
 from spanner_grpc_sessions.pool.core.creation import BATCH, backoff
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Fail, Hand
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Fail
 from tests.unit.pool.core.driver import Pool, kinds
 
 DENIED = PermissionError("no")
@@ -79,7 +79,7 @@ def test_waiters_go_on_waiting_while_a_create_is_repeated() -> None:
     pool.now = pool.wake / 2
     assert pool.do("acquire", "b") == []
     assert pool.tick(pool.wake) == [Create(2)]
-    hands = [effect for effect in pool.do("created", 2, [("x", None), ("y", None)]) if isinstance(effect, Hand)]
+    hands = [effect for effect in pool.do("created", 2, [("x", None), ("y", None)]) if isinstance(effect, Deliver)]
     assert [(hand.waiter, hand.record.name) for hand in hands] == [("a", "y"), ("b", "x")]
     assert pool.core.last_error is None
 
@@ -125,7 +125,8 @@ def test_after_a_failure_one_call_probes() -> None:
     assert pool.tick(pool.wake) == [Create(BATCH)]
     assert pool.do("acquire", "a") == []
     assert (
-        kinds(pool.do("created", BATCH, [(str(number), None) for number in range(BATCH)])) == ["Hand"] + ["Create"] * 3
+        kinds(pool.do("created", BATCH, [(str(number), None) for number in range(BATCH)]))
+        == ["Deliver"] + ["Create"] * 3
     )
 
 

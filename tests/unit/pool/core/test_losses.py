@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from spanner_grpc_sessions.pool.core.creation import backoff
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Fail, Hand, Ping
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Fail, Ping
 from tests.unit.pool.core.driver import Pool, kinds
 
 GONE = LookupError("no such database")
@@ -21,10 +21,10 @@ def test_after_a_loss_nobody_gets_an_idle_session_before_a_ping() -> None:
     assert pool.do("give_back", lost) == [Create(1)]
     assert pool.do("acquire", "b") == []
     assert pool.do("ping_failed", first, lost=True) == [Create(1)]
-    assert pool.do("pinged", second) == [Hand("b", second)]
+    assert pool.do("pinged", second) == [Deliver("b", second)]
 
 
-def test_doubtful_sessions_are_pinged_ten_at_a_time() -> None:
+def test_suspect_sessions_are_pinged_ten_at_a_time() -> None:
     """The others follow, and none of them is good meanwhile."""
     pool = Pool(min_size=25, max_size=25)
     pool.now = 1.0
@@ -34,7 +34,7 @@ def test_doubtful_sessions_are_pinged_ten_at_a_time() -> None:
     assert pool.wake == pool.now + 1
     assert pool.tick() == []
     assert pool.wake == pool.now + 1
-    assert all(record.good_until < pool.now for record in pool.core.idle)
+    assert all(record.valid_until < pool.now for record in pool.core.idle)
     (ping,) = effects[:1]
     assert isinstance(ping, Ping)
     assert kinds(pool.do("pinged", ping.record)) == ["Ping"]
@@ -56,7 +56,7 @@ def test_sessions_that_vanish_one_by_one_do_not_bring_pings_of_all_each_time() -
     assert pool.tick(3.0) == [Ping(idle)]
 
 
-def test_a_loss_that_is_no_news_casts_no_doubt() -> None:
+def test_a_loss_that_is_no_news_makes_no_session_suspect() -> None:
     """Of many that a restart took, the holders notice one after the other; the others were asked for at the first."""
     pool = Pool(min_size=3, max_size=3)
     leases = [pool.lease("a"), pool.lease("b")]
@@ -66,10 +66,10 @@ def test_a_loss_that_is_no_news_casts_no_doubt() -> None:
     pool.do("pinged", idle)
     pool.now = 60.0
     assert pool.do("lost", leases[1]) == []
-    assert pool.do("acquire", "c") == [Hand("c", idle)]
+    assert pool.do("acquire", "c") == [Deliver("c", idle)]
 
 
-def test_a_session_that_was_leased_at_a_loss_is_doubtful_too() -> None:
+def test_a_session_that_was_leased_at_a_loss_is_suspect_too() -> None:
     """It comes back without a word of what its calls met."""
     pool = Pool(min_size=2, max_size=2)
     record, lost = pool.lease("a"), pool.lease("b")
@@ -79,7 +79,7 @@ def test_a_session_that_was_leased_at_a_loss_is_doubtful_too() -> None:
     assert pool.do("acquire", "c") == [Ping(record)]
 
 
-def test_a_name_that_is_given_anew_is_nobodys() -> None:
+def test_nobody_gets_a_session_whose_name_is_given_again() -> None:
     """An emulator counts from zero after its restart: with the new session the old one's holder would work."""
     pool = Pool(min_size=1, max_size=2)
     record = pool.lease("a")
@@ -87,12 +87,12 @@ def test_a_name_that_is_given_anew_is_nobodys() -> None:
     (delete,) = pool.do("created", 1, [(record.name, None)])
     assert isinstance(delete, Delete)
     assert (delete.record.name, delete.record is record) == (record.name, False)
-    assert record.unwanted
+    assert record.discarded
     assert pool.do("deleted", delete.record) == []
     assert pool.tick(pool.now + backoff(1, 0.0)) == [Create(1)]
 
 
-def test_a_loss_found_by_a_ping_casts_doubt_as_well() -> None:
+def test_a_loss_found_by_a_ping_makes_the_others_suspect_as_well() -> None:
     """The server restarted while nobody asked for a session."""
     pool = Pool(min_size=2, max_size=2, keep_alive_after=10.0)
     first, second = list(pool.core.idle)[::-1]
@@ -101,7 +101,7 @@ def test_a_loss_found_by_a_ping_casts_doubt_as_well() -> None:
     assert pool.do("ping_failed", first, lost=True) == [Ping(second), Create(1)]
 
 
-def test_sessions_that_were_pinged_just_now_are_not_doubted() -> None:
+def test_sessions_that_were_pinged_just_now_are_not_suspect() -> None:
     """Of pings that go out side by side, one finds a loss: the others have answered or will."""
     pool = Pool(min_size=3, max_size=3, keep_alive_after=10.0)
     first, second, third = list(pool.core.idle)
@@ -109,7 +109,7 @@ def test_sessions_that_were_pinged_just_now_are_not_doubted() -> None:
     pool.do("pinged", first)
     assert pool.do("ping_failed", second, lost=True) == [Create(1)]
     pool.do("pinged", third)
-    assert pool.do("acquire", "a") == [Hand("a", first)]
+    assert pool.do("acquire", "a") == [Deliver("a", first)]
 
 
 def test_a_session_lost_while_it_is_leased_is_replaced_when_it_comes_back() -> None:

@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded, PoolTimeout
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Fail, Hand
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Fail
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from tests.unit.pool.core.driver import Pool, kinds
 
@@ -31,8 +31,8 @@ def test_who_waits_is_served_first_come_first_served() -> None:
     record = pool.lease("a")
     for waiter in "bcd":
         assert pool.do("acquire", waiter) == []
-    assert pool.do("give_back", record) == [Hand("b", record)]
-    assert pool.do("give_back", record) == [Hand("c", record)]
+    assert pool.do("give_back", record) == [Deliver("b", record)]
+    assert pool.do("give_back", record) == [Deliver("c", record)]
     assert record.holder == "c"
 
 
@@ -55,7 +55,7 @@ def test_a_waiter_that_goes_is_forgotten() -> None:
     pool.do("acquire", "b")
     pool.do("acquire", "c")
     assert pool.do("waiter_gone", "b", timed_out=True) == []
-    assert pool.do("give_back", record) == [Hand("c", record)]
+    assert pool.do("give_back", record) == [Deliver("c", record)]
 
 
 def test_a_session_handed_to_a_waiter_that_goes_is_not_lost() -> None:
@@ -65,7 +65,7 @@ def test_a_session_handed_to_a_waiter_that_goes_is_not_lost() -> None:
     pool.do("acquire", "b")
     pool.do("acquire", "c")
     pool.do("give_back", record)
-    assert pool.do("waiter_gone", "b", timed_out=False) == [Hand("c", record)]
+    assert pool.do("waiter_gone", "b", timed_out=False) == [Deliver("c", record)]
     assert pool.do("waiter_gone", "c", timed_out=True) == []
     assert list(pool.core.idle) == [record]
     assert record.holder is None
@@ -148,7 +148,7 @@ def test_a_lease_of_another_pool_is_refused() -> None:
 
 
 def test_a_session_that_the_fast_path_gave_back_goes_to_who_came_between() -> None:
-    """An append while somebody waits is followed by `settle`."""
+    """An append while somebody waits is followed by `serve_waiters`."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
     assert not pool.core.contended
@@ -156,7 +156,7 @@ def test_a_session_that_the_fast_path_gave_back_goes_to_who_came_between() -> No
     assert pool.core.contended
     record.holder = None
     pool.core.idle.append(record)
-    assert pool.do("settle") == [Hand("b", record)]
+    assert pool.do("serve_waiters") == [Deliver("b", record)]
     assert not pool.core.contended
 
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
 from spanner_grpc_sessions.pool.core import PoolCore
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Effect, Fail, Hand, Ping, WakeAt
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Effect, Fail, Ping, WakeAt
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
 
@@ -40,8 +40,8 @@ class Session:
     used_at: float
     proved_at: float
     back_at: float = -inf
-    doubtful: bool = False
-    unwanted: bool = False
+    suspect: bool = False
+    discarded: bool = False
     lost: bool = False
 
 
@@ -109,7 +109,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = now
         self.wake = inf
         self.closing = False
-        self.doubted_at, self.doubt_due = -inf, inf
+        self.suspected_at, self.suspect_due = -inf, inf
         self.fatal: Exception | None = None
         self.numbers = itertools.count(1)
         self.tick()
@@ -130,7 +130,7 @@ class PoolMachine(RuleBasedStateMachine):
                 case Delete(record):
                     self.check_delete(record)
                     self.books.deletes.append(record)
-                case Hand(waiter, record):
+                case Deliver(waiter, record):
                     assert waiter is self.books.queue.pop(0), "not first come first served, or answered twice"
                     assert record.holder is waiter
                     self.check_good(record)
@@ -161,12 +161,12 @@ class PoolMachine(RuleBasedStateMachine):
     def check_good(self, record: SessionRecord) -> None:
         """Check that a session may be handed out without a question to the server."""
         self.check_free(record)
-        assert self.now < min(self.good_until(record) + TOLERANCE, record.expires_at)
+        assert self.now < min(self.valid_until(record) + TOLERANCE, record.expires_at)
 
-    def good_until(self, record: SessionRecord) -> float:
+    def valid_until(self, record: SessionRecord) -> float:
         """Return until when a session is good, by the machine's books."""
         session = self.books.sessions[record]
-        return -inf if session.doubtful or session.unwanted else session.alive_at + self.options.validate_after
+        return -inf if session.suspect or session.discarded else session.alive_at + self.options.validate_after
 
     def check_ping(self, record: SessionRecord) -> None:
         """Check that a session is pinged for a reason, and after a failed ping not without a pause."""
@@ -174,8 +174,8 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.now < record.expires_at
         silent = self.now - session.alive_at >= record.keep_alive_after - TOLERANCE
         stale = self.now - session.alive_at >= self.options.validate_after - TOLERANCE
-        assert silent or session.doubtful or (stale and self.books.queue)
-        if session.doubtful:
+        assert silent or session.suspect or (stale and self.books.queue)
+        if session.suspect:
             assert self.now >= record.retry_at
 
     def check_delete(self, record: SessionRecord) -> None:
@@ -187,10 +187,10 @@ class PoolMachine(RuleBasedStateMachine):
         unused = self.now - session.used_at >= (self.options.max_idle or inf) - TOLERANCE
         assert (
             self.closing
-            or session.unwanted
+            or session.discarded
             or self.now >= record.expires_at
             or (unused and len(self.books.sessions) >= self.options.min_size)
-            or (session.doubtful and self.now - session.alive_at >= 3600 - TOLERANCE)
+            or (session.suspect and self.now - session.alive_at >= 3600 - TOLERANCE)
         )
 
     @rule(seconds=STEPS, answered=st.booleans())
@@ -210,7 +210,7 @@ class PoolMachine(RuleBasedStateMachine):
     def tick(self) -> None:
         """Tick whether or not it is time."""
         self.wake = inf
-        self.note_due_doubt()
+        self.note_due_suspicion()
         effects = self.core.tick(self.now)
         self.carry_out(effects)
         if not self.closing:
@@ -222,7 +222,7 @@ class PoolMachine(RuleBasedStateMachine):
         for record in self.core.idle:
             session = self.books.sessions[record]
             assert self.now < record.expires_at
-            if few_pings and not session.doubtful:
+            if few_pings and not session.suspect:
                 assert self.now < session.alive_at + record.keep_alive_after + TOLERANCE
             if few_deletes and self.options.max_idle and len(self.core.sessions) > self.options.min_size:
                 assert self.now < session.used_at + self.options.max_idle + TOLERANCE
@@ -255,7 +255,7 @@ class PoolMachine(RuleBasedStateMachine):
     def fast_acquire_ends(self, pick: int) -> None:
         """Keep it if it is good; otherwise put it back and ask on the slow path."""
         record = self.books.popped.pop(pick % len(self.books.popped))
-        if self.now < record.good_until:
+        if self.now < record.valid_until:
             self.check_good(record)
             record.last_used_at = self.now
             self.note_use(record)
@@ -292,7 +292,7 @@ class PoolMachine(RuleBasedStateMachine):
         """Give a session back without the lock, where that is allowed."""
         caller, record = self.books.leases.pop(pick % len(self.books.leases))
         assert record.holder is caller
-        if self.core.contended or record.unwanted:
+        if self.core.contended or record.discarded:
             self.note_use(record)
             self.carry_out(self.core.give_back(record, self.now))
         else:
@@ -307,7 +307,7 @@ class PoolMachine(RuleBasedStateMachine):
         """Look after the append whether somebody waits."""
         self.books.appended -= 1
         if self.core.contended:
-            self.carry_out(self.core.settle(self.now))
+            self.carry_out(self.core.serve_waiters(self.now))
 
     @precondition(lambda self: self.books.leases)
     @rule(pick=PICKS)
@@ -332,7 +332,7 @@ class PoolMachine(RuleBasedStateMachine):
     def lose_the_database(self) -> None:
         """Find the database gone: whoever waits fails with that error."""
         self.fatal = RuntimeError("no such database")
-        self.note_doubt()
+        self.note_suspicion()
         self.carry_out(self.core.database_lost(self.fatal, self.now))
         assert not self.books.queue
 
@@ -365,9 +365,9 @@ class PoolMachine(RuleBasedStateMachine):
         for record in self.core.sessions | touched - self.books.sessions.keys():
             if record.name in names:
                 assert record.resource == record.name
-                unwanted = record.name in names[count:]
-                self.books.sessions[record] = Session(self.now, self.now, self.now, unwanted=unwanted)
-                self.books.surplus |= {record} if unwanted else set()
+                discarded = record.name in names[count:]
+                self.books.sessions[record] = Session(self.now, self.now, self.now, discarded=discarded)
+                self.books.surplus |= {record} if discarded else set()
         self.carry_out(effects)
 
     @precondition(lambda self: self.books.creates or self.books.pings)
@@ -403,7 +403,7 @@ class PoolMachine(RuleBasedStateMachine):
         record = self.books.pings.pop(pick % len(self.books.pings))
         session = self.books.sessions[record]
         session.alive_at = session.proved_at = self.now
-        session.doubtful = False
+        session.suspect = False
         self.carry_out(self.core.pinged(record, self.now))
 
     @precondition(lambda self: self.books.pings)
@@ -415,7 +415,7 @@ class PoolMachine(RuleBasedStateMachine):
             if lost:
                 self.note_loss(record, proven=True)
             else:
-                self.books.sessions[record].doubtful = True
+                self.books.sessions[record].suspect = True
             self.carry_out(self.core.ping_failed(record, self.now, draw, lost=lost))
 
     @precondition(lambda self: self.books.deletes)
@@ -443,27 +443,27 @@ class PoolMachine(RuleBasedStateMachine):
     def note_loss(self, record: SessionRecord, *, proven: bool) -> None:
         """Note that the server does not know a session, or that somebody says so."""
         session = self.books.sessions[record]
-        self.books.lost += not session.unwanted
-        session.unwanted = True
+        self.books.lost += not session.discarded
+        session.discarded = True
         if proven:
             session.lost = True
             self.books.on_server.discard(record.name)
-        self.note_doubt(session)
+        self.note_suspicion(session)
 
-    def note_doubt(self, lost: Session | None = None) -> None:
+    def note_suspicion(self, lost: Session | None = None) -> None:
         """Note that after a loss no session is good, at once or soon, unless the loss is no news."""
-        if not self.closing and (lost is None or lost.proved_at > self.doubted_at):
-            self.doubt_due = min(self.doubt_due, max(self.now, self.doubted_at + 2))
-            self.note_due_doubt()
+        if not self.closing and (lost is None or lost.proved_at > self.suspected_at):
+            self.suspect_due = min(self.suspect_due, max(self.now, self.suspected_at + 2))
+            self.note_due_suspicion()
 
-    def note_due_doubt(self) -> None:
-        """Note that it is time for the doubt that was put off."""
-        if not self.closing and self.now >= self.doubt_due:
-            self.doubted_at, self.doubt_due = self.now, inf
+    def note_due_suspicion(self) -> None:
+        """Note that it is time for the suspicion that was put off."""
+        if not self.closing and self.now >= self.suspect_due:
+            self.suspected_at, self.suspect_due = self.now, inf
             for record in self.core.sessions - set(self.books.pings):
                 session = self.books.sessions[record]
                 just_pinged = session.proved_at > record.created_at and self.now - session.proved_at < 1
-                session.doubtful = session.doubtful or not just_pinged
+                session.suspect = session.suspect or not just_pinged
 
     @invariant()
     def limits_are_kept(self) -> None:
@@ -481,7 +481,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert len(set(places)) == len(places)
         assert set(places) == self.core.sessions == books.sessions.keys()
         assert not self.core.sessions & set(books.deletes)
-        assert all(record.good_until <= record.expires_at for record in self.core.idle)
+        assert all(record.valid_until <= record.expires_at for record in self.core.idle)
 
     @invariant()
     def statistics_agree(self) -> None:
@@ -505,7 +505,7 @@ class PoolMachine(RuleBasedStateMachine):
             held = books.leases or books.handed or books.popped or books.appended
             assert calls or held or self.wake < inf
             if not books.appended:
-                assert all(self.now >= min(self.good_until(record), record.expires_at) for record in self.core.idle)
+                assert all(self.now >= min(self.valid_until(record), record.expires_at) for record in self.core.idle)
 
     @invariant()
     def what_is_missing_is_asked_for(self) -> None:
@@ -522,18 +522,18 @@ class PoolMachine(RuleBasedStateMachine):
     def stale_sessions_are_asked_for(self) -> None:
         """No session lies idle only because it is stale, while somebody waits who could have it after a ping."""
         if len(self.books.queue) > len(self.books.pings) and not self.books.appended:
-            assert all(self.books.sessions[record].doubtful for record in self.core.idle)
+            assert all(self.books.sessions[record].suspect for record in self.core.idle)
 
     @invariant()
     def no_due_time_is_missed(self) -> None:
         """A tick is announced for whatever idle session needs attention first."""
         if self.closing:
             return
-        assert self.wake <= self.doubt_due
+        assert self.wake <= self.suspect_due
         for record in self.core.idle:
             session = self.books.sessions[record]
             due = min(record.expires_at, session.alive_at + record.keep_alive_after)
-            if session.doubtful:
+            if session.suspect:
                 due = min(record.expires_at, record.retry_at)
             if self.options.max_idle and len(self.core.sessions) > self.options.min_size:
                 due = min(due, session.used_at + self.options.max_idle)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spanner_grpc_sessions.pool.core import PoolCore
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Hand
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
 
@@ -61,7 +61,7 @@ class Shell:
             match effect:
                 case Create(count):
                     self.tell("created", count, [(f"s{next(NUMBERS)}", None) for _ in range(count)], draws=(0.5,))
-                case Hand(lease, record):
+                case Deliver(lease, record):
                     lease.record = record
                     lease.handed.set()
                 case Delete(record):
@@ -76,7 +76,7 @@ class Shell:
             pass
         else:
             now = time.monotonic()
-            if now < record.good_until:
+            if now < record.valid_until:
                 record.last_used_at = now
                 record.holder = lease
                 lease.record = record
@@ -92,13 +92,13 @@ class Shell:
         core, record = self.core, lease.record
         assert record is not None
         assert record.holder is lease
-        if core.contended or record.unwanted:
+        if core.contended or record.discarded:
             self.tell("give_back", record)
         else:
             record.holder = None
             core.idle.append(record)
             if core.contended:
-                self.tell("settle")
+                self.tell("serve_waiters")
 
 
 @pytest.mark.parametrize(("size", "max_size"), [(2, 1), (8, 3)])

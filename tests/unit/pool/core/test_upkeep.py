@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spanner_grpc_sessions.pool.core.creation import backoff
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Hand, Ping
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Ping
 from tests.unit.pool.core.driver import HOUR, Pool, kinds
 
 
@@ -47,7 +47,7 @@ def test_an_acquire_that_meets_a_session_past_its_lifetime_gets_another() -> Non
     pool.do("give_back", old)
     old.expires_at = 5.0
     pool.now = 6.0
-    assert pool.do("acquire", "c") == [Delete(old), Hand("c", young), Create(1)]
+    assert pool.do("acquire", "c") == [Delete(old), Deliver("c", young), Create(1)]
 
 
 def test_unused_sessions_are_deleted_down_to_min_size() -> None:
@@ -147,7 +147,7 @@ def test_a_lost_session_is_replaced_after_its_ping() -> None:
     assert pool.core.stats().lost == 1
 
 
-def test_a_doubtful_session_is_for_nobody_before_a_ping_succeeds() -> None:
+def test_a_suspect_session_is_for_nobody_before_a_ping_succeeds() -> None:
     """After a ping that failed it is idle again, pinged after a backoff, and not handed out meanwhile."""
     pool = Pool(min_size=1, max_size=1, keep_alive_after=10.0)
     (record,) = pool.core.idle
@@ -160,7 +160,7 @@ def test_a_doubtful_session_is_for_nobody_before_a_ping_succeeds() -> None:
     assert pool.do("ping_failed", record) == []
     assert pool.wake == pool.now + backoff(2, 0.0)
     pool.tick(pool.wake)
-    assert pool.do("pinged", record) == [Hand("a", record)]
+    assert pool.do("pinged", record) == [Deliver("a", record)]
 
 
 def test_a_session_that_was_silent_for_an_hour_is_replaced() -> None:
@@ -208,7 +208,7 @@ def test_who_comes_during_a_ping_gets_another_session() -> None:
     pool.now = 5.0
     pool.do("give_back", second)
     assert pool.tick(10.0) == [Ping(first)]
-    assert pool.do("acquire", "c") == [Hand("c", second)]
+    assert pool.do("acquire", "c") == [Deliver("c", second)]
 
 
 def test_a_ping_in_flight_covers_a_waiter() -> None:
@@ -218,7 +218,7 @@ def test_a_ping_in_flight_covers_a_waiter() -> None:
     pool.tick(10.0)
     assert pool.do("acquire", "a") == []
     assert pool.do("acquire", "b") == [Create(1)]
-    assert pool.do("pinged", record) == [Hand("a", record)]
+    assert pool.do("pinged", record) == [Deliver("a", record)]
 
 
 def test_a_stale_session_is_validated_by_a_ping() -> None:
@@ -229,7 +229,7 @@ def test_a_stale_session_is_validated_by_a_ping() -> None:
     pool.do("give_back", pool.lease("a"))
     pool.now = 99.0
     assert pool.do("acquire", "b") == [Ping(record)]
-    assert pool.do("pinged", record) == [Hand("b", record)]
+    assert pool.do("pinged", record) == [Deliver("b", record)]
 
 
 def test_a_fresher_session_is_taken_before_a_stale_one_is_pinged() -> None:
@@ -240,7 +240,7 @@ def test_a_fresher_session_is_taken_before_a_stale_one_is_pinged() -> None:
     pool.do("give_back", stale)
     fresh.mark_pinged(45.0)
     pool.now = 60.0
-    assert pool.do("acquire", "c") == [Hand("c", fresh)]
+    assert pool.do("acquire", "c") == [Deliver("c", fresh)]
     assert list(pool.core.idle) == [stale]
 
 
@@ -254,7 +254,7 @@ def test_a_stale_session_goes_where_the_fast_path_meets_it_last() -> None:
     for record in (first, second):
         record.mark_pinged(45.0)
     pool.now = 60.0
-    assert pool.do("acquire", "d") == [Hand("d", second)]
+    assert pool.do("acquire", "d") == [Deliver("d", second)]
     assert list(pool.core.idle) == [stale, first]
 
 
