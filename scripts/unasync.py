@@ -19,6 +19,7 @@ PACKAGE: Final = ROOT / "spanner_grpc_sessions"
 FILES: Final = {
     "calls/call_async.py": "calls/call.py",
     "client_async.py": "client.py",
+    "pool/pool_async.py": "pool/pool.py",
 }
 BANNER: Final = "# Generated from {} by scripts/unasync.py. Do not edit: edit that file and run `make sync`.\n"
 RULES: Final = [
@@ -27,6 +28,7 @@ RULES: Final = [
         # The sentences of docstrings.
         (r"The client for asyncio: session RPCs as coroutines", "The client: session RPCs as calls"),
         (r" in asyncio, from", ", from"),
+        (r"The session pool for asyncio:", "The session pool:"),
         (r"For the tasks of one event loop\.", "Safe to share between threads."),
         (r"Safe to share between tasks of one loop\.", "Safe to share between threads."),
         # What waits.
@@ -35,6 +37,10 @@ RULES: Final = [
         (r"__a(enter|exit|iter|next)__", r"__\1__"),
         (r"\bwait_async\b", "wait"),
         (r"for session in sessions:\n +yield session", "yield from sessions"),
+        (r" +(if get_running_loop\(\).*\n +)?self\._runner\.require_loop\(\)\n", ""),
+        (r"from asyncio import get_running_loop\n", ""),
+        (r"import Awaitable, Callable", "import Callable"),
+        (r"Awaitable\[_Result\]", "_Result"),
         # Only grpc.aio needs the class; a tuple is a tuple.
         (r"AsyncMetadata\((\(.*\))\)", r"\1"),
         (r"import REQUEST_ID, AsyncMetadata, ", "import REQUEST_ID, "),

@@ -1,8 +1,10 @@
-"""Calls of an object's background threads, on its client's connection, that can be ended apart from all others."""
+"""Calls in the background of an object, on its client's connection, that can be ended apart from all others."""
 
 from __future__ import annotations
 
 import concurrent.futures
+import logging
+from collections.abc import Callable
 from functools import partial
 from threading import Event
 from typing import Any, Final
@@ -11,59 +13,107 @@ import grpc
 
 from spanner_grpc_sessions.auth.token_source import TokenHeaders
 from spanner_grpc_sessions.calls.call import Caller
+from spanner_grpc_sessions.calls.headers import REQUEST_ID
+from spanner_grpc_sessions.calls.retry import Attempts
+from spanner_grpc_sessions.errors import SpannerSessionsError
+from spanner_grpc_sessions.observers import Observation, observe
+from spanner_grpc_sessions.options import RetryOptions
+from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
 
+_ONCE: Final = RetryOptions.none()
+_log: Final = logging.getLogger("spanner_grpc_sessions")
 
-class BackgroundConnection:
-    """A client's connection whose calls `end_calls` ends. A blocking call cannot be interrupted: these are futures."""
+
+class BackgroundCalls:
+    """The calls of one object, as gRPC futures: a call that blocks cannot be ended from another thread.
+
+    It stands in for the connection, and for its tokens, of a `Caller` that makes blocking calls.
+    """
 
     CALL_ERRORS: Final = Connection.CALL_ERRORS
     CLOSED_ERROR: Final = Connection.CLOSED_ERROR
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, caller: Caller) -> None:
         self.tokens = self
-        self.address = connection.address
-        self.rpc_error = connection.rpc_error
-        self.closes_within = connection.closes_within
-        self._connection = connection
+        self.address = caller.connection.address
+        self.rpc_error = caller.connection.rpc_error
+        self.closes_within = caller.connection.closes_within
+        self._caller = caller
         self._in_flight: set[Any] = set()
         self._end: concurrent.futures.Future[None] = concurrent.futures.Future()
 
-    def end_calls(self) -> None:
-        """End the calls in flight; later ones are not affected."""
+    def end(self) -> None:
+        """End the calls in flight, and those that wait for a token. Later ones are not affected."""
         end, self._end = self._end, concurrent.futures.Future()
         end.set_result(None)
         for call in tuple(self._in_flight):
             call.cancel()
 
-    @property
-    def closing(self) -> Event:
-        """Set once the client is closed."""
-        return self._connection.closing
+    def caller(self) -> Caller:
+        """Return a caller like the client's, whose calls `end` ends."""
+        connection: Any = self
+        return Caller(connection, self._caller.options, self._caller.preparation)
 
-    def ready(self, rpc: Rpc) -> Any:
-        """Return an RPC that is ready to be called."""
-        return partial(self._call, self._connection.ready(rpc))
+    def begin(self, rpc: Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], None]) -> None:
+        """Begin a call that is made once. `done` gets its answer or its exception, most often on a thread of gRPC."""
+        connection, preparation = self._caller.connection, self._caller.preparation
+        observation = observe(self._caller.observer, rpc.name, name, self.address)
+        attempts = Attempts(rpc, preparation.next_number(), _ONCE, Deadline(timeout))
+        finish = partial(_finish, observation, done)
+        try:
+            metadata = () if observation is None else observation.headers
+            headers, _ = preparation.prepare(rpc, name, request, timeout, metadata)
+            call = connection.ready(rpc)
+            token = self.current()
+            if token is None:
+                token = self.wait(timeout)
+            request_id = f"{attempts.number}1"
+            if observation is not None:
+                observation.call.attempt(request_id)
+            future = _future(call, request, attempts.deadline.left(), (*headers, *token, (REQUEST_ID, request_id)))
+        except SpannerSessionsError as error:
+            finish(error)
+        except self.CALL_ERRORS as error:
+            finish(self._failure(attempts, error))
+        else:
+            self._in_flight.add(future)
+            future.add_done_callback(lambda future: finish(self._answer(attempts, future)))
+
+    def _answer(self, attempts: Attempts, future: Any) -> Any:
+        self._in_flight.discard(future)
+        # `result` raises an exception without status for CANCELLED, also for a server's.
+        return future.result() if future.code() is grpc.StatusCode.OK else self._failure(attempts, future)
+
+    def _failure(self, attempts: Attempts, error: BaseException) -> SpannerSessionsError:
+        try:
+            attempts.next_delay_after(self.rpc_error(error))
+        except SpannerSessionsError as failure:
+            return failure
+        raise AssertionError
 
     def current(self) -> TokenHeaders | None:
         """Return the headers of a valid token, or None if there is none."""
-        return self._connection.tokens.current()
+        return self._caller.connection.tokens.current()
 
     def wait(self, timeout: float | None) -> TokenHeaders:
-        """Return them, waiting for a token."""
-        tokens: Any = self._connection.tokens
-        headers: TokenHeaders = tokens.wait(timeout, unless=self._end)
-        return headers
+        """Return the headers of a valid token, waiting for one."""
+        return self._caller.connection.tokens.wait(timeout, unless=self._end)
 
-    def _call(self, call: Any, request: Any, *, timeout: float | None, metadata: Any) -> Any:
-        try:
-            future = call.future(request, timeout, metadata)
-        except RuntimeError:  # at the end of the interpreter gRPC cannot start the thread that a future needs
-            return call(request, timeout, metadata)
+    @property
+    def closing(self) -> Event:
+        """Set once the client is closed."""
+        return self._caller.connection.closing
+
+    def ready(self, rpc: Rpc) -> Any:
+        """Return an RPC that is ready for a blocking call."""
+        return partial(self._blocking, self._caller.connection.ready(rpc))
+
+    def _blocking(self, call: Any, request: Any, *, timeout: float | None, metadata: Any) -> Any:
+        future = _future(call, request, timeout, metadata)
         self._in_flight.add(future)
         try:
-            # `result` raises an exception without status for CANCELLED, also for a server's.
             if future.code() is grpc.StatusCode.OK:
                 return future.result()
             raise future
@@ -71,7 +121,27 @@ class BackgroundConnection:
             self._in_flight.discard(future)
 
 
-def background_caller(caller: Caller, connection: BackgroundConnection) -> Caller:
-    """Return a caller like the client's, for the calls of the background."""
-    own: Any = connection
-    return Caller(own, caller.options, caller.preparation)
+class _Answered(concurrent.futures.Future[Any]):
+    """In the place of a gRPC future, a call that is over."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.OK
+
+
+def _future(call: Any, request: Any, timeout: float | None, metadata: Any) -> Any:
+    try:
+        return call.future(request, timeout, metadata)
+    except RuntimeError:
+        # At the end of the interpreter gRPC cannot start the thread that a future needs: the call blocks.
+        answered = _Answered()
+        answered.set_result(call(request, timeout, metadata))
+        return answered
+
+
+def _finish(observation: Observation | None, done: Callable[[Any], None], answer: Any) -> None:
+    if observation is not None:
+        try:
+            observation.end(answer if isinstance(answer, BaseException) else None)
+        except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool knows
+            _log.exception("the observer failed at the end of a background call")
+    done(answer)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.calls.background import BackgroundConnection, background_caller
+from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
@@ -74,7 +74,7 @@ class MultiplexedSession:
         self._creation: Future[str] | None = None
         self._keeper: threading.Thread | None = None
         self._changed = threading.Condition()
-        self._background = BackgroundConnection(client._connection)  # noqa: SLF001 - one library
+        self._background = BackgroundCalls(client._caller)  # noqa: SLF001 - one library
         reset_after_fork(self)
 
     def __repr__(self) -> str:
@@ -112,7 +112,7 @@ class MultiplexedSession:
         The session itself remains: Spanner does not allow deleting it.
         """
         keeper = self._end()
-        self._background.end_calls()
+        self._background.end()
         if keeper is not None and keeper is not threading.current_thread():
             keeper.join(_JOIN_TIMEOUT)
 
@@ -151,7 +151,7 @@ class MultiplexedSession:
     def after_fork(self) -> None:
         """Go on with the same session in a forked child."""
         retain_after_fork(self._background)
-        self._background = BackgroundConnection(self._client._connection)  # noqa: SLF001 - one library
+        self._background = BackgroundCalls(self._client._caller)  # noqa: SLF001 - one library
         self._changed = threading.Condition()
         self._creation = self._keeper = None
         # The thread of the parent did not follow: the next read starts one.
@@ -228,10 +228,9 @@ class MultiplexedSession:
         return self._keeper is threading.current_thread()
 
     def _create(self, creation: Future[str]) -> None:
-        caller = background_caller(self._client._caller, self._background)  # noqa: SLF001 - one library
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         try:
-            session: Session = to_rest(caller.call(rpcs.CREATE_SESSION, self._database, request))
+            session: Session = to_rest(self._background.caller().call(rpcs.CREATE_SESSION, self._database, request))
         except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)
         else:

@@ -1,41 +1,46 @@
-"""A lease: a session of a pool in the hands of one caller, in both colours."""
+"""A lease: a session of a pool in the hands of one caller. And the detection of leases that are kept for too long."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import traceback
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from spanner_grpc_sessions_pb import spanner_pb2_grpc
-
-from spanner_grpc_sessions.errors import PoolError
+from spanner_grpc_sessions.errors import PoolError, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.pool.core import SessionRecord
 from spanner_grpc_sessions.rest import to_rest
-from spanner_grpc_sessions.service.types import Session
 
-__all__ = ["AsyncLease", "Lease"]
+if TYPE_CHECKING:
+    from spanner_grpc_sessions_pb import spanner_pb2_grpc
+
+    from spanner_grpc_sessions.service.types import Session
+
+_PACKAGE: Final = str(Path(__file__).parents[1])
 
 
-class _Shell(Protocol):
+class _Runner(Protocol):
     @property
     def stub(self) -> Any:
         """The stub that all leases of the pool share."""
 
     def lose(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server no longer knows a session."""
+        """Note that the server has lost a session."""
 
     def report(self, failure: RpcError, name: str) -> None:
-        """Note what the failure of a call says of a session, or of the database."""
+        """Note what the failure of a call says about a session, or about the database."""
 
 
 class _AnyLease:
-    # `_lessor` is there until the lease is given back: only one of two that release it can delete it.
-    __slots__ = ("_lessor", "_record")
+    # `_owner` is there until the lease is released: of two threads that release it, only one can delete it.
+    __slots__ = ("_owner", "_record")
 
     _record: SessionRecord
-    _lessor: _Shell
+    _owner: _Runner
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_lessor') else ' given back'}>"
+        return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_owner') else ' released'}>"
 
     @property
     def name(self) -> str:
@@ -45,60 +50,59 @@ class _AnyLease:
 
     @property
     def resource(self) -> Session:
-        """The session as REST's `sessions.create` gives it, a dict of the caller's own: as it was created."""
+        """The session as it was created, as the body of REST's `sessions.create`."""
         resource: Session = to_rest(self._record.resource)
         return resource
 
     def invalidate(self) -> None:
-        """Say that the server no longer knows the session: nobody else gets it, and it is replaced.
+        """Have the session replaced, because the server has lost it.
 
-        The pool finds out by itself when a call or a stream of `stub` meets `SessionNotFound`, and when a block or
-        `run` ends in it. It deletes a session that is invalidated without that, for it may be alive.
+        The pool detects a loss by itself when a call or a stream of `stub` raises `SessionNotFound`, and when that
+        leaves a block or `run`. A session that is invalidated without it is deleted, since it may be alive.
         """
-        shell = getattr(self, "_lessor", None)
-        if shell is not None:
-            shell.lose(self._record, proven=False)
+        runner = getattr(self, "_owner", None)
+        if runner is not None:
+            runner.lose(self._record, proven=False)
 
     def _report(self, error: BaseException) -> None:
-        shell = getattr(self, "_lessor", None)
-        if shell is not None and isinstance(error, RpcError):
-            shell.report(error, self.name)
+        runner = getattr(self, "_owner", None)
+        if runner is not None and isinstance(error, RpcError):
+            runner.report(error, self.name)
 
     def _stub(self) -> Any:
-        try:
-            shell = self._lessor
-        except AttributeError:
-            raise PoolError(f"the lease of {self.name} was given back: its session may be another caller's") from None
-        return shell.stub
+        runner = getattr(self, "_owner", None)
+        if runner is None:
+            raise PoolError(f"the lease of {self.name} was released: its session may be another caller's")
+        return runner.stub
 
 
 class Lease(_AnyLease):
-    """A session that is yours until you give it back to its `SessionPool`."""
+    """A session that is yours until you release it to its `SessionPool`."""
 
     __slots__ = ()
 
     @property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
-        """The service's stub on the session's own connection. Its calls raise `RpcError`, a `grpc.RpcError` too.
+        """The stub of the service, on the session's own connection. Its calls raise `RpcError`.
 
         Raises:
-            PoolError: the lease was given back.
+            PoolError: the lease was released.
         """
         stub: spanner_pb2_grpc.SpannerStub = self._stub()
         return stub
 
 
 class AsyncLease(_AnyLease):
-    """A session that is yours until you give it back to its `AsyncSessionPool`."""
+    """A session that is yours until you release it to its `AsyncSessionPool`."""
 
     __slots__ = ()
 
     @property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
-        """The service's stub on the session's own connection. Its calls raise `RpcError`, a `grpc.RpcError` too.
+        """The stub of the service, on the session's own connection. Its calls raise `RpcError`.
 
         Raises:
-            PoolError: the lease was given back.
+            PoolError: the lease was released.
         """
         stub: spanner_pb2_grpc.SpannerAsyncStub = self._stub()
         return stub
@@ -106,4 +110,35 @@ class AsyncLease(_AnyLease):
 
 for _lease_class in (Lease, AsyncLease):
     # Tracebacks and representations show the name that users import.
-    _lease_class.__module__ = "spanner_grpc_sessions"
+    _lease_class.__module__ = SpannerSessionsError.__module__
+
+
+class LeakDetector:
+    """Reports each lease that is kept for more than `after` seconds, once. For use under a lock, or in one loop."""
+
+    def __init__(self, after: float) -> None:
+        self._after = after
+        self._noted: dict[SessionRecord, tuple[Any, float, traceback.StackSummary]] = {}
+
+    def note(self, record: SessionRecord, now: float) -> None:
+        """Note the stack of an acquire, in the place of the session's last one."""
+        self._noted[record] = (record.holder, now, traceback.extract_stack())
+
+    def due(self) -> float:
+        """Return when to look next."""
+        return min((since for _, since, _ in self._noted.values()), default=inf) + self._after
+
+    def report(self, now: float) -> list[str]:
+        """Return the warnings that are due, to be logged without the lock."""
+        warnings = []
+        for record, (holder, since, stack) in tuple(self._noted.items()):
+            if record.holder is not holder:
+                del self._noted[record]
+            elif now >= since + self._after:
+                del self._noted[record]
+                frames = [frame for frame in stack if not frame.filename.startswith(_PACKAGE)]
+                warnings.append(
+                    f"{record.name} has been leased for {now - since:.0f} s, and was acquired here:\n"
+                    + "".join(traceback.format_list(frames))
+                )
+        return warnings

@@ -1,4 +1,5 @@
-"""The session pool: sessions that are there when they are needed. `pool_async` is its mirror image."""
+# Generated from pool/pool_async.py by scripts/unasync.py. Do not edit: edit that file and run `make sync`.
+"""The session pool: sessions that are ready when they are needed."""
 
 from __future__ import annotations
 
@@ -9,15 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanner_grpc_sessions.client import SessionsClient
-from spanner_grpc_sessions.errors import InvalidType, PoolError
-from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.errors import PoolError, checks
 from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
 from spanner_grpc_sessions.options import DEFAULT, Timeout, check_timeout
 from spanner_grpc_sessions.pool.core import SessionRecord
-from spanner_grpc_sessions.pool.failures import is_loss_of
 from spanner_grpc_sessions.pool.lease import Lease
 from spanner_grpc_sessions.pool.options import PoolOptions
-from spanner_grpc_sessions.pool.runner import PoolShell
+from spanner_grpc_sessions.pool.runner import PoolRunner
 from spanner_grpc_sessions.pool.stats import PoolStats
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -28,31 +27,29 @@ if TYPE_CHECKING:
 
 # ruff: noqa: SLF001 - a pool and its leases are one
 
-__all__ = ["LeasedSession", "SessionPool"]
-
 _Result = TypeVar("_Result")
 _OPEN_TIMEOUT: Final = 60.0
-"""Seconds: what Google publishes for BatchCreateSessions, attempts and waits included."""
+"""Seconds: the timeout that Google publishes for BatchCreateSessions."""
 
 
 class SessionPool:
     """Sessions of one database, handed out to one caller at a time. Safe to share between threads.
 
-    A context manager. It opens at the first use if it was not opened before, and should be closed: that deletes its
-    sessions. In the background it creates what is missing, keeps idle sessions alive and replaces old ones. An acquire
-    makes no call while there is a fresh session; otherwise it waits, first come first served.
+    A context manager. It opens on first use. Close it to delete its sessions. In the background it creates missing
+    sessions, keeps idle ones alive and replaces old ones. An acquire makes no call while there is a fresh session;
+    otherwise it waits, first come, first served.
 
-    After a fork it begins anew in the child, empty: the sessions are the parent's.
+    In a forked child it starts empty: the sessions belong to the parent.
 
     Args:
-        client: to make the calls with. It stays yours; close it after the pool.
+        client: makes the calls. Close it after the pool.
         database: `projects/{project}/instances/{instance}/databases/{database}`.
-        options: how many sessions, how long they live, who may wait.
+        options: the number of sessions, their lifetime, and the limits of waiting.
         clock: for tests.
 
     Raises:
-        InvalidName: `database` is not a name of one.
-        InvalidType: an argument is something else.
+        InvalidName: `database` is not a database name.
+        InvalidType: an argument has the wrong type.
     """
 
     def __init__(
@@ -63,16 +60,12 @@ class SessionPool:
         options: PoolOptions | None = None,
         clock: Clock = CLOCK,
     ) -> None:
-        if not isinstance(client, SessionsClient):
-            raise InvalidType(f"client must be a SessionsClient, got {short(client)}")
-        if options is not None and not isinstance(options, PoolOptions):
-            raise InvalidType(f"options must be PoolOptions or None, got {short(options)}")
-        self._client = client
+        self._client = checks.instance("client", client, SessionsClient)
         self._database = check_database(database)
-        self._options = options or PoolOptions()
+        self._options = checks.optional("options", options, PoolOptions) or PoolOptions()
         self._clock = clock
         self._now = clock.now
-        self._begin()
+        self._reset()
         reset_after_fork(self)
 
     def __repr__(self) -> str:
@@ -83,7 +76,7 @@ class SessionPool:
     def __del__(self) -> None:
         if hasattr(self, "_core") and self._state == "open":
             text = f"unclosed {self!r}"
-            self._shell.abandon()
+            self._runner.abandon()
             warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
     def __enter__(self) -> Self:
@@ -95,53 +88,52 @@ class SessionPool:
         self.close()
 
     def open(self) -> Self:
-        """Create `min_size` sessions, if they are not there. Idempotent, and done once however many callers come.
+        """Create `min_size` sessions, unless they exist. Idempotent, and done once for all callers.
 
-        Failures that the client repeats are repeated, up to a minute.
+        Failures that the client retries are retried, for up to a minute.
 
         Raises:
-            RpcError: they could not be created; the next `open` or acquire tries again.
-            CredentialsError, ClientClosed: the same.
+            RpcError, CredentialsError, ClientClosed: they could not be created; the next use tries again.
             PoolTimeout: they were not created in time.
-            PoolClosed: the pool was closed.
+            PoolClosed: the pool is closed.
         """
-        self._shell.fill(_OPEN_TIMEOUT, patient=False)
+        self._runner.fill(_OPEN_TIMEOUT, patient=False)
         return self
 
     def close(self, timeout: float | None = 30.0) -> None:
-        """Delete all sessions and end all threads. Idempotent; whoever waits for a session gets `PoolClosed`.
+        """Delete all sessions and end the background work. Idempotent; callers that wait get `PoolClosed`.
 
-        Idle sessions are deleted at once, leased ones when they are given back, also after the timeout.
+        Idle sessions are deleted at once, leased ones when they are released, even after the timeout.
 
         Args:
             timeout: seconds for all of it, None for no limit.
         """
-        self._shell.close(check_timeout(timeout))
+        self._runner.close(check_timeout(timeout))
 
     def wait(self, timeout: float | None = 30.0) -> None:
-        """Wait until `min_size` sessions are there, however often creating them fails meanwhile.
+        """Wait until `min_size` sessions exist, also while creating them fails.
 
         Args:
             timeout: seconds, None for no limit.
 
         Raises:
-            PoolTimeout: they are not there in time.
-            RpcError, CredentialsError, ClientClosed: to try again will hardly help.
-            PoolClosed: the pool is, or was meanwhile, closed.
+            PoolTimeout: they do not exist in time.
+            RpcError, CredentialsError, ClientClosed: they cannot be created, and trying again is unlikely to help.
+            PoolClosed: the pool is closed.
         """
-        self._shell.fill(check_timeout(timeout), patient=True)
+        self._runner.fill(check_timeout(timeout), patient=True)
 
     def acquire(self, timeout: Timeout = DEFAULT) -> Lease:
-        """Return a session for the caller alone, to be given back by `release`; better use `session`.
+        """Return a session for this caller alone. Release it with `release`; better, use `session`.
 
         Args:
-            timeout: seconds to wait; None for no limit, 0 to try once, by default the `acquire_timeout` of the options.
+            timeout: seconds to wait; None for no limit, 0 to try once; by default the `acquire_timeout` of the options.
 
         Raises:
-            PoolTimeout: no session came free in time. Its cause is why none could be created, if that is so.
-            PoolOverloaded: `max_waiting` others wait.
-            PoolClosed: the pool is, or was meanwhile, closed.
-            RpcError, CredentialsError, ClientClosed: no session can be created, and to try again will hardly help.
+            PoolTimeout: no session became available in time. `__cause__` is why none could be created, if so.
+            PoolOverloaded: `max_waiting` callers are waiting already.
+            PoolClosed: the pool is closed.
+            RpcError, CredentialsError, ClientClosed: no session can be created, and trying again is unlikely to help.
         """
         if timeout is not DEFAULT:
             check_timeout(timeout)
@@ -155,39 +147,39 @@ class SessionPool:
                 record.last_used_at = now
                 record.holder = lease = Lease()
                 lease._record = record
-                lease._lessor = self._shell
+                lease._owner = self._runner
                 return lease
             self._put(record)
         return self._acquire(timeout)
 
     def release(self, lease: Lease) -> None:
-        """Give a session back.
+        """Release a session to the pool.
 
         Raises:
-            PoolError: the lease was given back already, is of another pool, or of this pool's parent process. Nothing
-                was changed.
-            InvalidType: it is no lease.
+            PoolError: the lease was released before, or belongs to another pool or to the parent process. Nothing
+                changes.
+            InvalidType: it is not a lease.
         """
         try:
-            if lease._lessor is not self._shell:
-                raise PoolError(f"{lease!r} is not of this pool, or of the process that this one was forked from")
-            # Of two threads with one lease, only one can do this.
-            del lease._lessor
+            if lease._owner is not self._runner:
+                raise PoolError(f"{lease!r} belongs to another pool, or to the process that this one was forked from")
+            # Of two callers that release one lease, only one can do this.
+            del lease._owner
         except AttributeError:
-            raise _refusal(lease) from None
+            raise _not_leased(lease) from None
         record, core = lease._record, self._core
         if core.contended or record.discarded:
-            self._shell.give_back(record)
+            self._runner.give_back(record)
         else:
             record.holder = None
             self._put(record)
             if core.contended:
-                self._shell.tell(core.serve_waiters)
+                self._runner.dispatch(core.serve_waiters)
 
     def session(self, timeout: Timeout = DEFAULT) -> LeasedSession:
-        """Return a context manager that acquires a session, gives it as a `Lease`, and gives it back.
+        """Return a context manager that acquires a session as a lease, and releases it.
 
-        A block that ends in the `SessionNotFound` of its session has it replaced.
+        If the block raises the `SessionNotFound` of its session, the session is replaced.
 
         Args:
             timeout: see `acquire`.
@@ -195,46 +187,46 @@ class SessionPool:
         return LeasedSession(self, timeout)
 
     def run(self, function: Callable[..., _Result], *args: Any, timeout: Timeout = DEFAULT) -> _Result:
-        """Return `function(lease, *args)`, called with a session; once more, on another one, if that session was lost.
+        """Return the result of `function(lease, *args)`, called again on another session if its session was lost.
 
         Args:
-            function: what it did before it met `SessionNotFound` is done again.
-            args: further arguments.
-            timeout: see `acquire`; for each of the two.
+            function: called again from the start if its session was lost, so it must be safe to repeat.
+            args: further arguments of the function.
+            timeout: see `acquire`; for each of the two calls.
 
         Raises:
             SessionNotFound: both sessions were lost.
-            Exception: what `acquire` or the function raises.
+            Exception: whatever `acquire` or the function raises.
         """
         lease = self.acquire(timeout)
         try:
             return self._use(lease, function, args)
         except SessionNotFound as error:
-            if not is_loss_of(lease.name, error):
+            if not error.concerns(lease.name):
                 raise
         return self._use(self.acquire(timeout), function, args)
 
     def stats(self) -> PoolStats:
-        """Return the pool's numbers at this moment, without waiting for anything."""
+        """Return the numbers of the pool at this moment, without waiting."""
         return self._core.stats()
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child, without the sessions, the threads and the lock of the parent."""
-        parent, closed = self._shell, self._core.closing
+        """Start empty in a forked child, without what belongs to the parent."""
+        parent, closed = self._runner, self._core.closing
         retain_after_fork(parent)
-        self._begin()
+        self._reset()
         if closed:
             self._core.close(self._now())
 
     @property
     def _state(self) -> str:
-        return "closed" if self._core.closing else "open" if self._shell.started else "new"
+        return "closed" if self._core.closing else "open" if self._runner.started else "new"
 
-    def _begin(self) -> None:
-        self._shell = PoolShell(self._client, self._database, self._options, self._clock)
-        self._core = self._shell.core
-        # What `pool_core.machine` allows without the lock. Leaks are noted under it, so then all is done there.
-        self._take = self._core.idle.pop if self._shell.leaks is None else deque[SessionRecord]().pop
+    def _reset(self) -> None:
+        self._runner = PoolRunner(self._client, self._database, self._options, self._clock)
+        self._core = self._runner.core
+        # The fast path that `core.machine` describes. Leaks are noted under the lock, and then there is none.
+        self._take = self._core.idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
         self._put = self._core.idle.append
 
     def _use(self, lease: Lease, function: Callable[..., _Result], args: tuple[Any, ...]) -> _Result:
@@ -249,12 +241,12 @@ class SessionPool:
     def _acquire(self, timeout: Timeout) -> Lease:
         limit = self._options.acquire_timeout if timeout is DEFAULT else timeout
         lease = Lease()
-        self._shell.acquire(lease, limit)
+        self._runner.acquire(lease, limit)
         return lease
 
 
 class LeasedSession:
-    """What `SessionPool.session` returns: a context manager, to be entered once at a time."""
+    """The context manager that `SessionPool.session` returns, to be entered once at a time."""
 
     __slots__ = ("_lease", "_pool", "_timeout")
 
@@ -275,7 +267,5 @@ class LeasedSession:
         self._pool.release(lease)
 
 
-def _refusal(lease: object) -> Exception:
-    if isinstance(lease, Lease):
-        return PoolError(f"{lease.name} was given back already")
-    return InvalidType(f"release takes a Lease, got {short(lease)}")
+def _not_leased(lease: object) -> PoolError:
+    return PoolError(f"{checks.instance('lease', lease, Lease).name} was released before")

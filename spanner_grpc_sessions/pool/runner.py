@@ -1,6 +1,6 @@
-"""What a pool does: the threads, the lock and the calls around the core that decides. Mirrored by `pool_shell_async`.
+"""What a pool does: the lock, the thread and the calls around the core that decides. Mirrored by `runner_async`.
 
-The pool's face holds the shell; the threads hold the shell too, and not the face, so that a face can be dropped.
+The pool holds the runner. The thread holds the runner too, and not the pool, so that a pool can be garbage-collected.
 """
 
 from __future__ import annotations
@@ -10,184 +10,171 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import cached_property, partial
 from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
-from spanner_grpc_sessions.calls.background import BackgroundConnection, background_caller
+from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
-from spanner_grpc_sessions.errors import PoolClosed
-from spanner_grpc_sessions.options import RetryOptions
+from spanner_grpc_sessions.errors import PoolClosed, copy_to_raise
+from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
-from spanner_grpc_sessions.pool.failures import again, is_fatal, is_loss, may_pass, timed_out
-from spanner_grpc_sessions.pool.leaks import Leaks
+from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
-from spanner_grpc_sessions.pool.reports import Event, PoolReports
-from spanner_grpc_sessions.pool.waiter import Waiter
-from spanner_grpc_sessions.pool.workers import Workers
 from spanner_grpc_sessions.runtime.clock import Clock
+from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service import requests, rpcs
 
-__all__ = ["PoolShell"]
-
-# Shorter than what Google publishes: the pool tries again by itself, and `close` waits for the calls in flight.
-_CREATE_TIMEOUT: Final = 15.0
-_PING_TIMEOUT: Final = 5.0
-_DELETE_TIMEOUT: Final = 5.0
-# The pool's own backoff knows of all creates, and that it is to close.
-_ONCE: Final = RetryOptions.none()
-_MOST_THREADS: Final = 16
+# Shorter than the timeouts that Google publishes: the pool retries by itself, and `close` waits for calls in flight.
+CREATE_TIMEOUT: Final = 15.0
+PING_TIMEOUT: Final = 5.0
+DELETE_TIMEOUT: Final = 5.0
+MAX_CALLS: Final = 64
+"""Calls in flight at the same time: about half of what one connection carries."""
 _JOIN_TIMEOUT: Final = 1.0
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
-class PoolShell(PoolReports):
-    """The threads, the lock and the calls of one pool.
-
-    Args:
-        client: to make the calls with.
-        database: of the sessions.
-        options: of the pool.
-        clock: what the time is, and how to wait for one.
-
-    Attributes:
-        core: what decides; see `pool_core.machine` for what may be done with it without a lock.
-        started: whether it was opened.
-        leaks: what is noted of each lease; None for nothing.
-    """
+class PoolRunner:
+    """The lock, the thread and the calls of one pool; `core` decides."""
 
     def __init__(self, client: SessionsClient, database: str, options: PoolOptions, clock: Clock) -> None:
         self.core = PoolCore(options)
         self.started = False
-        self.leaks = None if options.leak_after is None else Leaks(options.leak_after)
-        self._client = client
-        self._background = BackgroundConnection(client._connection)  # noqa: SLF001 - one library
-        self._caller = background_caller(client._caller, self._background)  # noqa: SLF001 - one library
+        self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
+        self._caller = client._caller  # noqa: SLF001 - one library
+        self._calls = BackgroundCalls(self._caller)
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
-        self._workers = Workers("spanner-sessions-pool", _MOST_THREADS)
+        # Events, because the garbage collector or a signal may bring one while this thread dispatches another.
+        self._events: deque[tuple[Callable[..., tuple[Effect, ...]], tuple[Any, ...], dict[str, Any]]] = deque()
+        self._dispatching = False
+        self._queue: deque[Create | Ping | Delete] = deque()
+        self._in_flight = 0
         self._keeper: threading.Thread | None = None
-        self._wake_at, self._failed = inf, 0
-        self._abandoned = self._busy = False
-        self._close_by = inf
-        self._events: deque[Event] = deque()
+        self._wake_at, self._failed, self._close_by = inf, 0, inf
+        self._abandoned = False
         self._changed = threading.Condition(threading.RLock())
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
-        """The stub that all leases share. What it finds lost, nobody gets any more."""
-        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self.report))  # noqa: SLF001 - one library
+        """The stub that all leases share. A session that its calls find lost is not handed out again."""
+        return spanner_pb2_grpc.SpannerStub(self._caller.channel(self.report))
 
     def start(self) -> None:
-        """Begin to fill the pool and to keep it alive, if that was not begun yet."""
+        """Begin to fill the pool and to keep it alive, unless it was started before."""
         with self._changed:
             if self.started or self.core.closing:
                 return
-            self._keeper = threading.Thread(target=self._keep, name="spanner-sessions-keeper", daemon=True)
-            self._keeper.start()
             self.started = True
-        self.tell(self.core.tick)
+            self._start_keeper()
+        self.dispatch(self.core.tick)
 
-    def tell(self, event: Event) -> None:
-        """Tell the core of an event, and begin what it wants done."""
+    def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
+        """Tell the core of an event, and do what it decides."""
         with self._changed:
-            self._events.append(event)
-            if self._busy:
-                return  # the garbage collector, or a signal, has this very thread tell of something in the midst of it
-            self._busy = True
+            self._events.append((event, args, named))
+            if self._dispatching:
+                return
+            self._dispatching = True
             try:
                 while self._events:
-                    self._begin(self._events.popleft()(self._clock.now()))
+                    event, args, named = self._events.popleft()
+                    self._perform(event(*args, self._clock.now(), **named))
             finally:
-                self._busy = False
-        self._workers.staff()
+                self._dispatching = False
+            blocked = bool(self._queue) and self._keeper is None
+        if blocked:
+            self._begin_queued()
         if self._abandoned:
             self._wake()
 
-    def acquire(self, lease: Any, timeout: float | None) -> None:
-        """Give a lease its session, waiting for one.
+    def give_back(self, record: SessionRecord) -> None:
+        """Take a leased session back."""
+        self.dispatch(self.core.give_back, record)
 
-        Raises:
-            PoolTimeout, PoolOverloaded, PoolClosed: there was none.
-            SpannerSessionsError: none could be created, and to try again will hardly help.
-        """
-        core, waiter = self.core, Waiter()
+    def lose(self, record: SessionRecord, *, proven: bool) -> None:
+        """Note that the server has lost a session; it said so itself if that is `proven`."""
+        self.dispatch(self.core.lost, record, proven=proven)
+
+    def report(self, failure: RpcError, name: str) -> None:
+        """Note what the failure of a call says about a session, or about the database."""
+        if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
+            self.dispatch(self.core.database_lost, failure)
+        elif isinstance(failure, SessionNotFound) and failure.concerns(name):
+            self.dispatch(self.core.lost_by_name, name)
+
+    def acquire(self, lease: Any, timeout: float | None) -> None:
+        """Give a lease its session, waiting for one; raise if there is none in time."""
+        core, waiter = self.core, _Waiter()
         try:
             if not self.started:
                 self.start()
             until = inf if timeout is None else self._clock.now() + timeout
-            self.tell(lambda now: core.acquire(waiter, now))
+            self.dispatch(core.acquire, waiter)
             waiter.wait(self._clock, until)
             answer = waiter.answer
             if isinstance(answer, SessionRecord):
-                lease._record, lease._lessor, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
+                lease._record, lease._owner, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
                 core.accepted(waiter, self._clock.now())
-                self._note(answer)
+                self._note_lease(answer)
                 return
         except BaseException:
-            self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
+            self.dispatch(core.waiter_gone, waiter, timed_out=False)
             answer = waiter.answer
             if isinstance(answer, SessionRecord) and answer.holder is lease:
                 self.give_back(answer)
             raise
         if answer is not None:
-            raise again(answer) from answer
-        self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
-        raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
-
-    def _note(self, record: SessionRecord) -> None:
-        if self.leaks is not None:
-            with self._changed:
-                self.leaks.note(record, self._clock.now())
-                self._changed.notify_all()
+            raise copy_to_raise(answer) from answer
+        self.dispatch(core.waiter_gone, waiter, timed_out=True)
+        raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
-        """Wait until `min_size` sessions are there.
-
-        Args:
-            timeout: seconds, None for no limit.
-            patient: wait on where a create failed in a way that may pass, though the client would not repeat it.
-        """
+        """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
         self.start()
         core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
-        passing = None if patient else self._client._caller.retry.statuses  # noqa: SLF001 - one library
-        self.tell(core.fill)
+        statuses = None if patient else self._caller.retry.statuses
+        self.dispatch(core.fill)
         with self._changed:
             while not core.filled or core.closing:
                 error = core.last_error
                 if core.closing:
                     raise PoolClosed("the pool was closed")
-                if self._failed != seen and error is not None and not may_pass(error, passing):
-                    raise again(error) from error
+                if self._failed != seen and error is not None and not is_transient(error, statuses):
+                    raise copy_to_raise(error) from error
                 if self._clock.now() >= until:
                     raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
                 self._clock.wait(self._changed, until)
 
     def close(self, timeout: float | None) -> None:
-        """Delete all sessions and end all threads, in that time."""
-        deadline = inf if timeout is None else time.monotonic() + timeout
+        """Delete all sessions and end the thread, in that time."""
+        deadline = Deadline(timeout)
         with self._changed:
-            self._close_by, interrupting = deadline, self._busy
-        self.tell(self.core.close)
+            self._close_by = inf if timeout is None else time.monotonic() + timeout
+            interrupting = self._dispatching
+        self.dispatch(self.core.close)
         self._wake()
         if interrupting:
-            return  # a signal handler: what it interrupted goes on only when it returns, and closes the pool then
+            return  # a signal handler: what it interrupted closes the pool when the handler returns
         with self._changed:
-            while not self.core.closed and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(min(left, threading.TIMEOUT_MAX))
-        self._background.end_calls()
-        self._workers.end(_JOIN_TIMEOUT)
-        if self._keeper is not None:
-            self._keeper.join(_JOIN_TIMEOUT)
-        self._close_by = inf  # what comes back from now on is deleted too
+            while not self.core.closed and (left := deadline.left()) != 0.0:
+                self._changed.wait(threading.TIMEOUT_MAX if left is None else min(left, threading.TIMEOUT_MAX))
+        self._calls.end()
+        keeper = self._keeper
+        if keeper is not None and keeper is not threading.current_thread():
+            keeper.join(_JOIN_TIMEOUT)
+        self._close_by = inf  # sessions that come back later are deleted too
 
     def abandon(self) -> None:
-        """Have everything end by itself, without waiting: nobody holds the pool any more. For `__del__`."""
+        """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
-        # Whoever has the lock, perhaps this very thread, looks at the flag afterwards.
+        # A thread that has the lock, perhaps this one, checks the flag when it releases it.
         if self._changed.acquire(blocking=False):
             self._changed.notify_all()
             self._changed.release()
@@ -196,81 +183,145 @@ class PoolShell(PoolReports):
         with self._changed:
             self._changed.notify_all()
 
-    def _begin(self, effects: tuple[Effect, ...]) -> None:
-        # Under the lock nothing waits: calls are queued, and answers are only laid down.
+    def _note_lease(self, record: SessionRecord) -> None:
+        if self.leaks is not None:
+            with self._changed:
+                self.leaks.note(record, self._clock.now())
+                self._changed.notify_all()
+
+    def _perform(self, effects: tuple[Effect, ...]) -> None:
+        # Under the lock nothing waits: calls are queued, and answers are set.
         for effect in effects:
             match effect:
-                case Deliver(waiter, record):
-                    waiter.give(record)
-                case Fail(waiter, error):
-                    waiter.give(error)
+                case Deliver(waiter, answer) | Fail(waiter, answer):
+                    waiter.set_result(answer)
                 case WakeAt(when):
                     self._wake_at = when
                     self._changed.notify_all()
-                case Create(count):
-                    self._workers.add(partial(self._create, count))
-                case Ping(record):
-                    self._workers.add(partial(self._ping, record))
-                case Delete(record):
-                    self._workers.add(partial(self._delete, record))
-        if self.core.closed:
+                case Create() | Ping() | Delete():
+                    self._queue.append(effect)
+        if self._queue:
+            self._start_keeper()
+            self._changed.notify_all()
+        elif self.core.closing and self.core.closed:
             self._changed.notify_all()
 
-    def _create(self, count: int) -> None:
-        request = requests.batch_create_sessions(self._database, count, *self._template)
-        try:
-            answer = self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, _CREATE_TIMEOUT)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait get it
-            failure, draw = error, random.random()  # noqa: S311 - jitter, not a secret
-            _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
-            self._failed += 1
-            self.tell(lambda now: self.core.create_failed(count, failure, now, draw, fatal=is_fatal(failure)))
-        else:
-            named = [(session.name, session) for session in answer.session]
-            draw = random.random()  # noqa: S311 - jitter, not a secret
-            self.tell(lambda now: self.core.created(count, named, now, draw))
-        self._wake()
-
-    def _ping(self, record: SessionRecord) -> None:
-        try:
-            self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), _PING_TIMEOUT)
-        except Exception as error:  # noqa: BLE001 - the session is pinged again, or replaced
-            lost, draw = is_loss(error), random.random()  # noqa: S311 - jitter, not a secret
-            self.tell(lambda now: self.core.ping_failed(record, now, draw, lost=lost))
-        else:
-            self.tell(lambda now: self.core.pinged(record, now))
-
-    def _delete(self, record: SessionRecord) -> None:
-        ok = True
-        try:
-            self._call(rpcs.DELETE_SESSION, record.name, requests.delete_session(record.name), _DELETE_TIMEOUT)
-        except Exception:  # noqa: BLE001 - then the server drops it by itself
-            ok = False
-        self.tell(lambda now: self.core.deleted(record, now, ok=ok))
-
-    def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
-        left = min(timeout, self._close_by - time.monotonic())
-        if left <= 0:
-            raise PoolClosed("the pool is closing, and its time is over")
-        return self._caller.call(rpc, name, request, left, _ONCE)
+    def _start_keeper(self) -> None:
+        if self._keeper is None:
+            keeper = threading.Thread(target=self._keep, name="spanner-sessions-pool-keeper", daemon=True)
+            try:
+                keeper.start()
+            except RuntimeError:
+                return  # at the end of the interpreter, or without threads left: the caller begins the calls
+            self._keeper = keeper
 
     def _keep(self) -> None:
-        """Tick when it is time; the body of the keeper's thread."""
+        """Begin calls, and tick when it is time; the body of the keeper's thread."""
         while True:
+            self._begin_queued()
             with self._changed:
                 now, until = self._clock.now(), self._next_look()
-                if self.core.closing:
+                if self._queue and self._in_flight < MAX_CALLS:
+                    continue
+                if self.core.closing and not (self._queue or self._in_flight):
+                    self._keeper = None
                     return
-                if now < until and not self._abandoned:
+                if now < until and (self.core.closing or not self._abandoned):
                     self._clock.wait(self._changed, until)
                     continue
                 leaks = [] if self.leaks is None else self.leaks.report(now)
-                if ticks := now >= self._wake_at:
+                ticks = now >= self._wake_at
+                if ticks:
                     self._wake_at = inf
             for leak in leaks:
                 _log.warning("%s", leak)
             if ticks:
-                self.tell(self.core.tick)
+                self.dispatch(self.core.tick)
             if self._abandoned:
-                self.tell(self.core.close)
-                self._workers.end(0.0)
+                self.dispatch(self.core.close)
+
+    def _next_look(self) -> float:
+        if self.core.closing:
+            return inf
+        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
+
+    def _begin_queued(self) -> None:
+        while self._in_flight < MAX_CALLS:
+            try:
+                effect = self._queue.popleft()
+            except IndexError:
+                return
+            with self._changed:
+                self._in_flight += 1
+            match effect:
+                case Create(count):
+                    request: Any = requests.batch_create_sessions(self._database, count, *self._template)
+                    done = partial(self._created, count)
+                    self._begin(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT, done)
+                case Ping(record):
+                    done = partial(self._pinged, record)
+                    self._begin(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), PING_TIMEOUT, done)
+                case Delete(record):
+                    request = requests.delete_session(record.name)
+                    done = partial(self._deleted, record)
+                    self._begin(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT, done)
+
+    def _begin(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], None]) -> None:
+        ended = partial(self._ended, done)
+        left = min(timeout, self._close_by - time.monotonic())
+        if left <= 0:
+            ended(PoolClosed("the pool is closing, and its time is over"))
+            return
+        try:
+            self._calls.begin(rpc, name, request, left, ended)
+        except Exception as error:  # noqa: BLE001 - an observer of the user's; the keeper goes on
+            ended(error)
+
+    def _ended(self, done: Callable[[Any], None], answer: Any) -> None:
+        """Tell the core what became of a call, on a thread of gRPC."""
+        with self._changed:
+            self._in_flight -= 1
+            done(answer)
+            self._changed.notify_all()
+
+    def _created(self, count: int, answer: Any) -> None:
+        draw = random.random()  # noqa: S311 - jitter, not a secret
+        if isinstance(answer, Exception):
+            _log.warning("%d sessions of %s could not be created: %s", count, self._database, answer)
+            self._failed += 1
+            fatal = is_permanent(answer)
+            self.dispatch(self.core.create_failed, count, answer, draw=draw, fatal=fatal)
+        else:
+            self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
+
+    def _pinged(self, record: SessionRecord, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            draw = random.random()  # noqa: S311 - jitter, not a secret
+            self.dispatch(self.core.ping_failed, record, draw=draw, lost=is_loss(answer))
+        else:
+            self.dispatch(self.core.pinged, record)
+
+    def _deleted(self, record: SessionRecord, answer: Any) -> None:
+        self.dispatch(self.core.deleted, record, ok=not isinstance(answer, Exception))
+
+
+class _Waiter:
+    """An acquire that waits in its thread, and its answer."""
+
+    __slots__ = ("_answered", "answer")
+
+    def __init__(self) -> None:
+        self.answer: SessionRecord | Exception | None = None
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def set_result(self, answer: SessionRecord | Exception) -> None:
+        """Answer it."""
+        self.answer = answer
+        if self._answered.locked():
+            self._answered.release()
+
+    def wait(self, clock: Clock, until: float) -> None:
+        """Wait for the answer, or until that time."""
+        while self.answer is None and clock.now() < until:
+            clock.wait_for(self._answered, until)

@@ -1,6 +1,6 @@
-"""What a pool does in asyncio: the tasks and the calls around the core that decides. The mirror of `pool_shell`.
+"""What a pool does in asyncio: the tasks and the calls around the core that decides. Mirrors `runner`.
 
-The pool's face holds the shell; the tasks hold the shell too, and not the face, so that a face can be dropped.
+The pool holds the runner. The tasks hold the runner too, and not the pool, so that a pool can be garbage-collected.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import cached_property
 from math import inf
 from typing import Any, Final
@@ -17,176 +17,158 @@ from typing import Any, Final
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError
+from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, copy_to_raise
+from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
-from spanner_grpc_sessions.pool.failures import again, is_fatal, is_loss, may_pass, timed_out
-from spanner_grpc_sessions.pool.leaks import Leaks
+from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
-from spanner_grpc_sessions.pool.reports import Event, PoolReports
-from spanner_grpc_sessions.pool.waiter_async import Waiter, answer_of
+from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, PING_TIMEOUT
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
+from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service import requests, rpcs
 
-__all__ = ["AsyncPoolShell"]
-
-# Shorter than what Google publishes: the pool tries again by itself, and `close` waits for the calls in flight.
-_CREATE_TIMEOUT: Final = 15.0
-_PING_TIMEOUT: Final = 5.0
-_DELETE_TIMEOUT: Final = 5.0
-# The pool's own backoff knows of all creates, and that it is to close.
+# The pool's own backoff covers all creates, and ends with the pool.
 _ONCE: Final = RetryOptions.none()
-_MOST_CALLS: Final = 64
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
+_Waiter = asyncio.Future[SessionRecord | Exception | None]
 
-class AsyncPoolShell(PoolReports):
-    """The tasks and the calls of one pool. For the tasks of one event loop.
 
-    Args:
-        client: to make the calls with.
-        database: of the sessions.
-        options: of the pool.
-        clock: what the time is, and how to wait for one.
-
-    Attributes:
-        core: what decides; see `pool_core.machine`. All tasks of the loop may use it, between two awaits.
-        started: whether it was opened.
-        loop: the event loop that it belongs to, once it was used.
-        leaks: what is noted of each lease; None for nothing.
-    """
+class AsyncPoolRunner:
+    """The tasks and the calls of one pool; `core` decides. For the tasks of one event loop, `loop` once it is used."""
 
     def __init__(self, client: AsyncSessionsClient, database: str, options: PoolOptions, clock: Clock) -> None:
         self.core = PoolCore(options)
         self.started = False
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.leaks = None if options.leak_after is None else Leaks(options.leak_after)
-        self._client = client
+        self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
+        self._caller = client._caller  # noqa: SLF001 - one library
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
-        self._calls = asyncio.Semaphore(_MOST_CALLS)
-        self._wake_at, self._failed = inf, 0
+        self._calls = asyncio.Semaphore(MAX_CALLS)
+        self._wake_at, self._failed, self._close_by = inf, 0, inf
         self._abandoned = False
-        self._close_by = inf
         self._changed = asyncio.Event()
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
-        """The stub that all leases share. What it finds lost, nobody gets any more."""
-        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self.report))  # noqa: SLF001 - one library
+        """The stub that all leases share. A session that its calls find lost is not handed out again."""
+        return spanner_pb2_grpc.SpannerStub(self._caller.channel(self.report))
 
     def require_loop(self) -> None:
-        """Bind the pool to the running event loop at its first use.
-
-        Raises:
-            ClientClosed: it belongs to another one.
-        """
+        """Bind the pool to the running event loop at its first use; raise `ClientClosed` in another one."""
         loop = asyncio.get_running_loop()
         if self.loop is None:
             self.loop = loop
         if self.loop is not loop:
-            raise ClientClosed("the pool belongs to another event loop: make one per loop, with a client of its own")
+            raise ClientClosed("the pool belongs to another event loop; create one per loop, with a client of its own")
 
     def start(self) -> None:
-        """Begin to fill the pool and to keep it alive, if that was not begun yet, or somebody cancelled it."""
+        """Begin to fill the pool and to keep it alive, unless that is going on. It may have been cancelled."""
         if not self.core.closing and (self._keeper is None or self._keeper.done()):
             self.started = True
             self._keeper = self._spawn(self._keep())
-            self.tell(self.core.tick)
+            self.dispatch(self.core.tick)
 
-    def tell(self, event: Event) -> None:
-        """Tell the core of an event, and begin what it wants done."""
-        self._begin(event(self._clock.now()))
+    def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
+        """Tell the core of an event, and do what it decides."""
+        self._perform(event(*args, self._clock.now(), **named))
+
+    def give_back(self, record: SessionRecord) -> None:
+        """Take a leased session back."""
+        self.dispatch(self.core.give_back, record)
+
+    def lose(self, record: SessionRecord, *, proven: bool) -> None:
+        """Note that the server has lost a session; it said so itself if that is `proven`."""
+        self.dispatch(self.core.lost, record, proven=proven)
+
+    def report(self, failure: RpcError, name: str) -> None:
+        """Note what the failure of a call says about a session, or about the database."""
+        if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
+            self.dispatch(self.core.database_lost, failure)
+        elif isinstance(failure, SessionNotFound) and failure.concerns(name):
+            self.dispatch(self.core.lost_by_name, name)
 
     async def acquire(self, lease: Any, timeout: float | None) -> None:
-        """Give a lease its session, waiting for one.
-
-        Raises:
-            PoolTimeout, PoolOverloaded, PoolClosed: there was none.
-            SpannerSessionsError: none could be created, and to try again will hardly help.
-        """
-        core, loop = self.core, asyncio.get_running_loop()
-        waiter: Waiter = loop.create_future()
+        """Give a lease its session, waiting for one; raise if there is none in time."""
+        core = self.core
+        waiter: _Waiter = asyncio.get_running_loop().create_future()
         try:
             self.start()
             until = inf if timeout is None else self._clock.now() + timeout
-            self.tell(lambda now: core.acquire(waiter, now))
-            answer = await answer_of(waiter, self._clock, until)
+            self.dispatch(core.acquire, waiter)
+            answer = await _answer_of(waiter, self._clock, until)
         except BaseException:
-            self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=False))
+            self.dispatch(core.waiter_gone, waiter, timed_out=False)
             raise
         if isinstance(answer, SessionRecord):
-            lease._record, lease._lessor, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
+            lease._record, lease._owner, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
             core.accepted(waiter, self._clock.now())
-            self._note(answer)
+            self._note_lease(answer)
             return
         if answer is not None:
-            raise again(answer) from answer
-        self.tell(lambda now: core.waiter_gone(waiter, now, timed_out=True))
-        raise timed_out(f"no session of {self._database} came free", timeout or 0.0, core.last_error)
-
-    def _note(self, record: SessionRecord) -> None:
-        if self.leaks is not None:
-            self.leaks.note(record, self._clock.now())
-            self._wake()
+            raise copy_to_raise(answer) from answer
+        self.dispatch(core.waiter_gone, waiter, timed_out=True)
+        raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
-        """Wait until `min_size` sessions are there.
-
-        Args:
-            timeout: seconds, None for no limit.
-            patient: wait on where a create failed in a way that may pass, though the client would not repeat it.
-        """
+        """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
         self.start()
         core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
-        passing = None if patient else self._client._caller.retry.statuses  # noqa: SLF001 - one library
-        self.tell(core.fill)
+        statuses = None if patient else self._caller.retry.statuses
+        self.dispatch(core.fill)
         while not core.filled or core.closing:
             error = core.last_error
             if core.closing:
                 raise PoolClosed("the pool was closed")
-            if self._failed != seen and error is not None and not may_pass(error, passing):
-                raise again(error) from error
+            if self._failed != seen and error is not None and not is_transient(error, statuses):
+                raise copy_to_raise(error) from error
             if self._clock.now() >= until:
                 raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
             await self._clock.wait_async(self._changed, until)
 
     async def close(self, timeout: float | None) -> None:
-        """Delete all sessions and end all tasks, in that time; where their loop was closed, nothing is left to do."""
+        """Delete all sessions and end all tasks, in that time. If the loop was closed, there is nothing left to do."""
         if self.loop is not None and self.loop.is_closed():
             self.core.close(self._clock.now())
             return
         self.require_loop()
-        deadline = inf if timeout is None else time.monotonic() + timeout
-        self._close_by = deadline
-        self._begin(self.core.close(self._clock.now()))
+        deadline = Deadline(timeout)
+        self._close_by = inf if timeout is None else time.monotonic() + timeout
+        self.dispatch(self.core.close)
         self._wake()
-        while not self.core.closed and (left := deadline - time.monotonic()) > 0:
-            await event_within(self._changed, left)
-        # What a cancelled call brings up ends at once, for the time is over.
+        while not self.core.closed and (left := deadline.left()) != 0.0:
+            await event_within(self._changed, inf if left is None else left)
+        # The time is over: what a cancelled call begins ends at once.
         self._close_by = -inf
         while tasks := self._tasks - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        # What comes back from now on is deleted too.
-        self._close_by = inf
+        self._close_by = inf  # sessions that come back later are deleted too
 
     def abandon(self) -> None:
-        """Have everything end by itself: nobody holds the pool any more. For `__del__`."""
+        """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        # A new event for those who wait from now on; the old one wakes all who wait.
+        # The old event wakes all who wait now; a new one is for the next.
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _begin(self, effects: tuple[Effect, ...]) -> None:
+    def _note_lease(self, record: SessionRecord) -> None:
+        if self.leaks is not None:
+            self.leaks.note(record, self._clock.now())
+            self._wake()
+
+    def _perform(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             match effect:
                 case Deliver(waiter, answer) | Fail(waiter, answer):
@@ -201,7 +183,7 @@ class AsyncPoolShell(PoolReports):
                     self._spawn(self._ping(record))
                 case Delete(record):
                     self._spawn(self._delete(record))
-        if self.core.closed:
+        if self.core.closing and self.core.closed:
             self._wake()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -214,52 +196,54 @@ class AsyncPoolShell(PoolReports):
         request = requests.batch_create_sessions(self._database, count, *self._template)
         draw = random.random()  # noqa: S311 - jitter, not a secret
         try:
-            answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, _CREATE_TIMEOUT)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is, those who wait get it
+            answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
             failure = error if isinstance(error, Exception) else PoolError("the creation of sessions was cancelled")
             _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
             self._failed += 1
-            self.tell(lambda now: self.core.create_failed(count, failure, now, draw, fatal=is_fatal(failure)))
+            self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
         else:
-            named = [(session.name, session) for session in answer.session]
-            self.tell(lambda now: self.core.created(count, named, now, draw))
+            self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
         self._wake()
 
     async def _ping(self, record: SessionRecord) -> None:
-        draw = random.random()  # noqa: S311 - jitter, not a secret
         try:
-            await self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), _PING_TIMEOUT)
+            await self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), PING_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the session is pinged again
+            draw = random.random()  # noqa: S311 - jitter, not a secret
             lost = isinstance(error, Exception) and is_loss(error)
-            self.tell(lambda now: self.core.ping_failed(record, now, draw, lost=lost))
+            self.dispatch(self.core.ping_failed, record, draw=draw, lost=lost)
         else:
-            self.tell(lambda now: self.core.pinged(record, now))
+            self.dispatch(self.core.pinged, record)
 
     async def _delete(self, record: SessionRecord) -> None:
         ok = True
         try:
-            await self._call(rpcs.DELETE_SESSION, record.name, requests.delete_session(record.name), _DELETE_TIMEOUT)
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - then the server drops it by itself
+            await self._call(rpcs.DELETE_SESSION, record.name, requests.delete_session(record.name), DELETE_TIMEOUT)
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the server drops the session by itself
             ok = False
-        self.tell(lambda now: self.core.deleted(record, now, ok=ok))
+        self.dispatch(self.core.deleted, record, ok=ok)
 
     async def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
         async with self._calls:
             left = min(timeout, self._close_by - time.monotonic())
             if left <= 0:
                 raise PoolClosed("the pool is closing, and its time is over")
-            return await self._client._caller.call(rpc, name, request, left, _ONCE)  # noqa: SLF001 - one library
+            return await self._caller.call(rpc, name, request, left, _ONCE)
 
     async def _keep(self) -> None:
-        """Tick when it is time."""
+        """Tick when it is time; the body of the keeper's task."""
         while not self.core.closing:
             now, until = self._clock.now(), self._next_look()
             if self._abandoned:
-                self._begin(self.core.close(now))
+                self.dispatch(self.core.close)
             elif now < until:
                 await self._clock.wait_async(self._changed, until)
             else:
                 self._look(now)
+
+    def _next_look(self) -> float:
+        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
 
     def _look(self, now: float) -> None:
         if self.leaks is not None:
@@ -267,4 +251,22 @@ class AsyncPoolShell(PoolReports):
                 _log.warning("%s", leak)
         if now >= self._wake_at:
             self._wake_at = inf
-            self._begin(self.core.tick(now))
+            self.dispatch(self.core.tick)
+
+
+async def _answer_of(waiter: _Waiter, clock: Clock, until: float) -> SessionRecord | Exception | None:
+    """Return the answer of a waiter, or None if there is none at that time."""
+    if waiter.done() or until <= clock.now():
+        return waiter.result() if waiter.done() else None
+    # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the answer.
+    alarm = None if until == inf else clock.alarm(until, _give_up, waiter)
+    try:
+        return await waiter
+    finally:
+        if alarm is not None:
+            alarm.cancel()
+
+
+def _give_up(waiter: _Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

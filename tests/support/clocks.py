@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ class HandMovedClock(Clock):
     def __init__(self) -> None:
         self._seconds = 1000.0
         self._conditions: set[threading.Condition] = set()
+        self._locks: set[threading.Lock] = set()
         self._events: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._lock = threading.Lock()
         self._alarms: list[tuple[float, _Alarm]] = []
@@ -44,6 +46,10 @@ class HandMovedClock(Clock):
         for condition in tuple(self._conditions):
             with condition:
                 condition.notify_all()
+        for lock in tuple(self._locks):
+            # Who waits for it looks at the time, and goes on waiting.
+            with contextlib.suppress(RuntimeError):
+                lock.release()
         for loop, event in tuple(self._events):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
@@ -61,6 +67,13 @@ class HandMovedClock(Clock):
         self._conditions.add(condition)
         if self._seconds < until:
             condition.wait(_HANG_TIMEOUT)
+
+    def wait_for(self, lock: threading.Lock, until: float) -> None:
+        """Wait until the lock is released or the clock is moved, if it is not that time yet."""
+        self._locks.add(lock)
+        if self._seconds < until:
+            lock.acquire(timeout=_HANG_TIMEOUT)
+        self._locks.discard(lock)
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Call a function when the clock is moved to that time."""

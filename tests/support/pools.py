@@ -92,9 +92,9 @@ class Rig:
         """Return the names of the threads, or tasks, that pools have running."""
         if isinstance(self.client, Blocking):
             tasks: set[asyncio.Task[Any]] = self.client._thread.call(asyncio.all_tasks)
-            return [name for name in (repr(task.get_coro()) for task in tasks) if "PoolShell" in name]
+            return [name for name in (repr(task.get_coro()) for task in tasks) if "PoolRunner" in name]
         names = (thread.name for thread in threading.enumerate())
-        return [name for name in names if name.startswith(("spanner-sessions-pool", "spanner-sessions-keeper"))]
+        return [name for name in names if name.startswith("spanner-sessions-pool")]
 
     @property
     def names(self) -> set[str]:
@@ -153,5 +153,5 @@ def until(true: Callable[[], bool], seconds: float = WAIT) -> None:
 
 def until_answered(pool: Any, asked: Callable[[], Sized], count: int) -> None:
     """Wait until so many calls have arrived, and the pool has taken all answers in."""
-    core = pool._shell.core
+    core = pool._runner.core
     until(lambda: len(asked()) == count and "creating=0" in repr(core) and "pinging=0" in repr(core))

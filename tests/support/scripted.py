@@ -26,10 +26,14 @@ class _Script(grpc.GenericRpcHandler):
     def _handler(name: str, answer: Answer) -> Any:
         rpc = RPCS[name]
         make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
-        return make(answer, rpc.request_class.FromString, rpc.response_class.SerializeToString)
+        return make(answer, rpc.request_class.FromString, _serialized)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._handlers.get(handler_call_details.method)
+
+
+def _serialized(answer: Any) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
 @contextmanager

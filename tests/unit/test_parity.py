@@ -65,8 +65,6 @@ PAIRS = [
         },
         sentences={
             **TASKS,
-            "end all tasks": "end all threads",
-            "without the sessions and the tasks of": "without the sessions, the threads and the lock of",
         },
         plain=frozenset({"session", "stats", "after_fork"}),
     ),

@@ -356,7 +356,7 @@ def test_a_pool_that_is_dropped_open_warns_and_ends(local: LocalSpanner) -> None
     """Its threads do not keep it alive, and end."""
     with SessionsClient(local.credentials(), options=local.client_options()) as client:
         pools = [SessionPool(client, _DATABASE).open()]
-        keeper = pools[0]._shell._keeper
+        keeper = pools[0]._runner._keeper
         assert keeper is not None
         with pytest.warns(ResourceWarning, match="unclosed <SessionPool"):
             pools.clear()
@@ -383,7 +383,7 @@ def test_an_async_pool_belongs_to_its_loop(local: LocalSpanner) -> None:
 def test_what_a_fork_leaves_of_a_pool(local: LocalSpanner) -> None:
     """The hook of the child, called here: it is empty and new, and old leases are refused."""
     with _pool(local, min_size=2) as pool:
-        lease, parent = pool.acquire(), pool._shell
+        lease, parent = pool.acquire(), pool._runner
         pool.after_fork()
         assert (pool.stats().size, " new " in repr(pool)) == (0, True)
         with pytest.raises(PoolError, match="forked"):
@@ -391,6 +391,6 @@ def test_what_a_fork_leaves_of_a_pool(local: LocalSpanner) -> None:
         with pool.session() as own:
             assert own.name != lease.name
         pool.close()
-        parent.tell(lambda now: parent.core.give_back(lease._record, now))
+        parent.dispatch(lambda now: parent.core.give_back(lease._record, now))
         parent.close(5)
         assert local.sessions == []

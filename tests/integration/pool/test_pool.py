@@ -128,7 +128,7 @@ def test_a_lease_is_given_back_once_and_to_its_pool(make: Make) -> None:
         with pytest.raises(error_class):
             pool.release(wrong)
     assert (pool.stats().idle, pool.stats().size, other.stats().leased) == (1, 1, 1)
-    with pytest.raises(PoolError, match="given back"):
+    with pytest.raises(PoolError, match="released"):
         lease.stub  # noqa: B018 - it raises
     other.release(foreign)
 
@@ -229,7 +229,7 @@ from spanner_grpc_sessions import PoolOptions, SessionPool, SessionsClient
 
 client = SessionsClient()
 pool = SessionPool(client, {_DATABASE!r}, options=PoolOptions(min_size=3)).open()
-pool._shell._workers.end(5)
+pool._runner._keeper and pool._runner._keeper.join(5)
 
 @atexit.register
 def end():

@@ -266,7 +266,7 @@ def test_close_is_bounded_whatever_the_server_does(
                 local.faults.add(delay=60, times=None)
             if doing == "pinging":
                 rig.clock.advance(1800)
-                until(lambda: "pinging=10" in repr(pool._shell.core))
+                until(lambda: "pinging=10" in repr(pool._runner.core))
             waiting = []
             if doing == "creating":
                 for _ in range(20):
@@ -314,7 +314,7 @@ def test_a_closed_pool_refuses_all_but_what_comes_back(rig: Rig) -> None:
     assert rig.names >= {lease.name, other.name}
     pool.release(lease)
     until(lambda: rig.names == {other.name})
-    with pytest.raises(PoolError, match="given back already"):
+    with pytest.raises(PoolError, match="was released before"):
         pool.release(lease)
     pool.release(other)
     pool.close()
@@ -433,10 +433,10 @@ def test_what_runs_in_the_background_takes_a_cancellation_at_any_moment(local: L
 
     async def main() -> None:
         async with _async_pool(local, min_size=1) as pool:
-            pool._shell._wake()
+            pool._runner._wake()
             for _ in range(steps):
                 await asyncio.sleep(0)
-            (keeper,) = pool._shell._tasks
+            (keeper,) = pool._runner._tasks
             keeper.cancel()
             await asyncio.wait([keeper], timeout=1)
             assert keeper.cancelled()
@@ -457,7 +457,7 @@ def test_a_cancelled_close_is_taken_up_by_the_next(local: LocalSpanner) -> None:
             assert closing.cancelled()
             await pool.release(lease)
             await pool.close()
-            assert (pool.stats().size, len(pool._shell._tasks)) == (0, 0)
+            assert (pool.stats().size, len(pool._runner._tasks)) == (0, 0)
 
     asyncio.run(main())
 
@@ -716,7 +716,7 @@ def test_another_loop_is_told_whatever_it_calls(local: LocalSpanner) -> None:
 
     async def other(pool: AsyncSessionPool, lease: Any) -> None:
         for use in (pool.acquire, pool.open, pool.wait, pool.close, lambda: pool.release(lease)):
-            with pytest.raises(ClientClosed, match="another event loop: make one per loop, with a client of its own"):
+            with pytest.raises(ClientClosed, match="another event loop; create one per loop, with a client of its own"):
                 await use()
 
     async def main() -> None:
@@ -734,12 +734,12 @@ def test_an_async_pool_has_another_keeper_when_it_needs_one(local: LocalSpanner)
     async def main() -> None:
         async with _async_pool(local, min_size=0) as pool:
             await pool.open()
-            keeper = pool._shell._keeper
+            keeper = pool._runner._keeper
             keeper.cancel()
             await asyncio.wait([keeper])
             local.faults.add("BatchCreateSessions", status="UNAVAILABLE")
             await pool.release(await pool.acquire(timeout=WAIT))
-            assert pool._shell._keeper is not keeper
+            assert pool._runner._keeper is not keeper
 
     asyncio.run(main())
 
@@ -821,6 +821,6 @@ def test_something_that_is_no_lease_is_left_alone(rig: Rig) -> None:
     pool.open()
     whole = pool._target if hasattr(pool, "_target") else pool
     for wrong in (None, 7, whole, rig.client):
-        with pytest.raises(InvalidType, match=r"release takes an? (Async)?Lease"):
+        with pytest.raises(InvalidType, match=r"lease must be an? (Async)?Lease"):
             pool.release(wrong)
     pool.release(pool.acquire())

@@ -550,7 +550,7 @@ def test_a_pool_shows_its_state_and_its_numbers(rig: Rig, local: LocalSpanner) -
     assert f"{where} open size=2 idle=1 leased=1 waiting=0>" in repr(pool)
     assert repr(lease).endswith(f"Lease {lease.name}>")
     pool.release(lease)
-    assert repr(lease).endswith(f"Lease {lease.name} given back>")
+    assert repr(lease).endswith(f"Lease {lease.name} released>")
     pool.close()
     assert f"{where} closed size=0 idle=0 leased=0 waiting=0>" in repr(pool)
 
