@@ -37,6 +37,7 @@ try:
 except ImportError:
     pytest.skip("opentelemetry-sdk is not installed", allow_module_level=True)
 
+from spanner_grpc_sessions import telemetry
 from spanner_grpc_sessions.telemetry import OpenTelemetry
 from tests.support.watching import Watch, attributes, ids, traceparent
 
@@ -44,6 +45,12 @@ _DATABASE = "projects/p/instances/i/databases/d"
 _CREATE = "google.spanner.v1.Spanner/CreateSession"
 _STATUSES = [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 _AT_ONCE = RetryOptions(initial_delay=0)
+
+
+class _Unhashable(str):
+    """A name that cannot be a key."""
+
+    __hash__ = None  # type: ignore[assignment]  # the point of it
 
 
 @pytest.fixture
@@ -453,12 +460,18 @@ def test_every_address_has_its_attributes(watch: Watch, address: str, server: di
 
 
 def test_memory_for_names_is_bounded(watch: Watch) -> None:
-    """Sessions come and go, names of nonsense too: what is kept of them does not grow with their number."""
+    """Sessions come and go: what is kept of their names does not grow with their number."""
     for number in range(3000):
-        for name in (f"{_DATABASE}/sessions/{number}", f"nonsense {number}"):
-            watch.observer.begin(ObservedCall("GetSession", name, "localhost:443"))
-    assert len(watch.observer._subjects) <= 1024
-    assert not [name for _, name, _ in watch.observer._subjects if "nonsense" in name]
+        watch.observer.begin(ObservedCall("GetSession", f"{_DATABASE}/sessions/{number}", "localhost:443"))
+    assert telemetry._described.cache_info().currsize <= 1024
+
+
+@pytest.mark.parametrize("resource", [None, [_DATABASE], _Unhashable(_DATABASE)], ids=["none", "list", "unhashable"])
+def test_any_resource_can_be_observed(watch: Watch, resource: Any) -> None:
+    """A wrong argument is reported by the client, not by what an observer makes of it."""
+    call = ObservedCall("CreateSession", resource, "localhost:443")
+    watch.observer.end(call, watch.observer.begin(call)[1])
+    assert attributes(watch.span).get("db.namespace") == (_DATABASE if isinstance(resource, str) else None)
 
 
 @pytest.mark.parametrize("name", ["tracer_provider", "meter_provider"])
