@@ -111,9 +111,8 @@ class OpenTelemetry:
 
     def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], _Begun]:
         """Begin the span of a call, and return the headers that Spanner gets."""
-        # A subclass of str may have a hash of its own, and a name that is not a str no hash at all.
-        resource = str.__str__(call.resource) if isinstance(call.resource, str) else ""
-        rpc, attributes, of_span = _described(call.method, resource, call.address)
+        # A subclass of str may have a hash of its own, or none.
+        rpc, attributes, of_span = _described(call.method, str.__str__(call.resource), call.address)
         started = time.time_ns()
         span = self._tracer.start_span(rpc, kind=trace.SpanKind.CLIENT, attributes=of_span, start_time=started)
         # Without an SDK there is no span, and the caller's own trace continues.
