@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 
-__all__ = ["ObservedCall", "Observer"]
+__all__ = ["CallInfo", "Observer"]
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 # The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
@@ -29,7 +29,7 @@ _STATUSES: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 @dataclass(slots=True)
-class ObservedCall:
+class CallInfo:
     """A call, as observers see it. Updated while the call runs.
 
     Attributes:
@@ -70,17 +70,17 @@ class ObservedCall:
 class Observer(Protocol):
     """Is told of every call of a client, in the thread or task of the call. Its exceptions go to the caller."""
 
-    def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], Any]:
+    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
         """Return headers to send with the call, and a mark that `end` gets back."""
 
-    def end(self, call: ObservedCall, mark: Any) -> None:
+    def end(self, call: CallInfo, mark: Any) -> None:
         """Record a call that has ended."""
 
 
 class Observation:
     """A call that is observed by the log, and by an observer if there is one; has the headers to send with it."""
 
-    def __init__(self, call: ObservedCall, observer: Observer | None) -> None:
+    def __init__(self, call: CallInfo, observer: Observer | None) -> None:
         self.call = call
         self.headers: tuple[tuple[str, str], ...] = ()
         self._observer = observer
@@ -108,4 +108,4 @@ def observe(observer: Observer | None, method: str, resource: str, address: str)
     """Return the observation of a call that begins, or None without an observer and a log at DEBUG."""
     if observer is None and not _log.isEnabledFor(logging.DEBUG):
         return None
-    return Observation(ObservedCall(method, resource, address), observer)
+    return Observation(CallInfo(method, resource, address), observer)

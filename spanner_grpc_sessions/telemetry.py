@@ -27,7 +27,7 @@ except ImportError as error:
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidName, InvalidType, checks
 from spanner_grpc_sessions.errors.rpc import RpcError
-from spanner_grpc_sessions.observers import ObservedCall
+from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.service.names import check_database, database_of
 
 __all__ = ["OpenTelemetry"]
@@ -109,7 +109,7 @@ class OpenTelemetry:
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
 
-    def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], _Begun]:
+    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], _Begun]:
         """Begin the span of a call, and return the headers that Spanner gets."""
         # A subclass of str may have a hash of its own, or none.
         rpc, attributes, of_span = _described(call.method, str.__str__(call.resource), call.address)
@@ -121,7 +121,7 @@ class OpenTelemetry:
         _PROPAGATOR.inject(headers, context, _TRACEPARENT)
         return tuple(headers), _Begun(attributes, span, context, started)
 
-    def end(self, call: ObservedCall, mark: _Begun) -> None:
+    def end(self, call: CallInfo, mark: _Begun) -> None:
         """Measure a call that has ended, and end its span."""
         # One duration for both, by a clock that is never set.
         seconds = time.monotonic() - call.started

@@ -90,7 +90,7 @@ class Faults:
 
         Raises:
             InvalidValue: an unknown method or status, a number out of range, or details without a status.
-            InvalidType: a number is not a number.
+            InvalidType: a value has the wrong type.
         """
         if method is not None and method not in METHODS:
             raise InvalidValue(f"{method!r} is not an RPC of Spanner; the RPCs are {', '.join(METHODS)}")
@@ -102,9 +102,8 @@ class Faults:
         if status is None and attached:
             raise InvalidValue("retry_delay and details are sent with an error: status is missing")
         checks.number("delay", delay, 0, MAX_TIMEOUT)
-        fault = Fault(method, status, message, attached, delay, drop, _checked_times(times))
         with self._lock:
-            self._calls.append(fault)
+            self._calls.append(Fault(method, status, message, attached, delay, drop, _checked_times(times)))
 
     def add_token(
         self,
@@ -126,14 +125,13 @@ class Faults:
 
         Raises:
             InvalidValue: a number is out of range.
-            InvalidType: a number is not a number.
+            InvalidType: a value has the wrong type.
         """
         if status is not None:
             checks.whole("status", status, 200, 599)
         checks.number("delay", delay, 0, MAX_TIMEOUT)
-        fault = TokenFault(status, body, delay, drop, _checked_times(times))
         with self._lock:
-            self._tokens.append(fault)
+            self._tokens.append(TokenFault(status, body, delay, drop, _checked_times(times)))
 
     def clear(self) -> None:
         """Remove every planned fault. Calls that are meeting one are not affected."""

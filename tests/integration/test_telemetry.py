@@ -27,7 +27,7 @@ from spanner_grpc_sessions import (
     __version__,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.observers import ObservedCall
+from spanner_grpc_sessions.observers import CallInfo
 from tests.support.colours import Colour
 
 try:
@@ -453,7 +453,7 @@ def test_no_secret_is_recorded(client: SessionsClient, local: LocalSpanner, watc
 )
 def test_every_address_has_its_attributes(watch: Watch, address: str, server: dict[str, object]) -> None:
     """Host and port apart, an IPv6 address without brackets, a socket as its path."""
-    call = ObservedCall("CreateSession", _DATABASE, address)
+    call = CallInfo("CreateSession", _DATABASE, address)
     watch.observer.end(call, watch.observer.begin(call)[1])
     found = attributes(watch.span)
     assert {key: value for key, value in found.items() if key.startswith("server.")} == server
@@ -462,7 +462,7 @@ def test_every_address_has_its_attributes(watch: Watch, address: str, server: di
 def test_memory_for_names_is_bounded(watch: Watch) -> None:
     """Sessions come and go: what is kept of their names does not grow with their number."""
     for number in range(3000):
-        watch.observer.begin(ObservedCall("GetSession", f"{_DATABASE}/sessions/{number}", "localhost:443"))
+        watch.observer.begin(CallInfo("GetSession", f"{_DATABASE}/sessions/{number}", "localhost:443"))
     assert telemetry._described.cache_info().currsize <= 1024
 
 
