@@ -14,7 +14,7 @@ from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidValue, checks
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
-from spanner_grpc_sessions.local.status import RpcStatus, retry_info
+from spanner_grpc_sessions.local.status import retry_info
 from spanner_grpc_sessions.options import MAX_TIMEOUT
 
 METHODS: Final = tuple(method.name for method in spanner_pb2.DESCRIPTOR.services_by_name["Spanner"].methods)
@@ -32,10 +32,6 @@ class Fault:
     delay: float
     drop: bool
     times: float
-
-    def rpc_status(self) -> RpcStatus | None:
-        """Return the status that the call is answered with, or None if it is only slow."""
-        return None if self.status is None else RpcStatus(self.status, self.message, *self.details)
 
 
 @dataclass(slots=True, eq=False)

@@ -54,7 +54,6 @@ class NotRunning(SpannerSessionsError, RuntimeError):
 class _Identity:
     """What stays the same when a server is restarted."""
 
-    account: ServiceAccount
     authority: Authority
     certificates: Certificates
     tokens: TokenEndpoint
@@ -194,7 +193,7 @@ class LocalSpanner:
             NotRunning: the server has never been started.
         """
         identity = self._started()
-        return identity.account.credentials(identity.tokens.uri)
+        return identity.authority.account.credentials(identity.tokens.uri)
 
     def service_account_file(self, path: _Path) -> _Path:
         """Write the service account's key file, readable only by its owner, and return `path`.
@@ -204,9 +203,8 @@ class LocalSpanner:
             NotRunning: the server has never been started.
         """
         identity = self._started()
-        content = identity.account.key_file(identity.tokens.uri)
         with open(path, "x", encoding="ascii", opener=partial(os.open, mode=0o600)) as file:
-            json.dump(content, file, indent=2)
+            json.dump(identity.authority.account.key_file(identity.tokens.uri), file, indent=2)
         return path
 
     def issue_token(self, *, scopes: Iterable[str] = (SCOPE_DATA,), lifetime: float = 3600.0) -> str:
@@ -286,8 +284,7 @@ class LocalSpanner:
         workers = stack.enter_context(ThreadPoolExecutor(self._workers, thread_name_prefix="local-spanner"))
         server = grpc.server(workers, options=_SERVER_OPTIONS)
         authority = identity.authority if self._tls else None
-        servicer = Servicer(self._store, lambda: self.now, authority, self.faults, self._gate, self._calls)
-        servicer.register(server)
+        Servicer(self._store, lambda: self.now, authority, self.faults, self._gate, self._calls).register(server)
         address = f"{_HOST}:{self._port}"
         if self._tls:
             pair = (identity.certificates.server_key, identity.certificates.server)
@@ -301,7 +298,6 @@ class LocalSpanner:
         self._identity = identity
 
     def _new_identity(self) -> _Identity:
-        account = ServiceAccount()
-        authority = Authority(account)
+        authority = Authority(ServiceAccount())
         tokens = TokenEndpoint(authority, self.faults, self._gate, self._token_lifetime)
-        return _Identity(account, authority, make_certificates(), tokens)
+        return _Identity(authority, make_certificates(), tokens)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Value
 from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2, spanner_pb2_grpc, type_pb2
 
@@ -91,15 +90,14 @@ class Servicer:
             raise RpcStatus("UNAVAILABLE", "LocalSpanner has stopped.")
         if not context.is_active():
             raise RpcStatus("CANCELLED", "The call ended before it was carried out.")
-        status = fault.rpc_status()
-        if status is not None:
-            raise status
+        if fault.status is not None:
+            raise RpcStatus(fault.status, fault.message, *fault.details)
 
     def _execute_sql(self, request: spanner_pb2.ExecuteSqlRequest, now: float) -> result_set_pb2.ResultSet:
         self._select_1(request, now)
         return _RESULT
 
-    def _execute_streaming_sql(self, request: spanner_pb2.ExecuteSqlRequest, now: float) -> Iterator[Message]:
+    def _execute_streaming_sql(self, request: spanner_pb2.ExecuteSqlRequest, now: float) -> Iterator[Any]:
         self._select_1(request, now)
         return iter([_PARTIAL_RESULT])
 

@@ -23,9 +23,6 @@ from spanner_grpc_sessions.service.limits import IDLE_LIMIT, LIFETIME_LIMIT, MAX
 from spanner_grpc_sessions.service.names import check_database, database_of
 from spanner_grpc_sessions.service.requests import LABEL_KEY, LABEL_VALUE
 
-SESSION_TYPE: Final = "google.spanner.v1.Session"
-DATABASE_TYPE: Final = "google.spanner.admin.database.v1.Database"
-
 _MAX_PAGE: Final = 1000
 _Sessions = dict[str, pb.Session]
 _FILTER_TERM = re.compile(rf"labels\.({LABEL_KEY}):(?P<part>\*|[-a-z0-9]+)")
@@ -133,13 +130,12 @@ class SessionStore:
             self._sessions.pop(name, None)
 
     def _sessions_of(self, database: str) -> _Sessions:
-        sessions = self._sessions.get(database)
-        if sessions is not None:
-            return sessions
-        _checked(check_database, database)
-        if database in self._dropped or (self._databases is not None and database not in self._databases):
-            raise resource_not_found(DATABASE_TYPE, database)
-        return self._sessions.setdefault(database, {})
+        if database not in self._sessions:
+            _checked(check_database, database)
+            if database in self._dropped or (self._databases is not None and database not in self._databases):
+                raise resource_not_found("google.spanner.admin.database.v1.Database", database)
+            self._sessions[database] = {}
+        return self._sessions[database]
 
     def _add(self, database: str, count: int, template: pb.Session, now: float) -> list[pb.Session]:
         sessions = self._sessions_of(database)
@@ -159,7 +155,7 @@ def _find(sessions: _Sessions, name: str, now: float) -> pb.Session:
     session = sessions.get(name)
     if session is None or _expired(session, now):
         sessions.pop(name, None)
-        raise resource_not_found(SESSION_TYPE, name)
+        raise resource_not_found("google.spanner.v1.Session", name)
     return session
 
 

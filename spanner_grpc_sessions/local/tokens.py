@@ -113,7 +113,7 @@ class Authority:
     """Issues tokens and verifies them, also those that `account` signs. Safe to share between threads."""
 
     def __init__(self, account: ServiceAccount, now: Callable[[], float] = time.time) -> None:
-        self._account = account
+        self.account = account
         self._now = now
         self._grants: dict[str, Grant] = {}
         self._lock = threading.Lock()
@@ -177,7 +177,7 @@ class Authority:
 
     def _claims(self, token: str) -> Mapping[str, Any]:
         try:
-            claims = self._account.signed_claims(token)
+            claims = self.account.signed_claims(token)
         except (ValueError, RecursionError):
             raise BadToken("it is neither a token of this server nor a JWT signed by its service account") from None
         _check_claims(claims, self._now())
