@@ -1,4 +1,4 @@
-"""Who watches the calls of a client: what an observer is told, and the one that writes to the log.
+"""Observers of a client's calls: what they are told, and the DEBUG line that the log gets for each call.
 
 Without an observer, and with the log above DEBUG, a call pays for none of this.
 """
@@ -6,37 +6,40 @@ Without an observer, and with the log above DEBUG, a call pays for none of this.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 
-__all__ = ["Observation", "ObservedCall", "Observer", "observe"]
+__all__ = ["CallInfo", "Observer"]
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
-_STATUSES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
+# The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
+# GeneratorExit and the like, by which a caller gives up.
+_STATUSES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (CredentialsError, "UNAUTHENTICATED"),
-    ((ValueError, TypeError), "INVALID_ARGUMENT"),
+    (ValueError, "INVALID_ARGUMENT"),
+    (TypeError, "INVALID_ARGUMENT"),
     (ClientClosed, "CANCELLED"),
     (Exception, "UNKNOWN"),
     (BaseException, "CANCELLED"),
 )
-"""What errors that have no status count as, the first that fits: the last are those by which a caller gives up."""
 
 
 @dataclass(slots=True)
-class ObservedCall:
-    """A call, for those who watch it. Filled as it goes on.
+class CallInfo:
+    """A call, as observers see it. Updated while the call runs.
 
     Attributes:
         method: name of the RPC, like "CreateSession".
-        resource: name of the database or session that it is about.
+        resource: name of the database or session.
         address: "host:port" of the server.
         started: seconds of `time.monotonic`.
         request_id: the x-goog-spanner-request-id header of the last attempt; empty before the first.
-        attempts: how many there were.
-        error: what the caller got instead of an answer, if so.
+        attempts: the number of attempts.
+        error: the exception that the caller got, if the call failed.
     """
 
     method: str
@@ -49,75 +52,60 @@ class ObservedCall:
 
     @property
     def status(self) -> str:
-        """The canonical name of the status that it ended with; CANCELLED if the caller gave it up."""
-        error = self.error
-        if error is None:
+        """The canonical name of the status that the call ended with; CANCELLED if the caller gave it up."""
+        if self.error is None:
             return "OK"
-        # An RpcError, whose module would load gRPC; what others call a status is none of ours.
-        if isinstance(error, SpannerSessionsError) and hasattr(error, "status"):
-            return str(error.status)
-        return next(status for kinds, status in _STATUSES if isinstance(error, kinds))
+        # This finds an RpcError without importing its module, which loads gRPC.
+        if isinstance(self.error, SpannerSessionsError) and hasattr(self.error, "status"):
+            return str(self.error.status)
+        return next(status for kind, status in _STATUSES if isinstance(self.error, kind))
 
     def attempt(self, request_id: str) -> None:
-        """Note that an attempt is being made."""
+        """Count an attempt. For the client."""
         self.request_id = request_id
         self.attempts += 1
 
 
 @runtime_checkable
 class Observer(Protocol):
-    """Is told of every call of a client, on the thread or task that makes it. What it raises goes to the caller."""
+    """Is told of every call of a client, in the thread or task of the call. Its exceptions go to the caller."""
 
-    def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], Any]:
-        """Return headers to send with the call, and anything that `end` should get."""
+    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
+        """Return headers to send with the call, and a mark that `end` gets back."""
 
-    def end(self, call: ObservedCall, mark: Any) -> None:
-        """Take note of a call that has ended."""
+    def end(self, call: CallInfo, mark: Any) -> None:
+        """Record a call that has ended."""
 
 
 class Observation:
-    """A call that is watched.
+    """A call that is observed by the log, and by an observer if there is one; has the headers to send with it."""
 
-    Args:
-        call: what it is.
-        observer: who is told, beside the log; None for nobody.
-
-    Attributes:
-        headers: to send with the call.
-    """
-
-    def __init__(self, call: ObservedCall, observer: Observer | None) -> None:
+    def __init__(self, call: CallInfo, observer: Observer | None) -> None:
         self.call = call
-        self._untold = [observer]
         self.headers: tuple[tuple[str, str], ...] = ()
+        self._observer = observer
         self._mark: Any = None
+        # The first end takes it and never gives it back: one thread may read a stream while another one closes it.
+        self._first_end = threading.Lock()
         if observer is not None:
             self.headers, self._mark = observer.begin(call)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Tell how the call has ended; only the first end counts."""
-        try:
-            # One step, for a stream may be read by one thread and closed by another.
-            observer = self._untold.pop()
-        except IndexError:
+        """Report how the call has ended; only the first end counts."""
+        if not self._first_end.acquire(blocking=False):
             return
-        self.call.error = error
+        call = self.call
+        call.error = error
         # No token, no metadata, no request, no answer.
-        _log.debug(
-            "%s of %s: %s after %.1f ms, %d attempts, request id %s",
-            self.call.method,
-            self.call.resource,
-            self.call.status,
-            (time.monotonic() - self.call.started) * 1e3,
-            self.call.attempts,
-            self.call.request_id,
-        )
-        if observer is not None:
-            observer.end(self.call, self._mark)
+        milliseconds = (time.monotonic() - call.started) * 1e3
+        line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
+        _log.debug(line, call.method, call.resource, call.status, milliseconds, call.attempts, call.request_id)
+        if self._observer is not None:
+            self._observer.end(call, self._mark)
 
 
 def observe(observer: Observer | None, method: str, resource: str, address: str) -> Observation | None:
-    """Return the observation of a call that begins, or None if nobody watches."""
+    """Return the observation of a call that begins, or None without an observer and a log at DEBUG."""
     if observer is None and not _log.isEnabledFor(logging.DEBUG):
         return None
-    return Observation(ObservedCall(method, resource, address), observer)
+    return Observation(CallInfo(method, resource, address), observer)

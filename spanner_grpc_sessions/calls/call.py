@@ -11,7 +11,7 @@ from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_meta
 from spanner_grpc_sessions.calls.preparation import Preparation, unreadable_answer
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.checks import short
-from spanner_grpc_sessions.observers import ObservedCall, observe
+from spanner_grpc_sessions.observers import CallInfo, observe
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
@@ -72,7 +72,7 @@ class Caller:
         timeout: Timeout,
         retry: RetryOptions | None,
         metadata: Iterable[tuple[str, str | bytes]],
-        observed: ObservedCall | None = None,
+        observed: CallInfo | None = None,
     ) -> Any:
         headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
         options = self._checked(retry)

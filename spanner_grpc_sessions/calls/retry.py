@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 
 from spanner_grpc_sessions.errors.rpc import NotFound, from_grpc
-from spanner_grpc_sessions.observers import ObservedCall
+from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -61,7 +61,7 @@ class Attempts:
         number: str,
         options: RetryOptions,
         deadline: Deadline,
-        observed: ObservedCall | None = None,
+        observed: CallInfo | None = None,
         count: int = 1,
     ) -> None:
         self.rpc = rpc

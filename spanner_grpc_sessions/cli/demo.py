@@ -1,6 +1,6 @@
-"""The whole way, shown: a server, a key, application default credentials, TLS, a token, CreateSession, the JSON.
+"""A demo of all steps to a session: server, key, application default credentials, TLS, token, CreateSession, JSON.
 
-Everything happens on this machine and in a temporary folder; nothing is left behind.
+Everything happens on this machine and in a temporary folder that is removed at the end.
 """
 
 from __future__ import annotations
@@ -14,42 +14,41 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from google.auth.credentials import AnonymousCredentials
+
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors.rpc import SessionNotFound, Unauthenticated
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.options import RetryOptions
 
-__all__ = ["main"]
-
 _DATABASE = "projects/demo/instances/demo/databases/demo"
-_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
 def main() -> int:
-    """Show it, and return 0 if all went as it should."""
+    """Run the demo, and return 0 if every step succeeded."""
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        with _step("start LocalSpanner: gRPC over TLS, a certificate made just now, a token endpoint"):
+        with _step("start LocalSpanner: gRPC over TLS with a new certificate, and a token endpoint"):
             spanner = stack.enter_context(LocalSpanner())
-        with _step("write a service-account key for it, and let application default credentials find it"):
+        with _step("write a service account key, and set GOOGLE_APPLICATION_CREDENTIALS to it"):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             key = spanner.service_account_file(Path(folder, "service-account.json"))
-            stack.enter_context(_environment(_CREDENTIALS, str(key)))
+            os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(key)
         client = stack.enter_context(SessionsClient(options=spanner.client_options()))
         with _step("create a session: read the key, sign a token, connect, call CreateSession"):
             session = client.create_session(_DATABASE, labels={"team": "checkout"})
-        with _step("create another: everything is ready now"):
+        with _step("create another one, with everything ready"):
             client.create_session(_DATABASE)
-        with _step("use the session (SELECT 1), delete it, and see that it is gone"):
+        with _step("ping the session (SELECT 1), delete it, and check that it is gone"):
             client.ping_session(session["name"])
             client.delete_session(session["name"])
             _require_gone(client, session["name"])
-        with _step("call without a token, and see that the server minds"):
-            _require_refused(spanner)
-        _tell_what_was_verified(spanner)
-    print("\nThe body that Spanner's REST API would have answered:")
+        with _step("call without a token, and check that the server rejects it"):
+            _require_rejected(spanner)
+        _print_verified(spanner)
+    print("\nThe JSON of the session, as in Spanner's REST API:")
     print(json.dumps(session, indent=2))
-    print(f"\nAll in {time.perf_counter() - started:.2f} s.")
+    print(f"\nTotal: {time.perf_counter() - started:.2f} s.")
     return 0
 
 
@@ -60,39 +59,24 @@ def _step(what: str) -> Iterator[None]:
     print(f"{(time.perf_counter() - start) * 1000:8.1f} ms  {what}", flush=True)
 
 
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
 def _require_gone(client: SessionsClient, name: str) -> None:
     with contextlib.suppress(SessionNotFound):
         client.ping_session(name)
         raise SystemExit("a deleted session still answers")
 
 
-def _require_refused(spanner: LocalSpanner) -> None:
-    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - for this step only
-
+def _require_rejected(spanner: LocalSpanner) -> None:
     options = spanner.client_options(retry=RetryOptions.none())
-    with SessionsClient(AnonymousCredentials(), options=options) as nobody, contextlib.suppress(Unauthenticated):
-        nobody.create_session(_DATABASE)
-        raise SystemExit("the server took a call without a token")
+    with SessionsClient(AnonymousCredentials(), options=options) as client, contextlib.suppress(Unauthenticated):
+        client.create_session(_DATABASE)
+        raise SystemExit("the server accepted a call without a token")
 
 
-def _tell_what_was_verified(spanner: LocalSpanner) -> None:
+def _print_verified(spanner: LocalSpanner) -> None:
     call = spanner.calls[0]
-    print("\nThe server verified, for each call:")
-    print(f"  its token: a {call.auth} of {call.principal} (signature, scope, expiry)")
-    print("  and received with it:")
+    print("\nFor each call the server verified:")
+    print(f"  the token: a {call.auth} of {call.principal} (signature, scope, expiry)")
+    print("  and received these headers:")
     for key, value in call.metadata:
         if key.startswith(("google-", "x-goog-")):
             print(f"    {key}: {value!s}")

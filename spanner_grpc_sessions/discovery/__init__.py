@@ -1,10 +1,10 @@
-"""The interface of google-api-python-client on our clients: REST code changes the line that builds its service.
+"""The interface of google-api-python-client on our clients: REST code changes only the line that builds its service.
 
     service = discovery.build(client)  # was: googleapiclient.discovery.build("spanner", "v1")
     sessions = service.projects().instances().databases().sessions()
     session = sessions.create(database="projects/p/instances/i/databases/d", body={}).execute()
 
-It covers the sessions resource. On an `AsyncSessionsClient`, `execute()` is awaited.
+It covers the sessions resource. On an `AsyncSessionsClient`, `execute()` is awaited. It never imports Google's client.
 """
 
 from spanner_grpc_sessions.discovery.http_error import HttpError

@@ -1,4 +1,4 @@
-"""Failed calls as the error of google-api-python-client, for code that was written for it."""
+"""Failed calls as the error of google-api-python-client, for code that catches it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,12 @@ from typing import Any, Final
 from spanner_grpc_sessions.errors import SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError
 
-__all__ = ["HttpError", "Response", "http_error"]
-
-# Google's code for calls that the caller gave up is none of the registered ones.
+# No standard defines 499, which is Google's code for a cancelled call.
 _PHRASES: Final = {status.value: status.phrase for status in http.HTTPStatus} | {499: "Client Closed Request"}
 
 
 class Response(dict[str, str]):
-    """What is left of an HTTP response when there was none: status, reason, and the headers that follow from them.
-
-    Attributes:
-        status: HTTP status code.
-        reason: its standard phrase.
-    """
+    """The part of an HTTP response that `HttpError.resp` has: `status`, `reason`, and the headers that repeat them."""
 
     def __init__(self, status: int) -> None:
         super().__init__({"status": str(status), "content-type": "application/json; charset=UTF-8"})
@@ -32,15 +25,17 @@ class Response(dict[str, str]):
 
 
 class HttpError(SpannerSessionsError):
-    """A call failed. Reads like `googleapiclient.errors.HttpError`, and is one where that has been imported.
+    """A call failed. Has the attributes of `googleapiclient.errors.HttpError`, and is one if that is imported.
 
     Attributes:
-        resp: with `status`, the HTTP status code, and `reason`.
+        resp: has `status`, the HTTP status code, and `reason`.
         content: the error body of REST as JSON, in bytes.
-        uri: where REST would have sent the request.
+        uri: the address of the request in REST.
         reason: the server's message.
-        error_details: the list of google.rpc details with `@type`; where there are none, the message.
+        error_details: the list of google.rpc details with `@type`; the message if there are none.
     """
+
+    __module__ = "spanner_grpc_sessions.discovery"
 
     def __init__(self, resp: Any, content: bytes, uri: str | None = None) -> None:
         error = json.loads(content)["error"]
@@ -51,7 +46,7 @@ class HttpError(SpannerSessionsError):
         self.error_details: Any = error.get("details", error["message"])
 
     def __repr__(self) -> str:
-        # The text of Google's class, which logs and tests may have been written for.
+        # The text is the one of Google's class, because logs and tests may depend on it.
         if not self.uri and not self.error_details:
             return f'<HttpError {self.resp.status} "{self.reason}">'
         details = f'. Details: "{self.error_details}"' if self.error_details else ""
@@ -70,19 +65,14 @@ class HttpError(SpannerSessionsError):
 
 
 def http_error(error: RpcError, uri: str) -> HttpError:
-    """Return the error that REST code expects in the place of ours.
-
-    Args:
-        error: what the call raised.
-        uri: where REST would have sent the request.
-    """
+    """Return the error of REST code for one of ours, and for the address of the request in REST."""
     body = error.to_rest()
     return _http_error(Response(body["error"]["code"]), json.dumps(body, indent=2).encode(), uri)
 
 
 def _http_error(resp: Response, content: bytes, uri: str) -> HttpError:
-    # Whoever catches Google's class has imported it. It is not imported here: it is no dependency of this library.
-    # While another thread imports it, the module is there and its class may not be.
+    # Code that catches Google's class has imported it. It is not imported here, because this library does not depend
+    # on it. While another thread imports it, the module can exist without the class.
     google = getattr(sys.modules.get("googleapiclient.errors"), "HttpError", None)
     error_class = HttpError if google is None else _caught_as(google)
     return error_class(resp, content, uri)

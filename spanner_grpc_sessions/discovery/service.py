@@ -1,25 +1,15 @@
-"""The face of google-api-python-client on our clients: code written for REST changes the line that builds its service.
-
-    service = discovery.build(client)  # was: googleapiclient.discovery.build("spanner", "v1")
-    sessions = service.projects().instances().databases().sessions()
-    session = sessions.create(database="projects/p/instances/i/databases/d", body={}).execute()
-
-The sessions resource is all there is of it. On an `AsyncSessionsClient`, `execute()` is to be awaited.
-"""
+"""The service object of google-api-python-client, down to the sessions resource, and its requests."""
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from google.protobuf.descriptor import FieldDescriptor
-
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.discovery.http_error import HttpError, http_error
+from spanner_grpc_sessions.discovery.http_error import http_error
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.errors.rpc import RpcError
@@ -29,24 +19,25 @@ from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["AsyncRequest", "Databases", "HttpError", "Instances", "Projects", "Request", "Service", "Sessions", "build"]
-
 _BASE: Final = "https://spanner.googleapis.com"
 _SAFE: Final = "/:@!$&'()*+,;=[]"
-"""Characters that a name has in a path as they are. Google's client leaves "?", "#" and "%" too: they would end it."""
+"""Characters of a name that are not encoded in a path. Google's client also leaves "?", "#" and "%", which end it."""
+
 _Kind = tuple[str, Callable[[Any], Any]]
-"""A type of keywords: what a refusal calls it, and what makes of a value that which is sent."""
+"""A type of keywords: its name in an error, and what converts a value to the one that is sent."""
 
 
 def _one_of(*allowed: str) -> _Kind:
     return " or ".join(map(repr, allowed)), {text: text for text in allowed}.__getitem__
 
 
-# What can be encoded can be sent, and what came out of JSON is in nobody else's hands.
+# A text that can be encoded can be sent, and a body that came out of JSON is a copy that the caller cannot change.
 _STRING: Final[_Kind] = ("text", lambda value: str(value).encode().decode())
 _INTEGER: Final[_Kind] = ("an integer", lambda value: str(int(value)))
 _BOOLEAN: Final[_Kind] = ("true or false", lambda value: str(bool(value)).lower())
 _BODY: Final[_Kind] = ("what JSON can hold", lambda value: json.loads(json.dumps(value)))
+_OF_LIST: Final = {"pageSize": _INTEGER, "pageToken": _STRING, "filter": _STRING}
+"""The keywords of `list`, which are fields of its request."""
 _COMMON: Final = {
     "alt": _one_of("json", "media", "proto"),
     "prettyPrint": _BOOLEAN,
@@ -60,19 +51,17 @@ _REFUSED: Final = {
     "fields": "the answer is always whole",
     **dict.fromkeys(("access_token", "key", "oauth_token"), "the client's credentials authorize its calls"),
 }
-"""Keywords of google's client that no method takes here, and why: to ignore them would give something else."""
-_STANDARD: Final = {"CreateSession": "create", "GetSession": "get", "ListSessions": "list", "DeleteSession": "delete"}
-"""What the discovery document calls the methods that have no word after a colon in their path."""
+"""Keywords of Google's client that no method takes, and why: to ignore them would change the meaning of a call."""
 
 
 def build(client: SessionsClient | AsyncSessionsClient) -> Service:
     """Return a service object like the one that google-api-python-client builds for Cloud Spanner.
 
     Args:
-        client: what the calls go through. It stays yours: closing the service does not close it.
+        client: makes the calls. Closing the service does not close it.
 
     Raises:
-        InvalidType: `client` is something else.
+        InvalidType: `client` is not a client of this library.
     """
     if not isinstance(client, SessionsClient | AsyncSessionsClient):
         raise InvalidType(f"build takes a SessionsClient or an AsyncSessionsClient, got {short(client)}")
@@ -80,23 +69,22 @@ def build(client: SessionsClient | AsyncSessionsClient) -> Service:
 
 
 class Request:
-    """A call that is ready to be made, as often as you like. What was given for it may change: it does not.
+    """A prepared call. Execute it as often as needed; changing the arguments afterwards has no effect.
 
     Attributes:
-        methodId: its name in the discovery document.
-        method: the HTTP method of REST.
-        uri: where REST would send it.
+        methodId: the name of the method in the discovery document.
+        method: the HTTP method in REST.
+        uri: the address in REST.
     """
 
-    def __init__(self, client: Any, rpc: Rpc, name: str, query: Mapping[str, str], body: Any) -> None:
+    def __init__(self, client: Any, method: str, rpc: Rpc, name: str, query: Mapping[str, str], body: Any) -> None:
         self._client = client
-        self._rpc = rpc
-        self._name = name
+        self._arguments = (method, rpc, name)
+        self._streams = rpc.streams
         self._query = query
         self._body = body
-        self._fields = {name: query[name] for name in query.keys() & _fields(rpc).keys()}
         self._path = http_rule(rpc).path_of(quote(name, safe=_SAFE))
-        self.methodId = f"spanner.projects.instances.databases.sessions.{_name_of(rpc)}"
+        self.methodId = f"spanner.projects.instances.databases.sessions.{method}"
         self.method = http_rule(rpc).http_method
         self.uri = f"{_BASE}{self._path}?{urlencode(query)}"
 
@@ -105,27 +93,27 @@ class Request:
 
     @property
     def body(self) -> str | None:
-        """The JSON text that REST would send; None for none."""
+        """The JSON text of the body in REST; None if there is no body."""
         return None if self._body is None else json.dumps(self._body)
 
-    def execute(self, http: object = None, num_retries: int = 0) -> Any:  # noqa: ARG002 - the names are theirs
-        """Make the call; `await` it on an asynchronous client.
+    def execute(self, http: object = None, num_retries: int = 0) -> Any:  # noqa: ARG002 - the names are Google's
+        """Make the call. On an asynchronous client, `await` it.
 
         Args:
-            http: not used: threads may share the client's channel.
-            num_retries: not used: the client repeats what may be repeated, until the deadline.
+            http: not used: threads can share the client's channel.
+            num_retries: not used: the client retries what can be retried, until the deadline.
 
         Returns:
-            The body that REST answers, a dict; of a method that streams, the list of them.
+            The body that REST answers, a dict; for a streaming method, a list of them.
 
         Raises:
-            HttpError: the call failed, or its arguments do not make a request. The cause, chained, is our `RpcError`.
+            HttpError: the call failed, or its arguments are invalid. `__cause__` is our `RpcError`.
             CredentialsError: there is no token to send.
             ClientClosed: the client is closed.
         """
         try:
-            answer = self._client.rest(self.method, self._path, self._body, query=self._fields)
-            if not self._rpc.streams:
+            answer = self._client.rest(self.method, self._path, self._body, query=self._fields())
+            if not self._streams:
                 return answer
             with answer:
                 return list(answer)
@@ -133,21 +121,24 @@ class Request:
             raise http_error(error, self.uri) from error
 
     def next_page(self, token: str) -> Request:
-        """Return the request of a list for the page that `token` stands for, as `list_next` does."""
+        """Return the request of a list for the page after `token`, as `list_next` does."""
         # Google's client reads the query back from the address, where an empty parameter is lost.
         query = {name: text for name, text in self._query.items() if text}
-        query["pageToken"] = _made("pageToken", token, _STRING)
-        return type(self)(self._client, self._rpc, self._name, query, self._body)
+        query["pageToken"] = _converted("pageToken", token, _STRING)
+        return type(self)(self._client, *self._arguments, query, self._body)
+
+    def _fields(self) -> dict[str, str]:
+        return {name: text for name, text in self._query.items() if name in _OF_LIST}
 
 
 class AsyncRequest(Request):
-    """A call that is ready to be made, as often as you like. Its `execute()` is a coroutine."""
+    """A prepared call of an asynchronous client: its `execute()` is a coroutine."""
 
-    async def execute(self, http: object = None, num_retries: int = 0) -> Any:  # noqa: ARG002 - the names are theirs
-        """Make the call; the same as that of `Request`, but to be awaited."""
+    async def execute(self, http: object = None, num_retries: int = 0) -> Any:  # noqa: ARG002 - the names are Google's
+        """Make the call, as `Request.execute` does."""
         try:
-            answer = await self._client.rest(self.method, self._path, self._body, query=self._fields)
-            if not self._rpc.streams:
+            answer = await self._client.rest(self.method, self._path, self._body, query=self._fields())
+            if not self._streams:
                 return answer
             async with answer:
                 return [part async for part in answer]
@@ -156,7 +147,7 @@ class AsyncRequest(Request):
 
 
 class _Resource:
-    """What all resources have: a client, and a `with` block that ends nothing, since the client is not theirs."""
+    """A resource of a client, with a `with` block that leaves the client open."""
 
     def __init__(self, client: SessionsClient | AsyncSessionsClient) -> None:
         self._client = client
@@ -168,14 +159,14 @@ class _Resource:
         self.close()
 
     def close(self) -> None:
-        """Do nothing: whoever made the client closes it."""
+        """Do nothing: the client stays open."""
 
 
 class Service(_Resource):
     """Cloud Spanner's data API, v1."""
 
     def projects(self) -> Projects:
-        """Return the resource below this one."""
+        """Return the resource `projects`."""
         return Projects(self._client)
 
 
@@ -183,7 +174,7 @@ class Projects(_Resource):
     """The resource `projects`."""
 
     def instances(self) -> Instances:
-        """Return the resource below this one."""
+        """Return the resource `projects.instances`."""
         return Instances(self._client)
 
 
@@ -191,7 +182,7 @@ class Instances(_Resource):
     """The resource `projects.instances`."""
 
     def databases(self) -> Databases:
-        """Return the resource below this one."""
+        """Return the resource `projects.instances.databases`."""
         return Databases(self._client)
 
 
@@ -199,34 +190,95 @@ class Databases(_Resource):
     """The resource `projects.instances.databases`."""
 
     def sessions(self) -> Sessions:
-        """Return the resource below this one."""
+        """Return the resource `projects.instances.databases.sessions`."""
         return Sessions(self._client)
 
 
 class Sessions(_Resource):
     """The resource `projects.instances.databases.sessions`.
 
-    A method for each of its RPCs: create, batchCreate, get, list, delete, executeSql, executeStreamingSql,
-    executeBatchDml, read, streamingRead, beginTransaction, commit, rollback, partitionQuery, partitionRead, batchWrite.
-    They take keywords only: `database`, `name` or `session`, `body` where REST has one, `pageSize`, `pageToken` and
-    `filter` for list; and what all methods of google's client take: `alt`, `prettyPrint`, `x__xgafv`, `quotaUser`,
-    `uploadType`, `upload_protocol`, `userip`, `strict`, `trace` and `pp`, which are checked and change nothing. None
-    stands for an absent one. They return a `Request`, or raise
+    Each method returns the `Request` of an RPC. All of them also take the keywords that every method of Google's client
+    takes: `alt`, `prettyPrint`, `x__xgafv`, `quotaUser`, `uploadType`, `upload_protocol`, `userip`, `strict`, `trace`
+    and `pp`, which are checked and change nothing. None means that a keyword is not given. They raise
         InvalidType: a keyword is missing, unknown or not supported over gRPC (`fields`, `callback`, `key`,
-            `access_token`, `oauth_token`), or its value has the wrong type, like a body that is no JSON.
+            `access_token`, `oauth_token`), or its value has the wrong type, like a body that is not JSON.
         InvalidValue: a value cannot be sent, like a body that contains itself.
-        InvalidName: the name of the database or session is not one.
+        InvalidName: the name of the database or session is malformed.
     """
 
+    def create(self, *, database: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of CreateSession."""
+        return self._request("create", "CreateSession", database, common, body)
+
+    def batchCreate(self, *, database: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of BatchCreateSessions."""
+        return self._request("batchCreate", "BatchCreateSessions", database, common, body)
+
+    def get(self, *, name: str | None = None, **common: Any) -> Request:
+        """Return the request of GetSession."""
+        return self._request("get", "GetSession", name, common)
+
+    def list(self, *, database: str | None = None, **common: Any) -> Request:
+        """Return the request of ListSessions; it also takes `pageSize`, `pageToken` and `filter`."""
+        return self._request("list", "ListSessions", database, common)
+
+    def delete(self, *, name: str | None = None, **common: Any) -> Request:
+        """Return the request of DeleteSession."""
+        return self._request("delete", "DeleteSession", name, common)
+
+    def executeSql(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of ExecuteSql."""
+        return self._request("executeSql", "ExecuteSql", session, common, body)
+
+    def executeStreamingSql(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of ExecuteStreamingSql."""
+        return self._request("executeStreamingSql", "ExecuteStreamingSql", session, common, body)
+
+    def executeBatchDml(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of ExecuteBatchDml."""
+        return self._request("executeBatchDml", "ExecuteBatchDml", session, common, body)
+
+    def read(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of Read."""
+        return self._request("read", "Read", session, common, body)
+
+    def streamingRead(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of StreamingRead."""
+        return self._request("streamingRead", "StreamingRead", session, common, body)
+
+    def beginTransaction(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of BeginTransaction."""
+        return self._request("beginTransaction", "BeginTransaction", session, common, body)
+
+    def commit(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of Commit."""
+        return self._request("commit", "Commit", session, common, body)
+
+    def rollback(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of Rollback."""
+        return self._request("rollback", "Rollback", session, common, body)
+
+    def partitionQuery(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of PartitionQuery."""
+        return self._request("partitionQuery", "PartitionQuery", session, common, body)
+
+    def partitionRead(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of PartitionRead."""
+        return self._request("partitionRead", "PartitionRead", session, common, body)
+
+    def batchWrite(self, *, session: str | None = None, body: Any = None, **common: Any) -> Request:
+        """Return the request of BatchWrite."""
+        return self._request("batchWrite", "BatchWrite", session, common, body)
+
     def list_next(self, previous_request: Request, previous_response: Mapping[str, Any]) -> Request | None:
-        """Return the request for the page after the one that was answered, or None if it was the last.
+        """Return the request for the next page, or None after the last one.
 
         Args:
             previous_request: what `list` or `list_next` returned.
             previous_response: what its `execute()` returned.
 
         Raises:
-            InvalidType: they are something else.
+            InvalidType: an argument is something else.
         """
         if not isinstance(previous_response, Mapping):
             raise InvalidType(f"list_next takes the answer to the request, a dict, got {short(previous_response)}")
@@ -237,68 +289,34 @@ class Sessions(_Resource):
             raise InvalidType(f"list_next takes a request of list, got {short(previous_request)}")
         return previous_request.next_page(token)
 
-    def _request(self, rpc: Rpc, keywords: dict[str, Any]) -> Request:
+    def _request(
+        self, method: str, rpc_name: str, name: str | None, keywords: dict[str, Any], body: Any = None
+    ) -> Request:
+        rpc = RPCS[rpc_name]
+        kinds = {**_OF_LIST, **_COMMON} if method == "list" else _COMMON
+        unknown = keywords.keys() - kinds.keys() - _REFUSED.keys()
+        if unknown:
+            expected = [rpc.on, *(["body"] if http_rule(rpc).whole_body else []), *kinds]
+            raise InvalidType(f"{method}: unexpected keyword argument {min(unknown)!r}, expected {expected}")
         given = {keyword: value for keyword, value in keywords.items() if value is not None}
         for keyword in given.keys() & _REFUSED:
-            # Not its value, which may be a secret.
-            raise InvalidType(f"{_name_of(rpc)}: {keyword} is not supported over gRPC: {_REFUSED[keyword]}")
-        name, body = given.pop(http_rule(rpc).variable, None), given.pop("body", None)
+            # The message has no value, which may be a secret.
+            raise InvalidType(f"{method}: {keyword} is not supported over gRPC: {_REFUSED[keyword]}")
         if name is None:
-            raise InvalidType(f"{_name_of(rpc)}: missing required parameter {http_rule(rpc).variable!r}")
-        rpc.check(name)
-        kinds = _fields(rpc) | _COMMON
-        query = {keyword: _made(keyword, value, kinds[keyword]) for keyword, value in given.items()} | {"alt": "json"}
+            raise InvalidType(f"{method}: missing required parameter {rpc.on!r}")
+        name = rpc.check(name)
+        query = {keyword: _converted(keyword, value, kinds[keyword]) for keyword, value in given.items()}
         query = {"$.xgafv" if keyword == "x__xgafv" else keyword: text for keyword, text in query.items()}
         request_class = AsyncRequest if isinstance(self._client, AsyncSessionsClient) else Request
-        return request_class(self._client, rpc, name, query, _made("body", body, _BODY))
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+        body = None if body is None else _converted("body", body, _BODY)
+        return request_class(self._client, method, rpc, name, {**query, "alt": "json"}, body)
 
 
-def _name_of(rpc: Rpc) -> str:
-    return _STANDARD.get(rpc.name) or http_rule(rpc).after.partition(":")[2]
-
-
-def _fields(rpc: Rpc) -> dict[str, _Kind]:
-    """Return the request fields that REST has in the query, by keyword."""
-    fields = [] if http_rule(rpc).whole_body else rpc.request_class.DESCRIPTOR.fields
-    kinds = {FieldDescriptor.TYPE_STRING: _STRING, FieldDescriptor.TYPE_INT32: _INTEGER}
-    return {field.json_name: kinds[field.type] for field in fields if field.name != http_rule(rpc).variable}
-
-
-def _made(keyword: str, value: Any, kind: _Kind) -> Any:
-    expected, make = kind
+def _converted(keyword: str, value: Any, kind: _Kind) -> Any:
+    expected, convert = kind
     try:
-        return make(value)
+        return convert(value)
     except Exception as error:
-        # Not only what `make` raises: a foreign value may raise anything when it is looked at.
+        # A foreign value may raise anything when it is read, not only what `convert` raises.
         error_class = InvalidType if isinstance(error, TypeError | LookupError) else InvalidValue
         raise error_class(f"{keyword}: expected {expected}, got {short(value)}") from error
-
-
-def _method(rpc: Rpc) -> Callable[..., Request]:
-    known = [http_rule(rpc).variable, *(["body"] if http_rule(rpc).whole_body else _fields(rpc)), *_COMMON]
-
-    def method(self: Sessions, **keywords: Any) -> Request:
-        unknown = keywords.keys() - known - _REFUSED.keys()
-        if unknown:
-            raise InvalidType(f"{_name_of(rpc)}: unexpected keyword argument {min(unknown)!r}, expected {known}")
-        return self._request(rpc, keywords)
-
-    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in known]
-    method.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `help` shows
-        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
-    )
-    method.__name__ = _name_of(rpc)
-    method.__qualname__ = f"Sessions.{method.__name__}"
-    method.__doc__ = (
-        f"Return the request of the RPC {rpc.name}: {http_rule(rpc).http_method} {http_rule(rpc).path_of('…')}."
-    )
-    return method
-
-
-for _rpc in RPCS.values():
-    if "/sessions" in http_rule(_rpc).pattern + http_rule(_rpc).after:
-        setattr(Sessions, _name_of(_rpc), _method(_rpc))

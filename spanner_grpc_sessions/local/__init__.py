@@ -1,4 +1,4 @@
-"""A Cloud Spanner to test against: a real gRPC server on this machine that knows the session RPCs and `SELECT 1`.
+"""A Cloud Spanner for tests: a real gRPC server on this machine that knows the session RPCs and `SELECT 1`.
 
     from spanner_grpc_sessions import SessionsClient
     from spanner_grpc_sessions.local import LocalSpanner
@@ -7,12 +7,12 @@
         with SessionsClient(spanner.credentials(), options=spanner.client_options()) as client:
             client.create_session("projects/p/instances/i/databases/d")
 
-It keeps sessions in memory, checks tokens as Spanner does, and misbehaves on request (`spanner.faults`).
+It keeps sessions in memory, checks tokens as Spanner does, and fails on request (`spanner.faults`). It never imports
+the client, and contacts no other machine.
 """
 
 from spanner_grpc_sessions.local.calls import Call
 from spanner_grpc_sessions.local.faults import Fault, Faults, TokenFault
-from spanner_grpc_sessions.local.identity import NotRunning
-from spanner_grpc_sessions.local.server import LocalSpanner
+from spanner_grpc_sessions.local.server import LocalSpanner, NotRunning
 
 __all__ = ["Call", "Fault", "Faults", "LocalSpanner", "NotRunning", "TokenFault"]

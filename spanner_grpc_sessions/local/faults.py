@@ -1,36 +1,29 @@
-"""Faults on request: what the next calls of a method meet instead of, or before, their answer."""
+"""Faults on request: what the next calls meet before or instead of their answer, and the gate where slow calls wait."""
 
 from __future__ import annotations
 
-import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from math import inf
+from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.errors import InvalidValue
-from spanner_grpc_sessions.local.status import Refusal, retry_info
-
-__all__ = ["METHODS", "Fault", "Faults", "TokenFault"]
+from spanner_grpc_sessions.errors import InvalidValue, checks
+from spanner_grpc_sessions.errors.statuses import HTTP_CODES
+from spanner_grpc_sessions.local.status import retry_info
+from spanner_grpc_sessions.options import MAX_TIMEOUT
 
 METHODS: Final = tuple(method.name for method in spanner_pb2.DESCRIPTOR.services_by_name["Spanner"].methods)
-"""The bare names of the RPCs of the service."""
-
-_STATUSES: Final = frozenset(
-    {
-        "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-        "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-        "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-    }
-)  # fmt: skip
+"""The names of the RPCs of the service."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Fault:
-    """What a call meets. See `Faults.add`."""
+    """What a call meets, and how many more calls meet it. See `Faults.add`."""
 
     method: str | None
     status: str | None
@@ -38,63 +31,34 @@ class Fault:
     details: tuple[Message, ...]
     delay: float
     drop: bool
-
-    def refusal(self) -> Refusal | None:
-        """Return the error that the call is answered with, or None if it is only slow."""
-        return None if self.status is None else Refusal(self.status, self.message, *self.details)
+    times: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class TokenFault:
-    """What a request of the token endpoint meets. See `Faults.add_token`."""
+    """What a request to the token endpoint meets, and how many more requests meet it. See `Faults.add_token`."""
 
     status: int | None
     body: bytes | None
     delay: float
     drop: bool
+    times: float
 
 
-_F = TypeVar("_F")
-
-
-class _Plan(Generic[_F]):
-    """Faults in the order they were added, each with the number of times it is still to be met."""
-
-    def __init__(self) -> None:
-        self._entries: list[tuple[_F, float]] = []
-        self._lock = threading.Lock()
-
-    def add(self, fault: _F, times: int | None) -> None:
-        if times is not None and times < 1:
-            raise InvalidValue(f"times must be at least 1, or None for every call, got {times!r}")
-        with self._lock:
-            self._entries.append((fault, math.inf if times is None else times))
-
-    def take(self, fits: Callable[[_F], bool] = lambda _: True) -> _F | None:
-        if not self._entries:  # the usual case needs no lock
-            return None
-        with self._lock:
-            for index, (fault, left) in enumerate(self._entries):
-                if fits(fault):
-                    self._entries[index : index + 1] = [(fault, left - 1)] if left > 1 else []
-                    return fault
-            return None
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
+_F = TypeVar("_F", Fault, TokenFault)
 
 
 class Faults:
-    """The faults still to come. Safe to share between threads; may be filled before the server starts.
+    """The faults still to come. Safe to share between threads; can be filled before the server starts.
 
-    A fault comes after the check of the token: a call that is not authorised does not use one up. Several faults that
-    fit a call are met one per call, in the order they were added.
+    A call meets a fault after its token has been checked: a call that is not authorized uses up no fault. If several
+    faults fit, each call meets one of them, in the order they were added.
     """
 
     def __init__(self) -> None:
-        self._calls = _Plan[Fault]()
-        self._tokens = _Plan[TokenFault]()
+        self._calls: deque[Fault] = deque()
+        self._tokens: deque[TokenFault] = deque()
+        self._lock = threading.Lock()
 
     def add(
         self,
@@ -111,30 +75,31 @@ class Faults:
         """Plan a fault for the next calls of a method.
 
         Args:
-            method: the bare name of an RPC, such as "CreateSession"; None is any RPC.
-            status: canonical name of the status to answer with; None lets the call go on after the delay.
-            message: text of that status.
-            delay: seconds to wait first. A call that ends meanwhile is not carried out.
-            drop: never answer: the call ends with its deadline, its cancellation, or the server.
+            method: the name of an RPC, such as "CreateSession"; None for any RPC.
+            status: canonical name of the status to answer with; None to answer normally after the delay.
+            message: the text of that status.
+            delay: seconds to wait first. A call that ends during the wait is not carried out.
+            drop: never answer; the call ends by its deadline, its cancellation, or the stop of the server.
             retry_delay: seconds for a RetryInfo in the details.
-            details: further google.rpc messages for the details.
-            times: how many calls meet it; None is every call until `clear`.
+            details: more google.rpc messages for the details.
+            times: how many calls meet it; None for every call until `clear`.
 
         Raises:
-            InvalidValue: an unknown method or status, a number out of its range, or details without a status.
+            InvalidValue: an unknown method or status, a number out of range, or details without a status.
+            InvalidType: a value has the wrong type.
         """
         if method is not None and method not in METHODS:
-            raise InvalidValue(f"{method!r} is no RPC of Spanner; those are {', '.join(METHODS)}")
-        if status is not None and status not in _STATUSES:
+            raise InvalidValue(f"{method!r} is not an RPC of Spanner; the RPCs are {', '.join(METHODS)}")
+        if status is not None and status not in HTTP_CODES:
             raise InvalidValue(f"status must be the name of a gRPC error such as 'UNAVAILABLE', got {status!r}")
         attached = tuple(details)
         if retry_delay is not None:
-            _check_seconds("retry_delay", retry_delay)
-            attached = (retry_info(retry_delay), *attached)
+            attached = (retry_info(checks.number("retry_delay", retry_delay, 0, MAX_TIMEOUT)), *attached)
         if status is None and attached:
             raise InvalidValue("retry_delay and details are sent with an error: status is missing")
-        _check_seconds("delay", delay)
-        self._calls.add(Fault(method, status, message, attached, delay, drop), times)
+        checks.number("delay", delay, 0, MAX_TIMEOUT)
+        with self._lock:
+            self._calls.append(Fault(method, status, message, attached, delay, drop, _checked_times(times)))
 
     def add_token(
         self,
@@ -145,37 +110,79 @@ class Faults:
         drop: bool = False,
         times: int | None = 1,
     ) -> None:
-        """Plan a fault for the next requests of the token endpoint.
+        """Plan a fault for the next requests to the token endpoint.
 
         Args:
-            status: HTTP status to answer with; None is 200 if there is a `body`, else the right answer after the delay.
-            body: what to answer instead of JSON; None is an OAuth error for a `status`.
+            status: HTTP status to answer with; None for 200 if there is a `body`, otherwise for a normal answer.
+            body: what to answer instead of JSON; None for an OAuth error if there is a `status`.
             delay: seconds to wait first.
-            drop: never answer: the request ends with its client's patience, or the server.
-            times: how many requests meet it; None is every request until `clear`.
+            drop: never answer; the request ends when its client gives up or the server stops.
+            times: how many requests meet it; None for every request until `clear`.
 
         Raises:
-            InvalidValue: a number out of its range.
+            InvalidValue: a number is out of range.
+            InvalidType: a value has the wrong type.
         """
-        if status is not None and not 200 <= status <= 599:
-            raise InvalidValue(f"status must be an HTTP status from 200 to 599, got {status!r}")
-        _check_seconds("delay", delay)
-        self._tokens.add(TokenFault(status, body, delay, drop), times)
+        if status is not None:
+            checks.whole("status", status, 200, 599)
+        checks.number("delay", delay, 0, MAX_TIMEOUT)
+        with self._lock:
+            self._tokens.append(TokenFault(status, body, delay, drop, _checked_times(times)))
 
     def clear(self) -> None:
-        """Forget every planned fault. Calls that are meeting one are not affected."""
-        self._calls.clear()
-        self._tokens.clear()
+        """Remove every planned fault. Calls that are meeting one are not affected."""
+        with self._lock:
+            self._calls.clear()
+            self._tokens.clear()
 
     def take(self, method: str) -> Fault | None:
         """Return the fault that a call meets, if any, and count it. For the server."""
-        return self._calls.take(lambda fault: fault.method is None or fault.method == method)
+        return self._take(self._calls, lambda fault: fault.method in {None, method})
 
     def take_token(self) -> TokenFault | None:
-        """Return the fault that a request of the token endpoint meets, if any, and count it. For the server."""
-        return self._tokens.take()
+        """Return the fault that a request to the token endpoint meets, if any, and count it. For the server."""
+        return self._take(self._tokens, lambda _: True)
+
+    def _take(self, planned: deque[_F], fits: Callable[[_F], bool]) -> _F | None:
+        with self._lock:
+            fault = next(filter(fits, planned), None)
+            if fault is not None:
+                fault.times -= 1
+                if not fault.times:
+                    planned.remove(fault)
+            return fault
 
 
-def _check_seconds(name: str, value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise InvalidValue(f"{name} must be a finite number of seconds >= 0, got {value!r}")
+def _checked_times(times: int | None) -> float:
+    return inf if times is None else checks.whole("times (None for every call)", times, 1)
+
+
+class Gate:
+    """Holds slow calls back while the server runs, and lets all of them pass once it stops."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._closed = False
+
+    def close(self) -> None:
+        """Hold calls back from now on."""
+        self._closed = True
+
+    def open(self) -> None:
+        """End every wait, now and in future."""
+        with self._condition:
+            self._closed = False
+            self._condition.notify_all()
+
+    def hold(self, fault: Fault | TokenFault, over: Callable[[], bool] = lambda: False) -> bool:
+        """Wait as a fault says, or until `over` is true after a `wake`; return False if the server stops."""
+        if not (fault.drop or fault.delay):
+            return True
+        with self._condition:
+            self._condition.wait_for(lambda: not self._closed or over(), None if fault.drop else fault.delay)
+            return self._closed
+
+    def wake(self) -> None:
+        """Make every waiting call check again if it is over."""
+        with self._condition:
+            self._condition.notify_all()

@@ -6,39 +6,31 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from spanner_grpc_sessions.local.faults import Faults, TokenFault
-from spanner_grpc_sessions.local.gate import Gate
+from spanner_grpc_sessions.local.faults import Faults, Gate
 from spanner_grpc_sessions.local.tokens import Authority, BadToken
-
-__all__ = ["TokenEndpoint"]
 
 _HOST: Final = "127.0.0.1"
 _PATH: Final = "/token"
 _GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_LARGEST_BODY: Final = 64 * 1024
+_MAX_BODY: Final = 64 * 1024
 _POLL: Final = 0.05
-_PATIENCE: Final = 30.0
+_READ_TIMEOUT: Final = 30.0
+_FAULT: Final = b'{"error": "server_error", "error_description": "a fault of LocalSpanner"}'
 
 
 class TokenEndpoint:
-    """An HTTP server on a loopback port that answers `POST /token`.
-
-    Args:
-        authority: verifies the assertions and issues the tokens.
-        faults: what requests meet on request.
-        gate: where they wait meanwhile; it must be opened before `stop`.
-        lifetime: of the tokens, in seconds; clients are told whole seconds, rounded down.
+    """Answers `POST /token` on a loopback port, which stays the same after a restart.
 
     Attributes:
-        uri: its address, "" before the first start. A later start uses the same one.
+        uri: its address, "" before the first start.
         requests: how many requests have arrived.
     """
 
@@ -52,44 +44,31 @@ class TokenEndpoint:
         self._lock = threading.Lock()
         self._port = 0
 
-    def start(self) -> Callable[[], None]:
-        """Begin to answer.
-
-        Returns:
-            What stops it: cuts the connections and waits for every thread to end.
-
-        Raises:
-            OSError: someone else has taken the port of the first start meanwhile.
-        """
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Answer until the block ends; open the gate before, and then every thread ends at once."""
         server = _Server(self, self._port)
         self._port = server.server_address[1]
         self.uri = f"http://{_HOST}:{self._port}{_PATH}"
         thread = threading.Thread(target=server.serve_forever, args=(_POLL,), name="local-spanner-tokens", daemon=True)
         thread.start()
-
-        def stop() -> None:
+        try:
+            yield
+        finally:
             server.shutdown()
-            server.cut_connections()
             server.server_close()
             thread.join()
-
-        return stop
 
     def answer(self, form: bytes) -> tuple[int, bytes] | None:
         """Return HTTP status and body for the form of a request, or None to say nothing and hang up."""
         with self._lock:
             self.requests += 1
         fault = self._faults.take_token()
-        if fault is not None and (fault.drop or fault.delay):
-            in_time = self._gate.wait(None if fault.drop else fault.delay)
-            if not in_time:
-                return None
+        if fault is not None and not self._gate.hold(fault):
+            return None
         if fault is not None and (fault.status is not None or fault.body is not None):
-            return _faulty(fault)
-        try:
-            return HTTPStatus.OK, _json(self._exchange(form))
-        except _OAuthError as error:
-            return error.answer()
+            return fault.status or HTTPStatus.OK, _FAULT if fault.body is None else fault.body
+        return HTTPStatus.OK, json.dumps(self._exchange(form)).encode()
 
     def _exchange(self, form: bytes) -> dict[str, Any]:
         try:
@@ -105,26 +84,23 @@ class TokenEndpoint:
             token = self._authority.exchange(assertions[0], self.uri, self._lifetime)
         except BadToken as error:
             name = error.reason if error.reason == "invalid_scope" else "invalid_grant"
-            raise _OAuthError(name, error.message) from None
+            raise _OAuthError(name, str(error)) from None
+        # Clients are told whole seconds, rounded down.
         return {"access_token": token, "expires_in": int(self._lifetime), "token_type": "Bearer"}
 
 
 class _OAuthError(Exception):
-    """A request that is turned down, in the words of RFC 6749, 5.2."""
+    """A request that is rejected, with an error code of RFC 6749, 5.2."""
 
     def __init__(self, error: str, description: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(description)
-        self._error = error
-        self._status = status
-
-    def answer(self) -> tuple[int, bytes]:
-        return self._status, _json({"error": self._error, "error_description": str(self)})
+        self.answer = (status, json.dumps({"error": error, "error_description": description}).encode())
 
 
 class _Server(ThreadingTCPServer):
-    """Runs the handlers, and knows their connections so that it can cut them."""
+    """Runs the handlers, and remembers their connections to cut them."""
 
-    # Not HTTPServer: that one looks up the host's name, which asks the network.
+    # Not HTTPServer, which looks up the host's name, and so asks the network.
     allow_reuse_address = True
     request_queue_size = 128
 
@@ -132,24 +108,21 @@ class _Server(ThreadingTCPServer):
         super().__init__((_HOST, port), _Handler)
         self.endpoint = endpoint
         self._connections: set[socket.socket] = set()
-        self._lock = threading.Lock()
-
-    def cut_connections(self) -> None:
-        with self._lock:
-            connections = list(self._connections)
-        for connection in connections:
-            with suppress(OSError):  # the handler may have closed it
-                connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            self._connections.add(request)
+        self._connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._connections.discard(request)
+        self._connections.discard(request)
         super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Cut the connections, and wait for every handler to end."""
+        for connection in list(self._connections):
+            with suppress(OSError):  # the handler may have closed it
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an error of ours, but not a client that has hung up."""
@@ -161,29 +134,16 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "LocalSpanner"
     sys_version = ""
-    timeout = _PATIENCE
+    timeout = _READ_TIMEOUT
 
     def do_POST(self) -> None:
         try:
             answer = self.server.endpoint.answer(self._form())
         except _OAuthError as error:
-            answer = error.answer()
-        if answer is not None:
-            self._send(*answer)
-
-    def _form(self) -> bytes:
-        if self.path != _PATH:
-            raise _OAuthError("invalid_request", f"tokens are at {_PATH}", HTTPStatus.NOT_FOUND)
-        length = self.headers.get("content-length", "")
-        if not (length.isascii() and length.isdigit()):
-            raise _OAuthError("invalid_request", "a Content-Length is needed", HTTPStatus.LENGTH_REQUIRED)
-        if len(length) > 9 or int(length) > _LARGEST_BODY:
-            raise _OAuthError(
-                "invalid_request", f"at most {_LARGEST_BODY} bytes are read", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            )
-        return self.rfile.read(int(length))
-
-    def _send(self, status: int, body: bytes) -> None:
+            answer = error.answer
+        if answer is None:
+            return
+        status, body = answer
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -191,16 +151,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _form(self) -> bytes:
+        if self.path != _PATH:
+            raise _OAuthError("invalid_request", f"tokens are at {_PATH}", HTTPStatus.NOT_FOUND)
+        length = self.headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise _OAuthError("invalid_request", "a Content-Length is needed", HTTPStatus.LENGTH_REQUIRED)
+        if len(length) > 9 or int(length) > _MAX_BODY:
+            too_large = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            raise _OAuthError("invalid_request", f"the body must have at most {_MAX_BODY} bytes", too_large)
+        return self.rfile.read(int(length))
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server names it
         """Keep stderr clean."""
-
-
-def _faulty(fault: TokenFault) -> tuple[int, bytes]:
-    status = HTTPStatus.OK if fault.status is None else fault.status
-    if fault.body is not None:
-        return status, fault.body
-    return status, _json({"error": "server_error", "error_description": "a fault of LocalSpanner"})
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode()

@@ -17,8 +17,8 @@ from spanner_grpc_sessions.service.limits import MAX_LABELS
 from spanner_grpc_sessions.service.names import check_database, check_session
 
 # The rules of labels are those of the resource `Session` in the REST reference.
-_LABEL_KEY: Final = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
-_LABEL_VALUE: Final = rf"({_LABEL_KEY})?"
+LABEL_KEY: Final = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
+LABEL_VALUE: Final = rf"({LABEL_KEY})?"
 _LABEL_RULE: Final = "1 to 63 characters a-z, 0-9 or '-', starting with a letter and not ending with '-'"
 _MAX_INT32: Final = 2**31 - 1
 _MAX_KEPT: Final = 1024
@@ -105,8 +105,8 @@ def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     if len(labels) > MAX_LABELS:
         raise InvalidValue(f"a session has at most {MAX_LABELS} labels, got {len(labels)}")
     for key, value in labels.items():
-        if not re.fullmatch(_LABEL_KEY, checks.text("label key", key)):
+        if not re.fullmatch(LABEL_KEY, checks.text("label key", key)):
             raise InvalidValue(f"invalid label key {key!r}: use {_LABEL_RULE}")
-        if not re.fullmatch(_LABEL_VALUE, checks.text(f"value of label {key!r}", value)):
+        if not re.fullmatch(LABEL_VALUE, checks.text(f"value of label {key!r}", value)):
             raise InvalidValue(f"invalid value {value!r} of label {key!r}: leave it empty or use {_LABEL_RULE}")
     return labels

@@ -131,7 +131,7 @@ def test_local_starts_a_server_for_the_command(capsys: pytest.CaptureFixture[str
     assert main(["create", _DATABASE, "--local", "--multiplexed"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["multiplexed"] is True
-    assert "local Spanner" in err
+    assert "LocalSpanner" in err
 
 
 @pytest.mark.parametrize("plaintext", [False, True])
@@ -167,7 +167,7 @@ def test_port_that_is_taken_is_told_in_a_line(local: LocalSpanner, capsys: pytes
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert "no server can listen" in capsys.readouterr().err
+    assert "cannot listen on port" in capsys.readouterr().err
 
 
 def test_reader_that_has_seen_enough_ends_the_output_in_silence() -> None:

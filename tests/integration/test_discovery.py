@@ -24,7 +24,7 @@ from spanner_grpc_sessions import (
     SessionsClient,
     discovery,
 )
-from spanner_grpc_sessions.discovery.service import AsyncRequest, HttpError, Request
+from spanner_grpc_sessions.discovery import AsyncRequest, HttpError, Request
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Blocking, Colour
 from tests.support.scripted import scripted_server

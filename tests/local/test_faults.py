@@ -141,11 +141,12 @@ def test_each_fault_is_met_as_often_as_planned_by_many_threads() -> None:
 @pytest.mark.parametrize(
     ("method", "keywords", "text"),
     [
-        ("createSession", {}, "'createSession' is no RPC"),
+        ("createSession", {}, "'createSession' is not an RPC"),
         (None, {"status": "OK"}, "'OK'"),
         (None, {"status": "Unavailable"}, "'Unavailable'"),
         (None, {"delay": -1}, "delay"),
         (None, {"delay": float("nan")}, "delay"),
+        (None, {"delay": float("inf")}, "delay"),
         (None, {"status": "ABORTED", "retry_delay": -1}, "retry_delay"),
         (None, {"times": 0}, "times"),
         (None, {"retry_delay": 1}, "status is missing"),

@@ -12,9 +12,16 @@ import pytest
 from google.auth import crypt, jwt
 from google.rpc import error_details_pb2
 
-from spanner_grpc_sessions.local.account import EMAIL, ServiceAccount
-from spanner_grpc_sessions.local.status import Refusal
-from spanner_grpc_sessions.local.tokens import AUDIENCE, GOOGLE_ENDPOINT, Authority, BadToken, Grant
+from spanner_grpc_sessions.local.status import RpcStatus
+from spanner_grpc_sessions.local.tokens import (
+    AUDIENCE,
+    EMAIL,
+    GOOGLE_ENDPOINT,
+    Authority,
+    BadToken,
+    Grant,
+    ServiceAccount,
+)
 from spanner_grpc_sessions.options import SCOPE_DATA
 
 NOW = 1_800_000_000.0
@@ -58,7 +65,7 @@ def authorize(authority: Authority, token: str) -> Grant:
 
 def refusal(call: Callable[[], object]) -> tuple[str, str]:
     """Return status and ErrorInfo reason of a call that must be refused."""
-    with pytest.raises(Refusal) as raised:
+    with pytest.raises(RpcStatus) as raised:
         call()
     info = raised.value.details[0]
     assert isinstance(info, error_details_pb2.ErrorInfo)
@@ -235,7 +242,7 @@ def test_refusals_do_not_repeat_the_token(authority: Authority, account: Service
     """Neither message nor details of a refusal hold the token that was refused."""
     tokens = [sign(account, aud="other"), "nonsense-1234", authority.issue([ADMIN], 60), authority.issue([], 0)]
     for token in tokens:
-        with pytest.raises(Refusal) as raised:
+        with pytest.raises(RpcStatus) as raised:
             authorize(authority, token)
         assert token not in f"{raised.value} {raised.value.details} {raised.value.__cause__}"
 

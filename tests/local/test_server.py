@@ -169,9 +169,12 @@ def test_what_exists_only_after_the_start_says_so() -> None:
     [
         ({"port": -1}, InvalidValue),
         ({"port": 65536}, InvalidValue),
+        ({"port": "9010"}, InvalidType),
         ({"workers": 0}, InvalidValue),
+        ({"workers": 2.5}, InvalidType),
         ({"token_lifetime": -1.0}, InvalidValue),
         ({"token_lifetime": float("nan")}, InvalidValue),
+        ({"token_lifetime": "1 h"}, InvalidType),
         ({"databases": ["nope"]}, InvalidName),
         ({"databases": DATABASE}, InvalidType),
     ],

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 from google.rpc import error_details_pb2
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidName, InvalidValue
-from spanner_grpc_sessions.local.status import Refusal
-from spanner_grpc_sessions.local.store import MAX_AGE, MAX_IDLE, Page, Session, SessionStore
+from spanner_grpc_sessions.local.status import RpcStatus
+from spanner_grpc_sessions.local.store import SessionStore
+from spanner_grpc_sessions.service.limits import IDLE_LIMIT, LIFETIME_LIMIT
 
 DATABASE = "projects/p/instances/i/databases/d"
 OTHER = "projects/p/instances/i/databases/other"
@@ -30,29 +32,50 @@ def create(
     labels: Mapping[str, str] | None = None,
     multiplexed: bool = False,
     now: float = NOW,
-) -> Session:
+) -> spanner_pb2.Session:
     """Create a session."""
-    return store.create(database, labels=labels or {}, creator_role="reader", multiplexed=multiplexed, now=now)
+    request = spanner_pb2.CreateSessionRequest(database=database, session=template(labels, multiplexed))
+    return store.create(request, now)
 
 
 def batch(
     store: SessionStore, count: int, labels: Mapping[str, str] | None = None, multiplexed: bool = False
-) -> list[Session]:
+) -> list[spanner_pb2.Session]:
     """Create several sessions at once."""
-    return store.batch_create(
-        DATABASE, count, labels=labels or {}, creator_role="reader", multiplexed=multiplexed, now=NOW
-    )
+    request = spanner_pb2.BatchCreateSessionsRequest(database=DATABASE, session_count=count)
+    request.session_template.CopyFrom(template(labels, multiplexed))
+    return list(store.batch_create(request, NOW).session)
 
 
-def page(store: SessionStore, size: int = 0, token: str = "", text: str = "", now: float = NOW) -> Page:
+def template(labels: Mapping[str, str] | None, multiplexed: bool) -> spanner_pb2.Session:
+    """Return the session of a request."""
+    return spanner_pb2.Session(labels=labels, creator_role="reader", multiplexed=multiplexed)
+
+
+def page(
+    store: SessionStore, size: int = 0, token: str = "", text: str = "", now: float = NOW
+) -> spanner_pb2.ListSessionsResponse:
     """Return a page of the list."""
-    return store.page(DATABASE, page_size=size, page_token=token, filter_text=text, now=now)
+    request = spanner_pb2.ListSessionsRequest(database=DATABASE, page_size=size, page_token=token, filter=text)
+    return store.page(request, now)
+
+
+def delete(store: SessionStore, name: str) -> None:
+    """Delete a session."""
+    store.delete(spanner_pb2.DeleteSessionRequest(name=name), NOW)
 
 
 def test_a_new_session_keeps_what_was_asked_and_is_named_by_the_server() -> None:
     """A session has its labels, its role, the name of its database, and both times at its creation."""
     session = create(make_store(), labels={"env": "dev"})
-    assert session == Session(f"{DATABASE}/sessions/s0000", {"env": "dev"}, "reader", False, NOW, NOW)
+    at = {"seconds": int(NOW)}
+    assert session == spanner_pb2.Session(
+        name=f"{DATABASE}/sessions/s0000",
+        labels={"env": "dev"},
+        creator_role="reader",
+        create_time=at,
+        approximate_last_use_time=at,
+    )
 
 
 @pytest.mark.parametrize("key", ["a", "a1", "a-b", "a" * 63])
@@ -66,15 +89,15 @@ def test_labels_of_the_documented_form_are_taken(key: str, value: str) -> None:
 def test_other_labels_are_refused(text: str) -> None:
     """A text outside the form is refused as a key and as a value, also in a batch."""
     for labels in ({text: "a"}, {"a": text}):
-        with pytest.raises(Refusal, match="INVALID_ARGUMENT: Invalid label"):
+        with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Invalid label"):
             create(make_store(), labels=labels)
-        with pytest.raises(Refusal, match="INVALID_ARGUMENT: Invalid label"):
+        with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Invalid label"):
             batch(make_store(), 1, labels)
 
 
 def test_a_label_key_is_not_empty() -> None:
     """An empty value is legal, an empty key is not."""
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Invalid label key"):
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Invalid label key"):
         create(make_store(), labels={"": "a"})
 
 
@@ -82,7 +105,7 @@ def test_sixty_four_labels_are_the_most() -> None:
     """The 65th label is one too many."""
     labels = {f"k{index}": "v" for index in range(64)}
     create(make_store(), labels=labels)
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Too many labels: 65"):
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Too many labels: 65"):
         create(make_store(), labels={**labels, "more": "v"})
 
 
@@ -96,7 +119,7 @@ def test_a_batch_is_capped_at_one_hundred(asked: int, made: int) -> None:
 
 def test_a_negative_batch_is_refused() -> None:
     """No less than nothing can be made."""
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Invalid number of sessions -1"):
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Invalid number of sessions -1"):
         batch(make_store(), -1)
 
 
@@ -104,12 +127,12 @@ def test_a_multiplexed_session_takes_no_labels_no_batch_and_no_delete() -> None:
     """The three things that Spanner refuses for multiplexed sessions, and the session lives on."""
     store = make_store()
     session = create(store, multiplexed=True)
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Multiplexed sessions do not support labels"):
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Multiplexed sessions do not support labels"):
         create(store, labels={"env": "dev"}, multiplexed=True)
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Multiplexed sessions cannot be created in a batch"):
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Multiplexed sessions cannot be created in a batch"):
         batch(store, 1, multiplexed=True)
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Multiplexed sessions may not be deleted"):
-        store.delete(session.name, NOW)
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Multiplexed sessions may not be deleted"):
+        delete(store, session.name)
     assert store.alive(NOW) == [session]
 
 
@@ -117,12 +140,13 @@ def test_an_idle_session_is_dropped_after_more_than_an_hour() -> None:
     """An hour to the second is still fine; use starts the hour anew; a multiplexed session is never idle."""
     store = make_store()
     session, multiplexed = create(store), create(store, multiplexed=True)
-    used = store.use(session.name, NOW + MAX_IDLE)
-    assert used == session._replace(last_use_time=NOW + MAX_IDLE)
-    late = NOW + 2 * MAX_IDLE + 0.001
-    with pytest.raises(Refusal, match="NOT_FOUND: Session not found"):
+    used = store.use(session.name, NOW + IDLE_LIMIT)
+    session.approximate_last_use_time.seconds += int(IDLE_LIMIT)
+    assert used == session
+    late = NOW + 2 * IDLE_LIMIT + 0.001
+    with pytest.raises(RpcStatus, match="NOT_FOUND: Session not found"):
         store.use(session.name, late)
-    assert store.use(multiplexed.name, late).create_time == NOW
+    assert store.use(multiplexed.name, late).create_time.seconds == NOW
 
 
 @pytest.mark.parametrize("multiplexed", [False, True])
@@ -130,19 +154,19 @@ def test_every_session_is_dropped_after_more_than_28_days(multiplexed: bool) -> 
     """Use does not keep a session beyond its age."""
     store = make_store()
     name = create(store, multiplexed=multiplexed).name
-    for hours in range(int(MAX_AGE / MAX_IDLE) + 1):
-        store.use(name, NOW + hours * MAX_IDLE)
-    with pytest.raises(Refusal, match="NOT_FOUND"):
-        store.use(name, NOW + MAX_AGE + 0.001)
+    for hours in range(int(LIFETIME_LIMIT / IDLE_LIMIT) + 1):
+        store.use(name, NOW + hours * IDLE_LIMIT)
+    with pytest.raises(RpcStatus, match="NOT_FOUND"):
+        store.use(name, NOW + LIFETIME_LIMIT + 0.001)
     assert store.alive(NOW) == []
 
 
 def test_a_missing_session_is_named_in_resource_info() -> None:
     """NOT_FOUND carries type and name of what is missing, for get and for delete."""
     name = f"{DATABASE}/sessions/gone"
-    for call in (make_store().use, make_store().delete):
-        with pytest.raises(Refusal) as raised:
-            call(name, NOW)
+    for call in (lambda: make_store().use(name, NOW), lambda: delete(make_store(), name)):
+        with pytest.raises(RpcStatus) as raised:
+            call()
         assert raised.value.message == f"Session not found: {name}"
         assert raised.value.details == (
             error_details_pb2.ResourceInfo(
@@ -157,16 +181,16 @@ def test_a_session_can_be_deleted_once() -> None:
     """The second delete finds nothing."""
     store = make_store()
     name = create(store).name
-    store.delete(name, NOW)
-    with pytest.raises(Refusal, match="NOT_FOUND: Session not found"):
-        store.delete(name, NOW)
+    delete(store, name)
+    with pytest.raises(RpcStatus, match="NOT_FOUND: Session not found"):
+        delete(store, name)
 
 
 def test_only_the_given_databases_exist() -> None:
     """With a list of databases every other one is missing, and said to be a database."""
     store = make_store(DATABASE)
     create(store)
-    with pytest.raises(Refusal, match=f"NOT_FOUND: Database not found: {OTHER}") as raised:
+    with pytest.raises(RpcStatus, match=f"NOT_FOUND: Database not found: {OTHER}") as raised:
         create(store, OTHER)
     info = raised.value.details[0]
     assert isinstance(info, error_details_pb2.ResourceInfo)
@@ -181,7 +205,7 @@ def test_a_dropped_database_is_missing_and_its_sessions_with_it() -> None:
     session, other = create(store), create(store, OTHER)
     store.drop_database(DATABASE)
     for call in (lambda: store.use(session.name, NOW), lambda: create(store), lambda: page(store)):
-        with pytest.raises(Refusal, match="NOT_FOUND: Database not found"):
+        with pytest.raises(RpcStatus, match="NOT_FOUND: Database not found"):
             call()
     assert store.alive(NOW) == [other]
 
@@ -190,8 +214,8 @@ def test_a_dropped_database_is_missing_and_its_sessions_with_it() -> None:
 def test_malformed_names_are_refused(name: str) -> None:
     """A name of another form is INVALID_ARGUMENT everywhere, not NOT_FOUND."""
     store = make_store()
-    for call in (lambda: store.use(name, NOW), lambda: store.delete(name, NOW), lambda: create(store, name)):
-        with pytest.raises(Refusal, match="INVALID_ARGUMENT"):
+    for call in (lambda: store.use(name, NOW), lambda: delete(store, name), lambda: create(store, name)):
+        with pytest.raises(RpcStatus, match="INVALID_ARGUMENT"):
             call()
 
 
@@ -216,7 +240,7 @@ def test_a_page_goes_on_after_a_session_that_was_deleted_meanwhile() -> None:
     store = make_store()
     names = [session.name for session in batch(store, 4)]
     first = page(store, 2)
-    store.delete(names[1], NOW)
+    delete(store, names[1])
     assert [session.name for session in page(store, 2, first.next_page_token).sessions] == names[2:]
 
 
@@ -232,7 +256,7 @@ def test_a_page_has_at_most_one_thousand_sessions(size: int, given: int) -> None
 @pytest.mark.parametrize("token", ["x", "!!", "é", "AAAA", "cHJvamVjdHM=", f"{DATABASE}/sessions/s0001"])
 def test_a_made_up_page_token_is_refused(token: str) -> None:
     """A token that the server has not given is INVALID_ARGUMENT."""
-    with pytest.raises(Refusal, match="INVALID_ARGUMENT: Invalid page token"):
+    with pytest.raises(RpcStatus, match="INVALID_ARGUMENT: Invalid page token"):
         page(make_store(), token=token)
 
 
@@ -242,7 +266,7 @@ def test_a_list_is_filtered_by_labels_and_drops_the_old() -> None:
     create(store, labels={"env": "dev"})
     wanted = create(store, labels={"env": "dev"}, now=NOW + 10)
     create(store, labels={"env": "prod"}, now=NOW + 10)
-    assert page(store, text="labels.env:dev", now=NOW + MAX_IDLE + 5).sessions == [wanted]
+    assert page(store, text="labels.env:dev", now=NOW + IDLE_LIMIT + 5).sessions == [wanted]
 
 
 def test_forgetting_drops_a_session_and_refuses_what_is_not_there() -> None:

@@ -9,8 +9,9 @@ from functools import partial
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
+from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.local.status import Refusal
+from spanner_grpc_sessions.local.status import RpcStatus
 from spanner_grpc_sessions.local.store import SessionStore
 
 DATABASES = st.sampled_from([f"projects/p/instances/i/databases/d{index}" for index in range(3)])
@@ -44,14 +45,14 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(database=DATABASES, labels=LABELS, multiplexed=st.booleans())
     def create(self, database: str, labels: dict[str, str], multiplexed: bool) -> None:
         """Create a session where that is allowed, and meet the right refusal elsewhere."""
-        call = partial(
-            self.store.create, database, labels=labels, creator_role="", multiplexed=multiplexed, now=self.now
-        )
+        template = spanner_pb2.Session(labels=labels, multiplexed=multiplexed)
+        request = spanner_pb2.CreateSessionRequest(database=database, session=template)
+        call = partial(self.store.create, request, self.now)
         if multiplexed and labels:
-            with pytest.raises(Refusal, match="INVALID_ARGUMENT"):
+            with pytest.raises(RpcStatus, match="INVALID_ARGUMENT"):
                 call()
         elif database in self.dropped:
-            with pytest.raises(Refusal, match="NOT_FOUND: Database"):
+            with pytest.raises(RpcStatus, match="NOT_FOUND: Database"):
                 call()
         else:
             session = call()
@@ -64,23 +65,23 @@ class StoreMachine(RuleBasedStateMachine):
         """Use any session that ever was."""
         name = data.draw(st.sampled_from(self.names))
         if name in self.known:
-            assert self.store.use(name, self.now).last_use_time == self.now
+            assert self.store.use(name, self.now).approximate_last_use_time.seconds == self.now
             self.known[name].used = self.now
         else:
-            with pytest.raises(Refusal, match="NOT_FOUND"):
+            with pytest.raises(RpcStatus, match="NOT_FOUND"):
                 self.store.use(name, self.now)
 
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         """Delete any session that ever was."""
         name = data.draw(st.sampled_from(self.names))
-        known = self.known.get(name)
+        known, request = self.known.get(name), spanner_pb2.DeleteSessionRequest(name=name)
         if known and not known.multiplexed:
-            self.store.delete(name, self.now)
+            self.store.delete(request, self.now)
             del self.known[name]
         else:
-            with pytest.raises(Refusal, match="INVALID_ARGUMENT" if known else "NOT_FOUND"):
-                self.store.delete(name, self.now)
+            with pytest.raises(RpcStatus, match="INVALID_ARGUMENT" if known else "NOT_FOUND"):
+                self.store.delete(request, self.now)
 
     @rule(seconds=SECONDS)
     def grow_old(self, seconds: float) -> None:
@@ -108,16 +109,12 @@ class StoreMachine(RuleBasedStateMachine):
             for name, known in self.known.items()
             if known.database == database and not known.multiplexed and (not label or label in known.labels)
         )
-        ask = partial(
-            self.store.page,
-            database,
-            page_size=size,
-            filter_text=f"labels.{label}:*" if label else "",
-            now=self.now,
-        )
-        pages = [ask(page_token="")]
+        request = spanner_pb2.ListSessionsRequest(database=database, page_size=size)
+        request.filter = f"labels.{label}:*" if label else ""
+        pages = [self.store.page(request, self.now)]
         while pages[-1].next_page_token:
-            pages.append(ask(page_token=pages[-1].next_page_token))
+            request.page_token = pages[-1].next_page_token
+            pages.append(self.store.page(request, self.now))
         assert all(len(page.sessions) == size for page in pages[:-1])
         assert [session.name for page in pages for session in page.sessions] == expected
 
@@ -129,8 +126,8 @@ class StoreMachine(RuleBasedStateMachine):
                 session.name.partition("/sessions/")[0],
                 dict(session.labels),
                 session.multiplexed,
-                session.create_time,
-                session.last_use_time,
+                session.create_time.seconds,
+                session.approximate_last_use_time.seconds,
             )
             for session in self.store.alive(self.now)
         }

@@ -23,7 +23,7 @@ from spanner_grpc_sessions.errors import (
     rpc as rpc_errors,
 )
 from spanner_grpc_sessions.errors.rpc import InvalidRequest, RpcError, SessionNotFound
-from spanner_grpc_sessions.observers import Observation, ObservedCall, Observer, observe
+from spanner_grpc_sessions.observers import CallInfo, Observation, Observer, observe
 
 _LOGGER = "spanner_grpc_sessions"
 _SESSION = "projects/p/instances/i/databases/d/sessions/s"
@@ -35,16 +35,16 @@ class Watcher:
     """An observer that remembers what it was told."""
 
     def __init__(self) -> None:
-        self.begun: list[ObservedCall] = []
-        self.ended: list[tuple[ObservedCall, object]] = []
+        self.begun: list[CallInfo] = []
+        self.ended: list[tuple[CallInfo, object]] = []
         self.mark = object()
 
-    def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], Any]:
+    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
         """Ask for one header."""
         self.begun.append(call)
         return (("x-watched", "yes"),), self.mark
 
-    def end(self, call: ObservedCall, mark: Any) -> None:
+    def end(self, call: CallInfo, mark: Any) -> None:
         """Remember the call and its mark."""
         self.ended.append((call, mark))
 
@@ -74,7 +74,7 @@ def _rpc_error(status: str) -> RpcError:
 def test_a_call_begins_without_attempts() -> None:
     """Its start is now, by the monotonic clock, and nothing else is known yet."""
     before = time.monotonic()
-    call = ObservedCall(*_WHAT)
+    call = CallInfo(*_WHAT)
     assert before <= call.started <= time.monotonic()
     assert (call.method, call.resource, call.address) == _WHAT
     assert (call.request_id, call.attempts, call.error, call.status) == ("", 0, None, "OK")
@@ -82,7 +82,7 @@ def test_a_call_begins_without_attempts() -> None:
 
 def test_attempts_are_counted_and_the_last_request_id_kept() -> None:
     """Each attempt replaces the request id of the one before."""
-    call = ObservedCall(*_WHAT)
+    call = CallInfo(*_WHAT)
     for number in (1, 2, 3):
         call.attempt(f"1.0.1.1.1.{number}")
     assert (call.attempts, call.request_id) == (3, "1.0.1.1.1.3")
@@ -91,7 +91,7 @@ def test_attempts_are_counted_and_the_last_request_id_kept() -> None:
 @pytest.mark.parametrize("status", _STATUSES)
 def test_status_of_an_rpc_is_its_own(status: str) -> None:
     """Each class of failed RPCs has its canonical name."""
-    assert ObservedCall(*_WHAT, error=_rpc_error(status)).status == status
+    assert CallInfo(*_WHAT, error=_rpc_error(status)).status == status
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_status_of_an_rpc_is_its_own(status: str) -> None:
 )
 def test_status_of_what_never_became_an_rpc_is_the_one_that_fits(error: BaseException, status: str) -> None:
     """Errors without a status get a canonical one too, so that every call can be counted by it."""
-    assert ObservedCall(*_WHAT, error=error).status == status
+    assert CallInfo(*_WHAT, error=error).status == status
 
 
 def test_nobody_watches_at_no_cost() -> None:
@@ -157,7 +157,7 @@ def test_a_call_whose_end_could_not_be_told_has_ended(caplog: pytest.LogCaptureF
     caplog.set_level(logging.DEBUG, logger=_LOGGER)
 
     class Again(Watcher):
-        def end(self, call: ObservedCall, mark: Any) -> None:
+        def end(self, call: CallInfo, mark: Any) -> None:
             observation.end(GeneratorExit())
             raise ZeroDivisionError
 
@@ -173,12 +173,12 @@ def test_what_an_observer_raises_goes_to_the_caller() -> None:
     """Neither the begin nor the end of an observer may fail in silence."""
 
     class Broken(Watcher):
-        def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], Any]:
+        def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
             if call.method == "CreateSession":
                 raise ZeroDivisionError
             return (), None
 
-        def end(self, call: ObservedCall, mark: Any) -> None:
+        def end(self, call: CallInfo, mark: Any) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -210,7 +210,7 @@ def test_the_debug_line_holds_no_secret(caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(logging.DEBUG, logger=_LOGGER)
 
     class Secretive(Watcher):
-        def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], Any]:
+        def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
             return (("x-key", "secret"),), "secret"
 
     observation = _observe(Secretive())

@@ -11,7 +11,7 @@ from google.auth.credentials import AnonymousCredentials
 from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.observers import ObservedCall
+from spanner_grpc_sessions.observers import CallInfo
 from tests.support.colours import Colour
 from tests.support.pools import query, rig_of, until
 from tests.support.scripted import scripted_server
@@ -55,11 +55,11 @@ def test_an_observer_is_told_of_the_calls_of_the_background(local: LocalSpanner,
     seen: list[str] = []
 
     class Watching:
-        def begin(self, call: ObservedCall) -> tuple[tuple[tuple[str, str], ...], None]:
+        def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], None]:
             seen.append(call.method)
             return (), None
 
-        def end(self, call: ObservedCall, mark: None) -> None:
+        def end(self, call: CallInfo, mark: None) -> None:
             seen.append(f"end of {call.method}")
 
     options = local.client_options(observer=Watching())

@@ -30,7 +30,7 @@ from spanner_grpc_sessions import (
     SessionsClient,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.local.status import Refusal
+from spanner_grpc_sessions.local.status import RpcStatus
 from tests.support.clocks import HandMovedClock
 from tests.support.pools import query, until
 from tests.support.processes import needs_fork
@@ -62,16 +62,19 @@ class _Trouble:
         self._gone: set[str] = set()
         self._create = local._store.batch_create
         monkeypatch.setattr(local._store, "batch_create", self._batch_create)
+        local.stop()  # a server binds its functions when it starts
+        local.start()
 
-    def _batch_create(self, database: str, count: int, **template: Any) -> Any:
+    def _batch_create(self, request: Any, now: float) -> Any:
         mood = self.draw.random()
         if mood < 0.1:
-            raise Refusal(self.draw.choice(("UNAVAILABLE", "INTERNAL")), "the server is in a mood")
-        given = 0 if mood < 0.15 else self.draw.randint(1, count) if mood < 0.4 else count
-        sessions = self._create(database, given, **template)
+            raise RpcStatus(self.draw.choice(("UNAVAILABLE", "INTERNAL")), "the server is in a mood")
+        count = request.session_count
+        request.session_count = 0 if mood < 0.15 else self.draw.randint(1, count) if mood < 0.4 else count
+        answer = self._create(request, now)
         # Nothing but this makes them more: no look between two of these could find more of them.
         self.most = max(self.most, len(self._local._store.alive(self._local.now)))
-        return sessions
+        return answer
 
     def strikes(self, lease: Lease | AsyncLease) -> bool:
         """Do something bad to a few of the sessions, and return whether a call is to find out what."""

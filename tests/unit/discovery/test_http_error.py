@@ -43,6 +43,7 @@ def test_it_is_caught_as_googles() -> None:
     with pytest.raises(google.HttpError) as caught:
         raise http_error(failure(), URI)
     assert isinstance(caught.value, HttpError)
+    assert type(caught.value).__module__ == HttpError.__module__ == "spanner_grpc_sessions.discovery"
 
 
 @pytest.mark.parametrize("message", ["gone", "", " \n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -108,16 +109,25 @@ def test_the_keywords_are_those_of_google(method: str) -> None:
 
 @each_method
 def test_the_signature_tells_the_keywords(method: str) -> None:
-    """What `help` shows is what can be given: by keyword only."""
-    parameters = inspect.signature(getattr(ours(), method)).parameters
-    assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    """`help` and editors show the resource and the body, by keyword only; then come those that all methods have."""
+    *own, common = inspect.signature(getattr(ours(), method)).parameters.values()
+    assert [parameter.name for parameter in own] == [*resource(method), *(["body"] if method in WITH_BODY else [])]
+    assert {parameter.kind for parameter in own} == {inspect.Parameter.KEYWORD_ONLY}
+    assert common.kind is inspect.Parameter.VAR_KEYWORD
+    assert getattr(ours(), method).__doc__
+    assert getattr(ours(), method).__name__ == method
+
+
+@each_method
+def test_an_unknown_keyword_is_told_what_there_is(method: str) -> None:
+    """The error lists every keyword of the method."""
+    with pytest.raises(InvalidType) as caught:
+        getattr(ours(), method)(**resource(method), bogus=1)
     expected = {"x__xgafv" if name == "$.xgafv" else name for name in document()["parameters"]} - NOT_SUPPORTED
     expected |= {"trace", "pp", "userip", "strict"} | resource(method).keys()
     expected |= {"body"} if method in WITH_BODY else set()
     expected |= {"filter", "pageSize", "pageToken"} if method == "list" else set()
-    assert parameters.keys() == expected
-    assert getattr(ours(), method).__doc__
-    assert getattr(ours(), method).__name__ == method
+    assert set(re.findall(r"'(\w+)'", str(caught.value).partition(", expected ")[2])) == expected
 
 
 @each_method
