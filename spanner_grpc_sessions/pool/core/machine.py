@@ -1,6 +1,6 @@
 """The session pool as a state machine: events in, effects out. Pure: no clock, no random, no threads, no gRPC.
 
-A shell (one for threads, one for asyncio) holds a lock around each event, and carries out the effects after it let go
+A runner (one for threads, one for asyncio) holds a lock around each event, and carries out the effects after it let go
 of the lock. Only what follows may be done without it; this fast path is complete as it stands:
 
     # acquire
@@ -19,7 +19,7 @@ of the lock. Only what follows may be done without it; this fast path is complet
 
     # release
     if record.holder is not lease:
-        raise PoolError  # a second release; whether the lease is one of this pool the shell has to know
+        raise PoolError  # a second release; the runner has to know that the lease is one of this pool
     if core.contended or record.discarded:
         # under the lock: core.give_back(record, clock())
     else:
@@ -32,13 +32,13 @@ The clock is read once for both, for that is a fifth of what they cost: a sessio
 
 The second look at `contended` comes after the append, and the core sets it before it looks at `idle`: whichever of the
 two comes second sees the other, so that no waiter is forgotten and nothing stays behind in a closed pool. Two threads
-that release one lease in the same moment could both pass the check: a shell that allows this first takes something from
-the lease that only one of them can get. An acquire that comes between the append and the second look may get the
+that release one lease in the same moment could both pass the check: a runner that allows this first takes something
+from the lease that only one of them can get. An acquire that comes between the append and the second look may get the
 session before those who wait; that is as if it had come before them.
 
 A waiter is any hashable object, new for each acquire. It gets one answer, `Deliver` or `Fail`, unless it goes before.
-What it was handed it acknowledges by `accepted`, which needs no lock where the thread or task that waits says it, since
-only that one says `waiter_gone`. The waiter may be the lease itself; otherwise the shell makes the lease the `holder`
+A delivery is acknowledged by `accepted`, which needs no lock where the thread or task that waits says it, since only
+that one says `waiter_gone`. The waiter may be the lease itself; otherwise the runner makes the lease the `holder`
 before it accepts.
 
 The clock should go on while the machine sleeps, where there is such a monotonic clock: the server's does.
@@ -59,8 +59,6 @@ from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.stats import PoolCounters, PoolStats
 from spanner_grpc_sessions.service.limits import IDLE_LIMIT
 
-__all__ = ["PoolCore"]
-
 # Multiples of the golden ratio, taken modulo 1, lie about as evenly as points can: one draw spreads a whole batch.
 _GOLDEN: Final = 0.6180339887498949
 
@@ -72,9 +70,10 @@ class PoolCore:
     Where a time is to be spread, `draw` is a random number from 0 to below 1.
 
     Attributes:
-        idle: the sessions that are ready, the most recently used at the right; always the same deque.
-        sessions: all sessions of the pool, also the leased ones, to read under the lock.
+        idle: sessions that the fast path may take, the most recently used at the right; always the same deque.
+        sessions: all sessions of the pool by name, also the leased ones, to read under the lock.
         contended: whether a session that comes back must not just lie there: somebody waits, or the pool closes.
+        closing: whether `close` was called.
     """
 
     def __init__(self, options: PoolOptions) -> None:
@@ -86,24 +85,20 @@ class PoolCore:
         self._waiters = WaitQueue(self._counters.wait_seconds)
         self.idle = self._sessions.idle
         self.sessions = self._sessions.all
-        self.contended = False
+        self.contended = self.closing = False
 
     def __repr__(self) -> str:
+        stats = self.stats()
         return (
-            f"PoolCore(size={len(self.sessions)}, idle={len(self.idle)}, leased={self._sessions.leased}, "
+            f"PoolCore(size={stats.size}, idle={stats.idle}, leased={stats.leased}, "
             f"pinging={len(self._sessions.pinging)}, creating={self._creation.in_flight}, "
-            f"deleting={len(self._sessions.deleting)}, waiting={len(self._waiters)}, closing={self.closing})"
+            f"deleting={len(self._sessions.deleting)}, waiting={stats.waiting}, closing={self.closing})"
         )
 
     @property
     def filled(self) -> bool:
         """Whether `min_size` sessions are there."""
         return self._sessions.surplus >= 0
-
-    @property
-    def closing(self) -> bool:
-        """Whether `close` was called."""
-        return self._sessions.closing
 
     @property
     def closed(self) -> bool:
@@ -119,9 +114,9 @@ class PoolCore:
         """Return the numbers of this moment. They agree under the lock, and nearly so without it."""
         return self._counters.stats(
             size=len(self.sessions),
-            idle=len(self.idle),
+            idle=self._sessions.idle_count,
             leased=max(0, self._sessions.leased),
-            waiting=len(self._waiters),
+            waiting=len(self._waiters.since),
         )
 
     def fill(self, now: float) -> tuple[Effect, ...]:
@@ -132,27 +127,21 @@ class PoolCore:
     def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
         """Ask for a session. The answer is a `Deliver` or a `Fail`, among these effects or those of a later event."""
         most = self._options.max_waiting
-        if most is not None and len(self._waiters) >= most:
+        if most is not None and len(self._waiters.since) >= most:
             error = PoolOverloaded(f"{most} acquires wait already, and max_waiting is {most}")
             self._outbox.effects.append(Fail(waiter, error))
         else:
-            self._waiters.join(waiter, now)
+            self._waiters.since[waiter] = now
             self.contended = True
             self._creation.someone_came()
         return self.serve_waiters(now)
 
     def accepted(self, waiter: Any, now: float) -> None:
-        """Note that a waiter has what it was handed, uses it from now on, and will give it back."""
-        self._waiters.accepted(waiter).mark_used(now)
+        """Note that a waiter has what it was delivered, uses it from now on, and will give it back."""
+        self._waiters.accepted(waiter).last_used_at = now
 
     def waiter_gone(self, waiter: Any, now: float, *, timed_out: bool) -> tuple[Effect, ...]:
-        """Forget a waiter that gave up: the session that it was handed in the same moment goes to the next.
-
-        Args:
-            waiter: one that acknowledged nothing; if it was failed already, nothing changes.
-            now: seconds.
-            timed_out: it waited in vain as long as it could. Otherwise it was cancelled.
-        """
+        """Forget a waiter that timed out or was cancelled: what was delivered to it just now goes to the next."""
         self._counters.timeouts += timed_out
         record = self._waiters.leave(waiter, now)
         if record is not None:
@@ -160,19 +149,19 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def give_back(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
-        """Take a leased session back.
-
-        Args:
-            record: the session, with its `holder` still set.
-            now: seconds.
+        """Take a leased session back, its `holder` still set.
 
         Raises:
             PoolError: it is not leased, or belongs to another pool. Nothing was changed.
         """
-        if record.holder is None or record not in self.sessions:
+        if record.holder is None or self.sessions.get(record.name) is not record:
             raise PoolError(f"{record.name} is not leased from this pool: it was given back already, or is another's")
         record.holder = None
-        record.mark_used(now)
+        record.last_used_at = now
+        if self._waiters.since and record.is_valid(now):
+            delivery = self._waiters.deliver(record, now)
+            self.contended = bool(self._waiters.since)
+            return (delivery,)
         self._sessions.put_back(record, now)
         return self.serve_waiters(now)
 
@@ -180,42 +169,26 @@ class PoolCore:
         """Note that the server no longer knows a session, wherever it is: nobody gets it any more.
 
         A leased one is replaced when it is given back; until then its holder may find out more. All others are pinged
-        before anybody gets them: what took this one, a restart of the server say, may have taken all.
-
-        Args:
-            record: the session. If it is the pool's no more, nothing changes.
-            now: seconds.
-            proven: the server said so itself. Otherwise the session is deleted, should it be alive.
+        before anybody gets them: what took this one, a restart of the server say, may have taken all. A loss that is
+        not proven is a caller's word: the session is deleted, should it be alive.
         """
-        if record in self.sessions:
+        if self.sessions.get(record.name) is record:
             self._discard(record, now, proven=proven)
         return self.serve_waiters(now)
 
     def lost_by_name(self, name: str, now: float) -> tuple[Effect, ...]:
         """Do what `lost` does for the session of this name, if there is one."""
-        record = next((record for record in self.sessions if record.name == name), None)
+        record = self.sessions.get(name)
         return () if record is None else self.lost(record, now)
 
     def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
-        """Note that the database is gone: whoever waits learns it now, and no session is good before a ping.
-
-        Args:
-            error: what says so.
-            now: seconds.
-        """
+        """Note that the database is gone: all who wait fail with the error, and no session is valid before a ping."""
         self._outbox.effects += self._waiters.fail(error)
         self._sessions.suspect_all(now)
         return self.serve_waiters(now)
 
     def created(self, count: int, sessions: Sequence[tuple[str, Any]], now: float, draw: float) -> tuple[Effect, ...]:
-        """Take the answer to a create.
-
-        Args:
-            count: of the `Create`. What the answer lacks of it is asked for again; an empty answer is a failure.
-            sessions: names, and what the records are to keep as their `resource`.
-            now: seconds.
-            draw: from 0 to below 1.
-        """
+        """Take the answer to a `Create` of `count`: names, and what the records keep as their `resource`."""
         if not sessions:
             return self.create_failed(count, PoolError(f"the server created none of {count} sessions"), now, draw)
         self._counters.created += len(sessions)
@@ -225,7 +198,7 @@ class PoolCore:
             for place, (name, resource) in enumerate(sessions)
         }
         duplicates = self._discard_duplicates(created, now)
-        fresh = [record for record in created.values() if record not in duplicates]
+        fresh = list(created.values())
         self._sessions.add(fresh[:count], now)
         # There may be no room for more than was asked for.
         for record in (*fresh[count:], *duplicates):
@@ -241,13 +214,8 @@ class PoolCore:
     ) -> tuple[Effect, ...]:
         """Note that a create failed. It is repeated after a backoff, if sessions are missing then.
 
-        Args:
-            count: of the `Create`.
-            error: why.
-            now: seconds.
-            draw: from 0 to below 1.
-            fatal: to repeat it will hardly help, as without the database or the permission: all who wait fail with
-                the error. The next acquire is reason enough to try once more.
+        A failure is fatal if to repeat it will hardly help, as without the database or the permission: all who wait
+        fail with the error. The next acquire is reason enough to try once more.
         """
         self._creation.failed(count, error, now, draw, fatal=fatal)
         if fatal:
@@ -257,7 +225,7 @@ class PoolCore:
     def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
         """Note that a ping succeeded."""
         self._counters.pinged += 1
-        self._sessions.ping_done(record)
+        self._sessions.pinging.remove(record)
         record.mark_pinged(now)
         self._sessions.put_back(record, now, used=False)
         self._sessions.ping_next(now)
@@ -266,19 +234,14 @@ class PoolCore:
     def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
         """Note that a ping failed.
 
-        Args:
-            record: the session.
-            now: seconds.
-            draw: from 0 to below 1.
-            lost: the server no longer knows the session, though it knows the database. After another failure it is
-                pinged again before anybody gets it; after an hour of silence it is replaced, as the server may have
-                dropped it.
+        A session that the server no longer knows is replaced. After another failure it is pinged again before anybody
+        gets it; after an hour of silence it is replaced too, for the server may have dropped it.
         """
-        self._sessions.ping_done(record)
+        self._sessions.pinging.remove(record)
         if lost:
             self._lose(record, now, proven=True)
             self._sessions.delete(record)
-        elif record.silent_for(now) >= IDLE_LIMIT:
+        elif now - record.alive_at() >= IDLE_LIMIT:
             self._sessions.delete(record)
         else:
             record.failures += 1
@@ -297,15 +260,16 @@ class PoolCore:
         """Do what the time demands, and announce by a `WakeAt` when it will demand something again, if it will."""
         self._outbox.forget_alarm()
         if not self.closing:
-            self._sessions.retire(now)
-            self._sessions.keep_alive(now)
+            self._sessions.set_unused_aside(now)
+            self._sessions.shrink(now)
+            self._sessions.ping_next(now)
             self._sessions.suspect_all_if_due(now)
             self._outbox.wake_at(self._sessions.next_due(now))
         return self.serve_waiters(now)
 
     def close(self, now: float) -> tuple[Effect, ...]:
         """Fail all who wait, and delete every session as soon as nobody has it; see `closed`."""
-        self.contended = self._sessions.closing = True
+        self.contended = self.closing = self._sessions.closing = True
         self._outbox.forget_alarm()
         return self.serve_waiters(now)
 
@@ -317,13 +281,13 @@ class PoolCore:
         else:
             self._sessions.hand_out(self._waiters, now)
             self._grow(now)
-        self.contended = self.closing or bool(self._waiters)
+        self.contended = self.closing or bool(self._waiters.since)
         return self._outbox.empty()
 
     def _grow(self, now: float) -> None:
         size = len(self.sessions)
         # A session that is being pinged will serve a waiter as soon as one that is created for it.
-        wanted = max(self._options.min_size - size, len(self._waiters) - len(self._sessions.pinging))
+        wanted = max(self._options.min_size - size, len(self._waiters.since) - len(self._sessions.pinging))
         missing = min(wanted, self._sessions.capacity)
         if missing > self._creation.in_flight and now < self._creation.retry_at:
             self._outbox.wake_at(self._creation.retry_at)
@@ -331,23 +295,19 @@ class PoolCore:
 
     def _discard(self, record: SessionRecord, now: float, *, proven: bool) -> None:
         self._lose(record, now, proven=proven)
-        if self._sessions.take(record):
-            self._sessions.delete(record)
-        if not self.closing:
-            # The fast path may be about to give it back, or to put it back.
-            self._outbox.wake_at(now)
-
-    def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> set[SessionRecord]:
-        """Part with the sessions that have the names of new ones; return these new ones, which nobody is to get either.
-
-        An emulator that was restarted gives names anew. The old session is gone, and its holder would use the new one.
-        """
-        old = [record for record in self.sessions if record.name in created]
-        for record in old:
-            self._discard(record, now, proven=True)
-        return {created[record.name] for record in old}
+        self._sessions.discard(record, now)
 
     def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
         self._counters.lost += not record.discarded
         record.mark_discarded(lost=proven)
         self._sessions.suspect_all(now, record)
+
+    def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> list[SessionRecord]:
+        """Part with sessions whose names new ones have; take these new ones out, for nobody is to get them either.
+
+        An emulator that was restarted gives names again. The old session is gone, and its holder would use the new one.
+        """
+        duplicates = [created.pop(name) for name in tuple(created) if name in self.sessions]
+        for duplicate in duplicates:
+            self._discard(self.sessions[duplicate.name], now, proven=True)
+        return duplicates

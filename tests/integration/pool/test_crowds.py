@@ -113,7 +113,7 @@ def _names(local: LocalSpanner) -> set[str]:
 def _is_at_rest(pool: SessionPool | AsyncSessionPool, local: LocalSpanner) -> bool:
     """Return whether it has shrunk, and the pings have found out what was forgotten while nobody called."""
     stats = pool.stats()
-    known = {record.name for record in tuple(pool._core.sessions)}
+    known = set(pool._core.sessions)
     at_rest = (stats.size, stats.leased, stats.waiting) == (1, 0, 0)
     return at_rest and known == _names(local) and min(stats.lost, stats.pinged, stats.deleted) > 0
 

@@ -10,7 +10,7 @@ from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Wak
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
 
-__all__ = ["HOUR", "Pool", "kinds"]
+__all__ = ["HOUR", "Pool", "idle_sessions", "kinds"]
 
 HOUR = 3600.0
 
@@ -52,13 +52,18 @@ class Pool:
 
     def answer_creates(self, draw: float = 0.0) -> list[SessionRecord]:
         """Answer the creates of the last event; return the new records."""
-        before = set(self.core.sessions)
+        before = set(self.core.sessions.values())
         for effect in self.effects:
             if isinstance(effect, Create):
                 names = [(f"s{len(self.core.sessions) + place}", None) for place in range(effect.count)]
                 effects = self.core.created(effect.count, names, self.now, draw)
                 self.wake = next((e.when for e in effects if isinstance(e, WakeAt)), self.wake)
-        return sorted(self.core.sessions - before, key=lambda record: int(record.name[1:]))
+        return sorted(set(self.core.sessions.values()) - before, key=lambda record: int(record.name[1:]))
+
+    @property
+    def idle(self) -> list[SessionRecord]:
+        """All idle sessions, also those that are set aside."""
+        return idle_sessions(self.core)
 
     def lease(self, waiter: str) -> SessionRecord:
         """Acquire a session that is there."""
@@ -70,6 +75,12 @@ class Pool:
     def accept(self, waiter: str) -> None:
         """Take what was handed over."""
         self.core.accepted(waiter, self.now)
+
+
+def idle_sessions(core: PoolCore) -> list[SessionRecord]:
+    """Return all idle sessions of a core: those that the fast path may take, then those that are set aside."""
+    sessions = core._sessions
+    return [*core.idle, *sessions._rested, *sessions._stale, *sessions._failed]
 
 
 def kinds(effects: list[Effect]) -> list[str]:

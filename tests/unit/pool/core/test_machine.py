@@ -144,7 +144,7 @@ def test_a_lease_of_another_pool_is_refused() -> None:
     with pytest.raises(PoolError):
         pool.do("give_back", record)
     assert record.holder == "a"
-    assert list(pool.core.idle) != [record]
+    assert pool.idle != [record]
 
 
 def test_a_session_that_the_fast_path_gave_back_goes_to_who_came_between() -> None:
@@ -256,7 +256,7 @@ def test_repr_tells_how_the_pool_is() -> None:
     assert repr(pool.core) == (
         "PoolCore(size=1, idle=0, leased=1, pinging=0, creating=1, deleting=0, waiting=1, closing=False)"
     )
-    assert repr(next(iter(pool.core.sessions))) == "SessionRecord('s0')"
+    assert repr(next(iter(pool.core.sessions.values()))) == "SessionRecord('s0')"
 
 
 def test_errors_are_what_callers_catch() -> None:

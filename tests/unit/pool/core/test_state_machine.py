@@ -18,6 +18,7 @@ from spanner_grpc_sessions.pool.core import PoolCore
 from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Effect, Fail, Ping, WakeAt
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
+from tests.unit.pool.core.driver import idle_sessions
 
 DRAWS = st.sampled_from([0.0, 0.5, 0.999])
 PICKS = st.integers(0, 50)
@@ -114,6 +115,16 @@ class PoolMachine(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
         self.tick()
 
+    @property
+    def records(self) -> set[SessionRecord]:
+        """The sessions that the core has."""
+        return set(self.core.sessions.values())
+
+    @property
+    def idle(self) -> list[SessionRecord]:
+        """Those of them that are idle."""
+        return idle_sessions(self.core)
+
     def carry_out(self, effects: tuple[Effect, ...]) -> None:
         """Note what the shell has to do now, and check that it may be asked for."""
         for effect in effects:
@@ -145,7 +156,7 @@ class PoolMachine(RuleBasedStateMachine):
                     assert when < self.wake, "announced though an earlier tick is to come"
                     self.wake = when
         self.fatal = None
-        for record in self.books.sessions.keys() - self.core.sessions:
+        for record in self.books.sessions.keys() - self.records:
             self.check_free(record)
             session = self.books.sessions.pop(record)
             assert session.lost or (self.closing and not self.options.delete_on_close)
@@ -156,7 +167,11 @@ class PoolMachine(RuleBasedStateMachine):
         others += [held for _, held in (*self.books.leases, *self.books.handed)]
         assert record in self.books.sessions
         assert all(record is not other for other in others)
-        assert record not in self.core.idle
+        assert record not in self.idle
+
+    def found_at(self, record: SessionRecord) -> float:
+        """Return when a session is looked for at the latest that came back without a word."""
+        return self.books.sessions[record].back_at + max(1, record.keep_alive_after / 10) + TOLERANCE
 
     def check_good(self, record: SessionRecord) -> None:
         """Check that a session may be handed out without a question to the server."""
@@ -217,11 +232,13 @@ class PoolMachine(RuleBasedStateMachine):
             self.check_nothing_is_overdue(few_deletes=sum(isinstance(effect, Delete) for effect in effects) < 10)
 
     def check_nothing_is_overdue(self, *, few_deletes: bool) -> None:
-        """Check that a tick left nothing undone but what exceeds its limits."""
+        """Check that a tick left nothing undone but what exceeds its limits, or came back without a word just now."""
         few_pings = len(self.books.pings) < 10
-        for record in self.core.idle:
+        for record in self.idle:
             session = self.books.sessions[record]
-            assert self.now < record.expires_at
+            if self.now < self.found_at(record):
+                continue
+            assert self.now < record.expires_at or not few_pings
             if few_pings and not session.suspect:
                 assert self.now < session.alive_at + record.keep_alive_after + TOLERANCE
             if few_deletes and self.options.max_idle and len(self.core.sessions) > self.options.min_size:
@@ -262,6 +279,7 @@ class PoolMachine(RuleBasedStateMachine):
             record.holder = Caller(next(self.numbers))
             self.books.leases.append((record.holder, record))
         else:
+            self.books.sessions[record].back_at = self.now
             self.core.idle.append(record)
             self.acquire(callers=1)
 
@@ -316,7 +334,7 @@ class PoolMachine(RuleBasedStateMachine):
         _, record = self.books.leases.pop(pick % len(self.books.leases))
         self.note_use(record)
         self.carry_out(self.core.give_back(record, self.now))
-        assert record not in self.core.idle or self.now < record.expires_at
+        assert record not in self.idle or self.now < record.expires_at
 
     @precondition(lambda self: self.books.sessions)
     @rule(pick=PICKS, proven=st.booleans())
@@ -326,7 +344,7 @@ class PoolMachine(RuleBasedStateMachine):
         record = records[pick % len(records)]
         self.note_loss(record, proven=proven)
         self.carry_out(self.core.lost(record, self.now, proven=proven))
-        assert record not in self.core.idle
+        assert record not in self.idle
 
     @rule()
     def lose_the_database(self) -> None:
@@ -341,15 +359,15 @@ class PoolMachine(RuleBasedStateMachine):
         """Ask for `min_size` sessions."""
         self.carry_out(self.core.fill(self.now))
 
-    @precondition(lambda self: self.core.idle or self.books.pings)
+    @precondition(lambda self: self.idle or self.books.pings)
     @rule(pick=PICKS)
     def give_back_again(self, pick: int) -> None:
         """Give back what nobody leases: it is refused and changes nothing."""
-        records = [*self.core.idle, *self.books.pings]
-        before = repr(self.core), list(self.core.idle)
+        records = [*self.idle, *self.books.pings]
+        before = repr(self.core), self.idle
         with pytest.raises(PoolError):
             self.core.give_back(records[pick % len(records)], self.now)
-        assert (repr(self.core), list(self.core.idle)) == before
+        assert (repr(self.core), self.idle) == before
 
     @precondition(lambda self: self.books.creates)
     @rule(pick=PICKS, surplus=st.sampled_from([-1000, -1, 0, 1]), draw=DRAWS)
@@ -362,7 +380,7 @@ class PoolMachine(RuleBasedStateMachine):
         effects = self.core.created(count, [(name, name) for name in names], self.now, draw)
         # Their records appear only now, some of them to be deleted at once.
         touched = {effect.record for effect in effects if isinstance(effect, Delete)}
-        for record in self.core.sessions | touched - self.books.sessions.keys():
+        for record in self.records | touched - self.books.sessions.keys():
             if record.name in names:
                 assert record.resource == record.name
                 discarded = record.name in names[count:]
@@ -460,7 +478,7 @@ class PoolMachine(RuleBasedStateMachine):
         """Note that it is time for the suspicion that was put off."""
         if not self.closing and self.now >= self.suspect_due:
             self.suspected_at, self.suspect_due = self.now, inf
-            for record in self.core.sessions - set(self.books.pings):
+            for record in self.records - set(self.books.pings):
                 session = self.books.sessions[record]
                 just_pinged = session.proved_at > record.created_at and self.now - session.proved_at < 1
                 session.suspect = session.suspect or not just_pinged
@@ -476,12 +494,12 @@ class PoolMachine(RuleBasedStateMachine):
     def each_session_is_in_one_place(self) -> None:
         """No session is idle and leased, or in any two places, and none is nowhere."""
         books = self.books
-        places = [*self.core.idle, *books.pings, *books.popped]
+        places = [*self.idle, *books.pings, *books.popped]
         places += [record for _, record in (*books.leases, *books.handed)]
         assert len(set(places)) == len(places)
-        assert set(places) == self.core.sessions == books.sessions.keys()
-        assert not self.core.sessions & set(books.deletes)
-        assert all(record.valid_until <= record.expires_at for record in self.core.idle)
+        assert set(places) == self.records == books.sessions.keys()
+        assert not self.records & set(books.deletes)
+        assert all(record.valid_until <= record.expires_at for record in self.idle)
 
     @invariant()
     def statistics_agree(self) -> None:
@@ -492,7 +510,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert stats.waiting == len(books.queue)
         assert (stats.created, stats.deleted, stats.lost) == (books.created, books.deleted, books.lost)
         assert (stats.timeouts, sum(stats.wait_seconds.counts)) == (books.timeouts, books.waits)
-        assert len(self.core._waiters._handed) == len(books.handed)
+        assert len(self.core._waiters._delivered) == len(books.handed)
         assert self.core.filled is (stats.size >= self.options.min_size)
 
     @invariant()
@@ -505,7 +523,7 @@ class PoolMachine(RuleBasedStateMachine):
             held = books.leases or books.handed or books.popped or books.appended
             assert calls or held or self.wake < inf
             if not books.appended:
-                assert all(self.now >= min(self.valid_until(record), record.expires_at) for record in self.core.idle)
+                assert all(self.now >= min(self.valid_until(record), record.expires_at) for record in self.idle)
 
     @invariant()
     def what_is_missing_is_asked_for(self) -> None:
@@ -522,7 +540,7 @@ class PoolMachine(RuleBasedStateMachine):
     def stale_sessions_are_asked_for(self) -> None:
         """No session lies idle only because it is stale, while somebody waits who could have it after a ping."""
         if len(self.books.queue) > len(self.books.pings) and not self.books.appended:
-            assert all(self.books.sessions[record].suspect for record in self.core.idle)
+            assert all(self.books.sessions[record].suspect for record in self.idle)
 
     @invariant()
     def no_due_time_is_missed(self) -> None:
@@ -530,7 +548,7 @@ class PoolMachine(RuleBasedStateMachine):
         if self.closing:
             return
         assert self.wake <= self.suspect_due
-        for record in self.core.idle:
+        for record in self.idle:
             session = self.books.sessions[record]
             due = min(record.expires_at, session.alive_at + record.keep_alive_after)
             if session.suspect:
@@ -538,8 +556,7 @@ class PoolMachine(RuleBasedStateMachine):
             if self.options.max_idle and len(self.core.sessions) > self.options.min_size:
                 due = min(due, session.used_at + self.options.max_idle)
             # What is overdue waits for its turn, at most a second; what came back late is looked for now and then.
-            late = session.back_at + max(1, record.keep_alive_after / 10)
-            assert self.wake <= max(due, late, self.now + 1) + TOLERANCE
+            assert self.wake <= max(due, self.found_at(record), self.now + 1) + TOLERANCE
 
     @invariant()
     def a_closed_pool_lets_go(self) -> None:

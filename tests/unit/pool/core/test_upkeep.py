@@ -58,11 +58,11 @@ def test_unused_sessions_are_deleted_down_to_min_size() -> None:
         pool.do("acquire", waiter)
         pool.answer_creates()
         pool.accept(waiter)
-    leases = sorted(pool.core.sessions, key=lambda record: record.name)
+    leases = [pool.core.sessions[name] for name in sorted(pool.core.sessions)]
     for record, when in zip(leases, (1.0, 2.0, 3.0), strict=True):
         pool.now = when
         pool.do("give_back", record)
-    pool.tick()
+    assert pool.tick(10.0) == []
     assert pool.wake == 11.0
     assert pool.tick(11.0) == [Delete(leases[0])]
     assert pool.tick(12.0) == [Delete(leases[1])]
@@ -77,7 +77,7 @@ def test_the_pool_shrinks_in_steps() -> None:
         pool.do("acquire", waiter)
         pool.answer_creates()
         pool.accept(waiter)
-    for record in tuple(pool.core.sessions):
+    for record in tuple(pool.core.sessions.values()):
         pool.do("give_back", record)
     steps = []
     while pool.core.sessions:
@@ -118,11 +118,11 @@ def test_idle_sessions_are_pinged() -> None:
     (record,) = pool.core.idle
     assert pool.wake == 10.0
     assert pool.tick(10.0) == [Ping(record)]
-    assert not pool.core.idle
+    assert not pool.idle
     assert pool.core.stats().idle == 0
     pool.now = 11.0
     assert pool.do("pinged", record) == []
-    assert (pool.wake, list(pool.core.idle)) == (21.0, [record])
+    assert (pool.wake, pool.idle) == (21.0, [record])
     assert pool.core.stats().pinged == 1
 
 
@@ -143,7 +143,7 @@ def test_a_lost_session_is_replaced_after_its_ping() -> None:
     (record,) = pool.core.idle
     pool.tick(10.0)
     assert pool.do("ping_failed", record, lost=True) == [Create(1)]
-    assert record not in pool.core.sessions
+    assert record.name not in pool.core.sessions
     assert pool.core.stats().lost == 1
 
 
@@ -153,7 +153,7 @@ def test_a_suspect_session_is_for_nobody_before_a_ping_succeeds() -> None:
     (record,) = pool.core.idle
     pool.tick(10.0)
     assert pool.do("ping_failed", record) == []
-    assert list(pool.core.idle) == [record]
+    assert pool.idle == [record]
     assert pool.do("acquire", "a") == []
     assert pool.wake == 10.0 + backoff(1, 0.0)
     assert pool.tick(pool.wake) == [Ping(record)]
@@ -188,16 +188,19 @@ def test_pings_are_few_side_by_side_and_the_others_follow() -> None:
         pinged.append(effect.record)
         effects += pool.do("pinged", effect.record)
         if len(pinged) == 1:
-            pool.do("give_back", pool.lease("a"))
+            leases = [pool.lease("a"), pool.lease("b")]
+            assert leases[0] is effect.record
+            for lease in leases:
+                pool.do("give_back", lease)
     assert len(set(pinged)) == len(pinged) == 24
     assert pool.tick() == []
 
 
-def test_the_sessions_that_are_needed_next_are_pinged_first() -> None:
-    """Where not all can be pinged at once, the most recently used ones come first."""
+def test_the_sessions_that_are_due_first_are_pinged_first() -> None:
+    """Where not all can be pinged at once, those that are overdue for longest come first."""
     pool = Pool(min_size=12, max_size=12, keep_alive_after=10.0)
-    newest_first = list(pool.core.idle)[::-1]
-    assert pool.tick(10.0) == [Ping(record) for record in newest_first[:10]]
+    by_due = sorted(pool.core.idle, key=lambda record: record.keep_alive_after)
+    assert pool.tick(10.0) == [Ping(record) for record in by_due[:10]]
 
 
 def test_who_comes_during_a_ping_gets_another_session() -> None:
@@ -241,11 +244,11 @@ def test_a_fresher_session_is_taken_before_a_stale_one_is_pinged() -> None:
     fresh.mark_pinged(45.0)
     pool.now = 60.0
     assert pool.do("acquire", "c") == [Deliver("c", fresh)]
-    assert list(pool.core.idle) == [stale]
+    assert pool.idle == [stale]
 
 
-def test_a_stale_session_goes_where_the_fast_path_meets_it_last() -> None:
-    """Otherwise each acquire would have to decide anew that it takes another."""
+def test_a_stale_session_is_set_aside_where_the_fast_path_does_not_meet_it() -> None:
+    """Otherwise each acquire would have to decide again that it takes another."""
     pool = Pool(min_size=3, validate_after=50.0, keep_alive_after=40.0)
     leases = [pool.lease(waiter) for waiter in "abc"]
     for record in leases:
@@ -255,7 +258,7 @@ def test_a_stale_session_goes_where_the_fast_path_meets_it_last() -> None:
         record.mark_pinged(45.0)
     pool.now = 60.0
     assert pool.do("acquire", "d") == [Deliver("d", second)]
-    assert list(pool.core.idle) == [stale, first]
+    assert (list(pool.core.idle), pool.idle) == ([first], [first, stale])
 
 
 def test_each_waiter_has_one_stale_session_pinged() -> None:
@@ -264,12 +267,12 @@ def test_each_waiter_has_one_stale_session_pinged() -> None:
     pool.now = 60.0
     assert kinds(pool.do("acquire", "a")) == ["Ping"]
     assert kinds(pool.do("acquire", "b")) == ["Ping"]
-    assert len(pool.core.idle) == 1
+    assert len(pool.idle) == 1
 
 
 def test_a_tick_that_the_fast_path_overtakes_leaves_its_sessions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that was taken between the look and the grasp is not pinged, and is looked at again."""
-    pool = Pool(min_size=1, keep_alive_after=10.0)
+    """A session that was taken between the look and the grasp is not deleted, and is looked at again."""
+    pool = Pool(min_size=1, max_lifetime=10.0)
     (record,) = pool.core.idle
     looks = []
 
