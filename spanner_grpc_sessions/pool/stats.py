@@ -6,8 +6,6 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-__all__ = ["WAIT_BOUNDS", "Histogram", "PoolCounters", "PoolStats", "WaitHistogram"]
-
 WAIT_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds: from below one round trip in a region to the default timeout of an acquire."""
 
@@ -80,7 +78,7 @@ class WaitHistogram:
         return Histogram(WAIT_BOUNDS, tuple(self._counts), self._sum)
 
 
-@dataclass(slots=True)
+@dataclass
 class PoolCounters:
     """The counters that only grow; the names are those of `PoolStats`."""
 
@@ -91,17 +89,7 @@ class PoolCounters:
     timeouts: int = 0
     wait_seconds: WaitHistogram = field(default_factory=WaitHistogram)
 
-    def stats(self, *, size: int, idle: int, leased: int, waiting: int) -> PoolStats:
+    def stats(self, **moment: int) -> PoolStats:
         """Return the counters beside the numbers of this moment."""
-        return PoolStats(
-            size=size,
-            idle=idle,
-            leased=leased,
-            waiting=waiting,
-            created=self.created,
-            deleted=self.deleted,
-            pinged=self.pinged,
-            lost=self.lost,
-            timeouts=self.timeouts,
-            wait_seconds=self.wait_seconds.snapshot(),
-        )
+        numbers: dict[str, Any] = {**vars(self), **moment, "wait_seconds": self.wait_seconds.snapshot()}
+        return PoolStats(**numbers)

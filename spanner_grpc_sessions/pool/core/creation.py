@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
-__all__ = ["BATCH", "Creation", "backoff"]
+from spanner_grpc_sessions.runtime.backoff import backoff
+from spanner_grpc_sessions.service.limits import MAX_BATCH
 
-BATCH: Final = 100
-"""Sessions to ask for in one call: the most that Google's clients assume the server to give."""
-
-_FIRST_BACKOFF: Final = 0.25
-_LAST_BACKOFF: Final = 4.0
-_DOUBLINGS: Final = 10
-_AT_ONCE: Final = float("-inf")
+_FIRST_DELAY: Final = 0.25
+# One call in that time is no load, and callers that wait have a session soon after the server is back.
+_MAX_DELAY: Final = 4.0
 
 
-def backoff(failures: int, draw: float) -> float:
-    """Return the seconds to wait after a number of failures in a row.
-
-    The longest wait doubles from a quarter of a second up to 4 s: one call in that time is no load, and whoever waits
-    has a session soon after the server is back. At least half of it is waited, so that a server in trouble has time.
-
-    Args:
-        failures: from 1.
-        draw: a number from 0 to below 1.
-    """
-    longest = min(_FIRST_BACKOFF * 2.0 ** min(failures - 1, _DOUBLINGS), _LAST_BACKOFF)
-    return longest * (0.5 + 0.5 * draw)
+def retry_delay(failures: int, draw: float) -> float:
+    """Return the seconds to wait after a number of failures in a row, by a random number from 0 to below 1."""
+    # At least half of it is waited, so that a server in trouble has time.
+    return backoff(failures, _FIRST_DELAY, _MAX_DELAY) * (0.5 + 0.5 * draw)
 
 
 class Creation:
@@ -34,34 +24,25 @@ class Creation:
 
     While they succeed, all that is missing is asked for side by side. After a failure one call at a time probes, and
     only when the backoff is over; the first success ends that. A fatal failure says that trying by itself is of
-    little use, but whoever comes next is worth a try at once: the cause may be mended.
-
-    Attributes:
-        in_flight: sessions that were asked for and are not answered yet.
-        retry_at: before then nothing is asked for.
-        last_error: why the last create failed; None after a success.
+    little use, but the next caller is worth a try at once: the cause may be gone.
     """
 
     __slots__ = ("_failures", "_fatal", "in_flight", "last_error", "retry_at")
 
     def __init__(self) -> None:
+        # Sessions that were asked for and are not answered yet.
         self.in_flight = 0
-        self.retry_at = _AT_ONCE
+        self.retry_at = -inf
         self.last_error: Exception | None = None
         self._failures = 0
         self._fatal = False
 
     def begin(self, missing: int, now: float) -> list[int]:
-        """Return how many sessions to ask for, call by call, and count them as in flight.
-
-        Args:
-            missing: sessions that the pool lacks, those in flight included.
-            now: seconds.
-        """
+        """Return how many sessions to ask for, call by call; `missing` includes those in flight."""
         missing -= self.in_flight
         if missing <= 0 or now < self.retry_at or (self._failures and self.in_flight):
             return []
-        counts = [BATCH] * (missing // BATCH) + [missing % BATCH] * bool(missing % BATCH)
+        counts = [MAX_BATCH] * (missing // MAX_BATCH) + [missing % MAX_BATCH] * bool(missing % MAX_BATCH)
         if self._failures:
             del counts[1:]
         self.in_flight += sum(counts)
@@ -70,7 +51,7 @@ class Creation:
     def succeeded(self, count: int) -> None:
         """Note that a call for `count` sessions gave some."""
         self.in_flight -= count
-        self.retry_at = _AT_ONCE
+        self.retry_at = -inf
         self.last_error = None
         self._failures = 0
 
@@ -82,9 +63,9 @@ class Creation:
         # Calls side by side fail together: that is one failure, not many.
         if now >= self.retry_at:
             self._failures += 1
-            self.retry_at = now + backoff(self._failures, draw)
+            self.retry_at = now + retry_delay(self._failures, draw)
 
-    def someone_came(self) -> None:
-        """Note that there is a new acquire: after a fatal failure it need not wait for the end of the backoff."""
+    def caller_came(self) -> None:
+        """Note a new acquire: after a fatal failure it need not wait for the end of the backoff."""
         if self._fatal:
-            self.retry_at = _AT_ONCE
+            self.retry_at = -inf

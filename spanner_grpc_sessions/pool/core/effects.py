@@ -1,4 +1,4 @@
-"""What a pool wants done: the effects that `PoolCore` returns, for its shell to carry out. Pure: no gRPC."""
+"""What a pool wants done: the effects that `PoolCore` returns, for its runner to carry out. Pure: no gRPC."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from typing import Any
 
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 
-__all__ = ["Create", "Delete", "Deliver", "Effect", "Fail", "Outbox", "Ping", "WakeAt"]
-
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create sessions with one call; answer with `created` or `create_failed`, and this count.
-
-    Attributes:
-        count: sessions wanted, from 1 to 100, the most that clients assume BatchCreateSessions to give.
-    """
+    """Create `count` sessions, at most 100, with one call; answer with `created` or `create_failed`, and this count."""
 
     count: int
 
@@ -38,11 +32,9 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give a session to a waiter, who answers with `accepted`, or with `waiter_gone` if it does not want it any more.
+    """Give a session to a waiter, who answers with `accepted`, or with `waiter_gone` if it no longer wants it.
 
-    Attributes:
-        waiter: as it was given to `acquire`.
-        record: the session; the waiter is its `holder` already.
+    The waiter is the session's `holder` already.
     """
 
     waiter: Any
@@ -51,13 +43,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Raise an error in a waiter, who waits no longer.
-
-    Attributes:
-        waiter: as it was given to `acquire`.
-        error: what to raise. One error may go to all who wait: raise a copy, for an exception that many threads raise
-            collects the tracebacks of all.
-    """
+    """Raise an error in a waiter, who waits no longer; several may get the same one, so raise a copy."""
 
     waiter: Any
     error: Exception
@@ -65,11 +51,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Call `tick` at this time. The newest one counts; it never is later than one that is still to come.
-
-    Attributes:
-        when: in seconds of the clock that the events are told.
-    """
+    """Call `tick` at this time. The newest one counts; it never is later than one that is still to come."""
 
     when: float
 
@@ -78,11 +60,7 @@ Effect = Create | Ping | Delete | Deliver | Fail | WakeAt
 
 
 class Outbox:
-    """The effects of one event while it lasts, and the alarm: when the next tick is due, and what was said of that.
-
-    Attributes:
-        effects: in the order in which they are to be carried out.
-    """
+    """The effects of one event while it lasts, and the alarm: when the next tick is due, and what was said of that."""
 
     __slots__ = ("_announced", "_wake_at", "effects")
 
@@ -95,7 +73,7 @@ class Outbox:
         self._wake_at = min(self._wake_at, when)
 
     def forget_alarm(self) -> None:
-        """Start anew: the tick that was announced has come, or there is none to come."""
+        """Note that the tick that was announced has come, or that none is to come."""
         self._wake_at = self._announced = inf
 
     def empty(self) -> tuple[Effect, ...]:
@@ -103,5 +81,7 @@ class Outbox:
         if self._wake_at < self._announced:
             self._announced = self._wake_at
             self.effects.append(WakeAt(self._wake_at))
+        if not self.effects:
+            return ()
         effects, self.effects = tuple(self.effects), []
         return effects

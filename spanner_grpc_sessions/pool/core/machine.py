@@ -50,7 +50,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
-from spanner_grpc_sessions.pool.core.creation import Creation, backoff
+from spanner_grpc_sessions.pool.core.creation import Creation, retry_delay
 from spanner_grpc_sessions.pool.core.effects import Create, Effect, Fail, Outbox
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.core.sessions import PoolSessions
@@ -121,7 +121,7 @@ class PoolCore:
 
     def fill(self, now: float) -> tuple[Effect, ...]:
         """Ask for `min_size` sessions, at once if only a fatal failure was in the way."""
-        self._creation.someone_came()
+        self._creation.caller_came()
         return self.serve_waiters(now)
 
     def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
@@ -133,7 +133,7 @@ class PoolCore:
         else:
             self._waiters.since[waiter] = now
             self.contended = True
-            self._creation.someone_came()
+            self._creation.caller_came()
         return self.serve_waiters(now)
 
     def accepted(self, waiter: Any, now: float) -> None:
@@ -245,7 +245,7 @@ class PoolCore:
             self._sessions.delete(record)
         else:
             record.failures += 1
-            record.mark_suspect(now + backoff(record.failures, draw))
+            record.mark_suspect(now + retry_delay(record.failures, draw))
             self._sessions.put_back(record, now, used=False)
         self._sessions.ping_next(now)
         return self.serve_waiters(now)

@@ -8,8 +8,9 @@ from math import inf
 import pytest
 
 from spanner_grpc_sessions.errors import PoolError
-from spanner_grpc_sessions.pool.core.creation import BATCH, backoff
+from spanner_grpc_sessions.pool.core.creation import retry_delay
 from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Fail
+from spanner_grpc_sessions.service.limits import MAX_BATCH
 from tests.unit.pool.core.driver import Pool, kinds
 
 DENIED = PermissionError("no")
@@ -43,7 +44,7 @@ def test_an_empty_answer_is_a_failure() -> None:
     pool = Pool(min_size=10, max_size=10, fill=False)
     assert pool.do("created", 10, []) == []
     assert isinstance(pool.core.last_error, PoolError)
-    assert pool.wake == backoff(1, 0.0)
+    assert pool.wake == retry_delay(1, 0.0)
     assert pool.tick(pool.wake) == [Create(10)]
 
 
@@ -75,19 +76,20 @@ def test_waiters_go_on_waiting_while_a_create_is_repeated() -> None:
     pool = Pool()
     pool.do("acquire", "a")
     assert pool.do("create_failed", 1, OSError()) == []
-    assert pool.wake == backoff(1, 0.0)
+    assert pool.wake == retry_delay(1, 0.0)
     pool.now = pool.wake / 2
     assert pool.do("acquire", "b") == []
     assert pool.tick(pool.wake) == [Create(2)]
-    hands = [effect for effect in pool.do("created", 2, [("x", None), ("y", None)]) if isinstance(effect, Deliver)]
-    assert [(hand.waiter, hand.record.name) for hand in hands] == [("a", "y"), ("b", "x")]
+    deliveries = [effect for effect in pool.do("created", 2, [("x", None), ("y", None)]) if isinstance(effect, Deliver)]
+    assert [(delivery.waiter, delivery.record.name) for delivery in deliveries] == [("a", "y"), ("b", "x")]
     assert pool.core.last_error is None
 
 
 def test_backoff_doubles_up_to_four_seconds() -> None:
     """The longest wait starts at a quarter of a second, and at least half of it is waited."""
-    assert [backoff(failures, 1.0) for failures in (1, 2, 3, 6, 7, 8, 10**6)] == [0.25, 0.5, 1.0, 4.0, 4.0, 4.0, 4.0]
-    assert [backoff(failures, 0.0) for failures in (1, 7)] == [0.125, 2.0]
+    delays = [retry_delay(failures, 1.0) for failures in (1, 2, 3, 6, 7, 8, 10**6)]
+    assert delays == [0.25, 0.5, 1.0, 4.0, 4.0, 4.0, 4.0]
+    assert [retry_delay(failures, 0.0) for failures in (1, 7)] == [0.125, 2.0]
 
 
 def test_failures_in_a_row_lengthen_the_backoff_and_a_success_ends_it() -> None:
@@ -98,7 +100,7 @@ def test_failures_in_a_row_lengthen_the_backoff_and_a_success_ends_it() -> None:
         pool.do("create_failed", 1, OSError())
         waits.append(pool.wake - pool.now)
         assert pool.tick(pool.wake) == [Create(1)]
-    assert waits == pytest.approx([backoff(1, 0), backoff(2, 0), backoff(3, 0)])
+    assert waits == pytest.approx([retry_delay(1, 0), retry_delay(2, 0), retry_delay(3, 0)])
     pool.answer_creates()
     record = pool.lease("a")
     pool.do("lost", record)
@@ -106,26 +108,26 @@ def test_failures_in_a_row_lengthen_the_backoff_and_a_success_ends_it() -> None:
     pool.wake = inf
     pool.do("create_failed", 1, OSError())
     pool.tick()
-    assert pool.wake - pool.now == pytest.approx(backoff(1, 0))
+    assert pool.wake - pool.now == pytest.approx(retry_delay(1, 0))
 
 
 def test_calls_that_fail_side_by_side_are_one_failure() -> None:
     """Four batches that fail together do not wait as after four failures in a row."""
     pool = Pool(min_size=400, max_size=400, fill=False)
     for _ in range(4):
-        pool.do("create_failed", BATCH, OSError())
-    assert pool.wake == backoff(1, 0.0)
+        pool.do("create_failed", MAX_BATCH, OSError())
+    assert pool.wake == retry_delay(1, 0.0)
 
 
 def test_after_a_failure_one_call_probes() -> None:
     """One batch is asked for, and its success brings the others."""
     pool = Pool(min_size=400, max_size=400, fill=False)
     for _ in range(4):
-        pool.do("create_failed", BATCH, OSError())
-    assert pool.tick(pool.wake) == [Create(BATCH)]
+        pool.do("create_failed", MAX_BATCH, OSError())
+    assert pool.tick(pool.wake) == [Create(MAX_BATCH)]
     assert pool.do("acquire", "a") == []
     assert (
-        kinds(pool.do("created", BATCH, [(str(number), None) for number in range(BATCH)]))
+        kinds(pool.do("created", MAX_BATCH, [(str(number), None) for number in range(MAX_BATCH)]))
         == ["Deliver"] + ["Create"] * 3
     )
 

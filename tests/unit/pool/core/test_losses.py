@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from spanner_grpc_sessions.pool.core.creation import backoff
+from spanner_grpc_sessions.pool.core.creation import retry_delay
 from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Fail, Ping
 from tests.unit.pool.core.driver import Pool, kinds
 
@@ -89,7 +89,7 @@ def test_nobody_gets_a_session_whose_name_is_given_again() -> None:
     assert (delete.record.name, delete.record is record) == (record.name, False)
     assert record.discarded
     assert pool.do("deleted", delete.record) == []
-    assert pool.tick(pool.now + backoff(1, 0.0)) == [Create(1)]
+    assert pool.tick(pool.now + retry_delay(1, 0.0)) == [Create(1)]
 
 
 def test_a_loss_found_by_a_ping_makes_the_others_suspect_as_well() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spanner_grpc_sessions.pool.core.creation import backoff
+from spanner_grpc_sessions.pool.core.creation import retry_delay
 from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Ping
 from tests.unit.pool.core.driver import HOUR, Pool, kinds
 
@@ -155,10 +155,10 @@ def test_a_suspect_session_is_for_nobody_before_a_ping_succeeds() -> None:
     assert pool.do("ping_failed", record) == []
     assert pool.idle == [record]
     assert pool.do("acquire", "a") == []
-    assert pool.wake == 10.0 + backoff(1, 0.0)
+    assert pool.wake == 10.0 + retry_delay(1, 0.0)
     assert pool.tick(pool.wake) == [Ping(record)]
     assert pool.do("ping_failed", record) == []
-    assert pool.wake == pool.now + backoff(2, 0.0)
+    assert pool.wake == pool.now + retry_delay(2, 0.0)
     pool.tick(pool.wake)
     assert pool.do("pinged", record) == [Deliver("a", record)]
 
