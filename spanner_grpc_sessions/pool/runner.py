@@ -78,18 +78,18 @@ class PoolRunner:
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides."""
         with self._changed:
-            self._events.append((event, args, named))
             if self._dispatching:
+                self._events.append((event, args, named))
                 return
             self._dispatching = True
             try:
+                self._perform(event(*args, self._clock.now(), **named))
                 while self._events:
                     event, args, named = self._events.popleft()
                     self._perform(event(*args, self._clock.now(), **named))
             finally:
                 self._dispatching = False
-            blocked = bool(self._queue) and self._keeper is None
-        if blocked:
+        if self._queue and self._keeper is None:
             self._begin_queued()
         if self._abandoned:
             self._wake()
@@ -122,7 +122,8 @@ class PoolRunner:
             if isinstance(answer, SessionRecord):
                 lease._record, lease._owner, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
                 core.accepted(waiter, self._clock.now())
-                self._note_lease(answer)
+                if self.leaks is not None:
+                    self._note_lease(self.leaks, answer)
                 return
         except BaseException:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
@@ -183,14 +184,15 @@ class PoolRunner:
         with self._changed:
             self._changed.notify_all()
 
-    def _note_lease(self, record: SessionRecord) -> None:
-        if self.leaks is not None:
-            with self._changed:
-                self.leaks.note(record, self._clock.now())
-                self._changed.notify_all()
+    def _note_lease(self, leaks: LeakDetector, record: SessionRecord) -> None:
+        with self._changed:
+            leaks.note(record, self._clock.now())
+            self._changed.notify_all()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
         # Under the lock nothing waits: calls are queued, and answers are set.
+        if not (effects or self.core.closing):
+            return
         for effect in effects:
             match effect:
                 case Deliver(waiter, answer) | Fail(waiter, answer):

@@ -6,6 +6,8 @@ The pool holds the runner. The tasks hold the runner too, and not the pool, so t
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 import random
 import time
@@ -33,6 +35,9 @@ from spanner_grpc_sessions.service import requests, rpcs
 _ONCE: Final = RetryOptions.none()
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
+_MIN_SWEEP: Final = 100
+"""Waiters with a timeout among which the answered ones are not looked for."""
+
 _Waiter = asyncio.Future[SessionRecord | Exception | None]
 
 
@@ -54,6 +59,7 @@ class AsyncPoolRunner:
         self._wake_at, self._failed, self._close_by = inf, 0, inf
         self._abandoned = False
         self._changed = asyncio.Event()
+        self._timeouts = _Timeouts(clock)
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
@@ -102,14 +108,18 @@ class AsyncPoolRunner:
             self.start()
             until = inf if timeout is None else self._clock.now() + timeout
             self.dispatch(core.acquire, waiter)
-            answer = await _answer_of(waiter, self._clock, until)
+            if not waiter.done():
+                self._timeouts.add(waiter, until)
+            answer = await waiter
         except BaseException:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
             raise
         if isinstance(answer, SessionRecord):
             lease._record, lease._owner, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
             core.accepted(waiter, self._clock.now())
-            self._note_lease(answer)
+            if self.leaks is not None:
+                self.leaks.note(answer, self._clock.now())
+                self._wake()
             return
         if answer is not None:
             raise copy_to_raise(answer) from answer
@@ -146,6 +156,7 @@ class AsyncPoolRunner:
             await event_within(self._changed, inf if left is None else left)
         # The time is over: what a cancelled call begins ends at once.
         self._close_by = -inf
+        self._timeouts.cancel()
         while tasks := self._tasks - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
@@ -162,11 +173,6 @@ class AsyncPoolRunner:
         # The old event wakes all who wait now; a new one is for the next.
         self._changed.set()
         self._changed = asyncio.Event()
-
-    def _note_lease(self, record: SessionRecord) -> None:
-        if self.leaks is not None:
-            self.leaks.note(record, self._clock.now())
-            self._wake()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
@@ -254,19 +260,46 @@ class AsyncPoolRunner:
             self.dispatch(self.core.tick)
 
 
-async def _answer_of(waiter: _Waiter, clock: Clock, until: float) -> SessionRecord | Exception | None:
-    """Return the answer of a waiter, or None if there is none at that time."""
-    if waiter.done() or until <= clock.now():
-        return waiter.result() if waiter.done() else None
-    # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the answer.
-    alarm = None if until == inf else clock.alarm(until, _give_up, waiter)
-    try:
-        return await waiter
-    finally:
-        if alarm is not None:
-            alarm.cancel()
+class _Timeouts:
+    """When waiters give up, with one timer for all of them: a timer of its own would cost each a fifth of its wait."""
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heap: list[tuple[float, int, _Waiter]] = []
+        self._serial = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf
+        self._sweep_at = _MIN_SWEEP
 
-def _give_up(waiter: _Waiter) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+    def add(self, waiter: _Waiter, until: float) -> None:
+        """Answer a waiter with None at that time, if it has no answer by then."""
+        if until <= self._clock.now():
+            waiter.set_result(None)
+        elif until < inf:
+            if len(self._heap) >= self._sweep_at:
+                self._heap = [entry for entry in self._heap if not entry[2].done()]
+                heapq.heapify(self._heap)
+                self._sweep_at = 2 * len(self._heap) + _MIN_SWEEP
+            heapq.heappush(self._heap, (until, next(self._serial), waiter))
+            if until < self._rings_at:
+                self._ring_at(until)
+
+    def cancel(self) -> None:
+        """Stop the timer; the pool has answered all waiters."""
+        self._rings_at = inf
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring_at(self, until: float) -> None:
+        self.cancel()
+        self._rings_at = until
+        self._timer = self._clock.alarm(until, self._ring)
+
+    def _ring(self) -> None:
+        self._rings_at, now = inf, self._clock.now()
+        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done()):
+            waiter = heapq.heappop(self._heap)[2]
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._heap:
+            self._ring_at(self._heap[0][0])

@@ -9,28 +9,28 @@ from typing import Any
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Create:
     """Create `count` sessions, at most 100, with one call; answer with `created` or `create_failed`, and this count."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Ping:
     """Run `SELECT 1` on a session; answer with `pinged` or `ping_failed`."""
 
     record: SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Delete:
     """Delete a session; answer with `deleted`."""
 
     record: SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Deliver:
     """Give a session to a waiter, who answers with `accepted`, or with `waiter_gone` if it no longer wants it.
 
@@ -41,7 +41,7 @@ class Deliver:
     record: SessionRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Fail:
     """Raise an error in a waiter, who waits no longer; several may get the same one, so raise a copy."""
 
@@ -49,7 +49,7 @@ class Fail:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class WakeAt:
     """Call `tick` at this time. The newest one counts; it never is later than one that is still to come."""
 

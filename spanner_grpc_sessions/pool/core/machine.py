@@ -134,6 +134,8 @@ class PoolCore:
             self._waiters.since[waiter] = now
             self.contended = True
             self._creation.caller_came()
+            if self._sessions.exhausted and not self.closing:
+                return ()
         return self.serve_waiters(now)
 
     def accepted(self, waiter: Any, now: float) -> None:

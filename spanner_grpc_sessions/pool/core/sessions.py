@@ -74,6 +74,11 @@ class PoolSessions:
         """How many more the server may be asked for: it still has those whose deletes are in flight."""
         return self._options.max_size - len(self.all) - len(self.deleting)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing to hand out, to ping or to ask for: a new waiter can only wait."""
+        return not (self.idle or self._rested or self._stale) and self.capacity <= 0
+
     def add(self, records: list[SessionRecord], now: float) -> None:
         """Take new sessions in."""
         had_surplus = self.surplus > 0
