@@ -92,7 +92,7 @@ class WallClock:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._ahead = 0.0
         for owner in (TokenFetcher, TokenSource):
-            patch.setitem(owner.__init__.__kwdefaults__, "clock", self)  # type: ignore[misc,arg-type]  # see there
+            patch.setitem(owner.__init__.__kwdefaults__, "clock", self)  # type: ignore[arg-type]  # the default of a parameter is a clock
 
     def __call__(self) -> float:
         """Return the time it shows."""

@@ -436,6 +436,7 @@ def test_an_async_pool_has_another_keeper_when_it_needs_one(plain: LocalSpanner)
         async with async_pool(plain, _DATABASE, min_size=0) as pool:
             await pool.open()
             keeper = pool._shell._keeper
+            assert keeper is not None
             keeper.cancel()
             await asyncio.wait([keeper])
             plain.faults.add("BatchCreateSessions", status="UNAVAILABLE")
