@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.options import ClientOptions
@@ -30,10 +31,14 @@ class _Script(grpc.GenericRpcHandler):
     def _handler(name: str, answer: Answer) -> Any:
         rpc = RPCS[name]
         make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
-        return make(answer, rpc.request_class.FromString, rpc.response_class.SerializeToString)
+        return make(answer, rpc.request_class.FromString, _serialize)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._handlers.get(handler_call_details.method)
+
+
+def _serialize(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
 @contextmanager
