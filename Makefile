@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What is old has no wheels for the newest Python and would be compiled: there uv takes another one, or downloads it.
+OLD_PYTHON = $(shell $(PYTHON) -c 'import sys; print(sys.executable if sys.version_info < (3, 14) else "3.13")')
+
 # The stub compiler has an environment of its own, because an old protoc decides what users may run:
 # grpcio-tools 1.66.2 writes code for protobuf >= 5.27.2 and grpcio >= 1.66.2; a newer one would raise both floors.
 STUBS_VENV := .venv-stubs
@@ -22,7 +25,10 @@ LOWEST_GOOGLE := google-cloud-spanner==3.71.0 grpcio-status>=1.59.0
 NODE_PEER := @google-cloud/spanner@9.0.0
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+UV_INSTALL := $(BIN)/uv pip install --quiet
 PYTEST_ARGS ?=
+# Each worker starts the servers that its tests ask for, the emulator among them.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
@@ -62,15 +68,16 @@ types: dev  ## check the types of library, tests, benchmarks and examples
 node-peer: build/node/.installed  ## install Google's client for Node, for the tests of the local server; nothing where npm is missing
 
 test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for some
-	THOROUGH=$(CI) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_VENV)/.installed  ## run the tests on the lowest versions allowed
-	$(LOWEST_VENV)/bin/python -m pytest $(foreach folder,contract coexistence packaging,--ignore=tests/$(folder)) $(PYTEST_ARGS)
-	$(LOWEST_GOOGLE_VENV)/bin/python -m pytest tests/coexistence
+	THOROUGH= $(LOWEST_VENV)/bin/python $(PYTEST) $(foreach folder,contract coexistence packaging,--ignore=tests/$(folder)) $(PYTEST_ARGS)
+	THOROUGH= $(LOWEST_GOOGLE_VENV)/bin/python $(PYTEST) tests/coexistence
 
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
+check: export THOROUGH := 1
 check: lint types check-sync check-stubs node-peer test test-lowest  ## everything that has to pass, the quick ones first
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed node-peer  ## install all that `check` needs
@@ -86,7 +93,8 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP_INSTALL) --editable '.[dev]'
+	$(BIN)/python $(PIP_INSTALL) uv
+	$(UV_INSTALL) --python $(BIN)/python --editable . --group dev
 	touch $(VENV)/.installed $@
 
 build/node/.installed: Makefile
@@ -95,10 +103,10 @@ build/node/.installed: Makefile
 
 # $(1): requirements beside our own. They are installed first and then kept, so that the test tools cannot raise them.
 define install_lowest
-	$(PYTHON) -m venv $(@D)
-	$(BIN)/uv pip install --quiet --python $(@D)/bin/python --resolution lowest-direct --editable . \
+	$(BIN)/uv venv --quiet --clear --python $(OLD_PYTHON) $(@D)
+	$(UV_INSTALL) --python $(@D)/bin/python --resolution lowest-direct --editable . \
 	    $(foreach requirement,$(1),'$(requirement)')
-	$(BIN)/uv pip install --quiet --python $(@D)/bin/python pytest hypothesis
+	$(UV_INSTALL) --python $(@D)/bin/python hypothesis pytest pytest-xdist
 	touch $@
 endef
 
@@ -108,9 +116,9 @@ $(LOWEST_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
 $(LOWEST_GOOGLE_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
 	$(call install_lowest,$(LOWEST_GOOGLE))
 
-$(STUBS_VENV)/.installed: Makefile
-	$(PYTHON) -m venv $(STUBS_VENV)
-	$(STUBS_VENV)/bin/python $(PIP_INSTALL) $(STUBS_TOOLS)
+$(STUBS_VENV)/.installed: Makefile | $(VENV)/.dev
+	$(BIN)/uv venv --quiet --clear --python $(OLD_PYTHON) $(STUBS_VENV)
+	$(UV_INSTALL) --python $(STUBS_VENV)/bin/python $(STUBS_TOOLS)
 	touch $@
 
 # $(1): the folder that receives the package. Two substitutions make the output live beside any other

@@ -1,4 +1,4 @@
-"""More callers than sessions: how many leases a pool gives per second, beside a queue of as many things, and how evenly.
+"""More callers than sessions: the leases per second of a pool, beside a queue of as many things, and how even they are.
 
 32 threads share 8 sessions, and 64 tasks of asyncio do; each holds one for half a millisecond. The standard library's
 `LifoQueue` is the quickest pool of things that it has, but some of its callers get nothing: it does not say who waited

@@ -7,13 +7,14 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
 from tests.support.colours import COLOURS, Colour
 from tests.support.emulator import Emulator, EmulatorUnavailable, running_emulator
+from tests.support.keys import share_keys
 from tests.support.servers import EmulatorServer, LocalServer, Server
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _OUTER_ENVIRONMENT = dict(os.environ)
 _FOREIGN_SETTINGS = re.compile(
     r"SPANNER_|GOOGLE_|GCLOUD_|GCE_|CLOUDSDK_|(HTTPS?|ALL|NO|GRPC|NO_GRPC)_PROXY$", re.IGNORECASE
 )
-_SERVERS = pytest.StashKey[dict[str, str]]()
+_Servers = dict[str, list[str]]
+_SERVERS = pytest.StashKey[_Servers]()
 
 # A slow machine must not fail a property, and a CI run must be repeatable.
 hypothesis.settings.register_profile("local", deadline=None)
@@ -48,6 +50,14 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_keys() -> Iterator[None]:
+    """Spare each server an RSA key of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        share_keys(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def outer_environment() -> dict[str, str]:
     """The environment that pytest was started in: for finding the emulator, and for package installers."""
@@ -57,12 +67,13 @@ def outer_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def report_server(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Give a function that notes (server or peer, what it is) for the last lines of the run."""
-    return request.config.stash[_SERVERS].__setitem__
+    servers = request.config.stash[_SERVERS]
+    return lambda name, what: _note(servers, {name: [what]})
 
 
 @pytest.fixture(scope="session")
 def emulator(outer_environment: dict[str, str], report_server: Callable[[str, str], None]) -> Iterator[Emulator]:
-    """Google's emulator, one for the whole run; skips where there is none."""
+    """Google's emulator, one for each process of the run; skips where there is none."""
     try:
         with running_emulator(outer_environment) as emulator:
             report_server(
@@ -114,6 +125,24 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what a worker of pytest-xdist has noted to the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = session.config.stash[_SERVERS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Note what a worker has noted; one that crashed has sent nothing."""
+    _note(node.config.stash[_SERVERS], getattr(node, "workeroutput", {}).get("servers", {}))
+
+
+def _note(servers: _Servers, more: _Servers) -> None:
+    for name, texts in more.items():
+        known = servers.setdefault(name, [])
+        known += [text for text in texts if text not in known]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """Say at the very end which servers stood behind the results, and what was skipped and why."""
@@ -121,7 +150,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     terminalreporter.section("servers and skips")
     servers = terminalreporter.config.stash[_SERVERS]
     for name in ("LocalSpanner", "emulator", *sorted(servers.keys() - {"LocalSpanner", "emulator"})):
-        terminalreporter.line(f"{name}: {servers.get(name, 'not asked for')}")
+        for what in servers.get(name, ["not asked for"]):
+            terminalreporter.line(f"{name}: {what}")
     skipped = terminalreporter.stats.get("skipped", [])
     terminalreporter.line(f"skipped: {len(skipped)}")
     for reason, count in Counter(map(_skip_reason, skipped)).most_common():

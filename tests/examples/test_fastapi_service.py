@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +28,11 @@ from tests.examples.example import DATABASE, MESSAGE, fail, session_answers
 from tests.support.emulator import Emulator
 from tests.support.scripted import scripted_server
 from tests.support.servers import EmulatorServer
+from tests.support.waiting import WAIT, until
 
 uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: it is needed for the web service only")
 pytest.importorskip("fastapi", reason="FastAPI is not installed: it is needed for the web service only")
 
-_TIMEOUT = 20.0
 _COMMITTED = commit_response_pb2.CommitResponse(commit_timestamp={"seconds": 1})
 
 
@@ -49,16 +48,16 @@ class Service:
 
     def post(self, name: str, **more: Any) -> requests.Response:
         """Make a singer."""
-        return requests.post(f"{self.url}/singers", json={"name": name, **more}, timeout=_TIMEOUT)
+        return requests.post(f"{self.url}/singers", json={"name": name, **more}, timeout=WAIT)
 
     def get(self, path: str) -> requests.Response:
         """Read something."""
-        return requests.get(self.url + path, timeout=_TIMEOUT)
+        return requests.get(self.url + path, timeout=WAIT)
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
     """Yield what a process writes, a line at a time; a process that says nothing for long fails the test."""
-    while select.select([stream], [], [], _TIMEOUT)[0]:
+    while select.select([stream], [], [], WAIT)[0]:
         line = stream.readline().decode()
         if not line:
             return
@@ -116,7 +115,7 @@ def test_the_service_serves_many_and_leaves_no_session(emulator: Emulator, datab
         assert process.stderr is not None
         log = "".join(_lines(process.stderr))
         # uvicorn gives itself the signal again when all is done, so that whoever waits sees it.
-        assert process.wait(_TIMEOUT) in {0, -signal.SIGTERM}
+        assert process.wait(WAIT) in {0, -signal.SIGTERM}
     assert "Application shutdown complete" in log
     assert "Warning" not in log
     assert "Traceback" not in log
@@ -139,7 +138,7 @@ def thread(database: str, endpoint: str, **options: Any) -> Iterator[Service]:
             yield Service(f"http://127.0.0.1:{listener.getsockname()[1]}")
         finally:
             server.should_exit = True
-            running.join(_TIMEOUT)
+            running.join(WAIT)
             assert not running.is_alive()
 
 
@@ -152,7 +151,7 @@ class SlowCommits:
     def __call__(self, request: Any, context: grpc.ServicerContext) -> commit_response_pb2.CommitResponse:
         """Answer a commit."""
         self.arrived.release()
-        assert self.may_go.wait(_TIMEOUT)
+        assert self.may_go.wait(WAIT)
         return _COMMITTED
 
 
@@ -165,7 +164,7 @@ def test_who_finds_no_session_in_time_is_told_to_come_again() -> None:
         ThreadPoolExecutor(1) as threads,
     ):
         first = threads.submit(service.post, "first")
-        assert commits.arrived.acquire(timeout=_TIMEOUT)
+        assert commits.arrived.acquire(timeout=WAIT)
         turned_away = service.post("second")
         assert (turned_away.status_code, turned_away.headers["Retry-After"]) == (503, "1")
         commits.may_go.set()
@@ -182,11 +181,9 @@ def test_who_would_wait_behind_too_many_is_told_to_come_again() -> None:
         ThreadPoolExecutor(2) as threads,
     ):
         first = threads.submit(service.post, "first")
-        assert commits.arrived.acquire(timeout=_TIMEOUT)
+        assert commits.arrived.acquire(timeout=WAIT)
         second = threads.submit(service.post, "second")
-        deadline = time.monotonic() + _TIMEOUT
-        while service.get("/healthz").json()["waiting"] == 0:
-            assert time.monotonic() < deadline
+        until(lambda: service.get("/healthz").json()["waiting"] == 1)
         turned_away = service.post("third")
         assert (turned_away.status_code, turned_away.headers["Retry-After"]) == (503, "1")
         commits.may_go.set()

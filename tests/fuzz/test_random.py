@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from typing import Any, Final
 
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from spanner_grpc_sessions.rest import to_rest
 from tests.fuzz.fuzz_from_rest import TARGETS, fuzz
 from tests.fuzz.inputs import bodies
 from tests.fuzz.oracle import assert_agreement, read
 from tests.support.messages import message_classes, messages
+from tests.support.thorough import tries
 
 CLASSES: Final = message_classes()
-THOROUGH: Final = bool(os.environ.get("THOROUGH"))
-
-
-def tries(thoroughly: int) -> settings:
-    """Return how often a property is tried for each class: this often by `make test` in CI, a tenth of it elsewhere."""
-    examples = thoroughly if THOROUGH else thoroughly // 10
-    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("message_class", CLASSES, ids=lambda message_class: message_class.DESCRIPTOR.full_name)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import logging
 import socket
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +28,7 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
+from tests.support.measuring import takes
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _ADMIN = "https://www.googleapis.com/auth/spanner.admin"
@@ -153,16 +152,14 @@ def test_failing_token_endpoint_is_a_credentials_error(
     timeout = 60.0
     if broken == "unreachable":
         credentials = credentials.with_token_uri("http://127.0.0.1:1/token")
-        timeout = 0.5
+        timeout = 0.2
     else:
         # The assertion is signed by a key that the endpoint does not know.
         with LocalSpanner() as other:
             credentials = _delegated(other.credentials()).with_token_uri(credentials._token_uri)
-    started = time.monotonic()
     with colour.client(credentials, options=local.client_options()) as client:
-        with pytest.raises(CredentialsError):
+        with takes(), pytest.raises(CredentialsError):
             client.create_session(_DATABASE, timeout=timeout)
-    assert time.monotonic() - started < 10
     assert local.calls == []
 
 
@@ -283,25 +280,3 @@ def test_no_secret_is_shown(
     private_lines = [line for line in key.split("\\n") if len(line) > 40 and "-----" not in line]
     for secret in (token, jwt, *private_lines):
         assert secret not in "\n".join(shown)
-
-
-def test_token_is_renewed_before_it_expires(local: LocalSpanner, colour: Colour) -> None:
-    """Tokens that live for two seconds are renewed meanwhile, and no call meets an expired one."""
-
-    class Short(user_credentials.Credentials):
-        def __init__(self) -> None:
-            super().__init__(None)  # type: ignore[no-untyped-call]  # google.oauth2 is typed in part only
-            self.refreshed = threading.Semaphore(0)
-
-        def refresh(self, request: object) -> None:
-            self.token = local.issue_token(lifetime=2)
-            # google-auth counts in naive datetimes of UTC.
-            self.expiry = (dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=2)).replace(tzinfo=None)
-            self.refreshed.release()
-
-    credentials = Short()
-    with colour.client(credentials, options=local.client_options()) as client:
-        for _ in range(3):
-            assert credentials.refreshed.acquire(timeout=10)
-            client.create_session(_DATABASE)
-    assert len({call.header("authorization") for call in local.calls}) == 3

@@ -32,9 +32,9 @@ from spanner_grpc_sessions.options import ClientOptions
 from tests.support.colours import Blocking, Colour
 from tests.support.scripted import scripted_server
 from tests.support.servers import Server
+from tests.support.waiting import WAIT
 
 _DATABASE = "projects/p/instances/i/databases/d"
-_WAIT = 10.0
 
 
 @pytest.fixture
@@ -130,12 +130,12 @@ def test_every_way_of_calling_raises_our_errors(local: LocalSpanner) -> None:
         answer, call = client.stub.GetSession.with_call(good)
         assert (answer.name, call.code()) == (good.name, grpc.StatusCode.OK)
         future = client.stub.GetSession.future(good)
-        assert future.result(timeout=_WAIT).name == good.name
+        assert future.result(timeout=WAIT).name == good.name
         assert future.exception() is None
         assert future.done()
         future = client.stub.GetSession.future(bad)
         with pytest.raises(SessionNotFound):
-            future.result(timeout=_WAIT)
+            future.result(timeout=WAIT)
         assert isinstance(future.exception(), SessionNotFound)
         with pytest.raises(SessionNotFound):
             client.stub.GetSession.with_call(bad)
@@ -190,15 +190,15 @@ def test_each_session_keeps_to_its_connection(colour: Colour) -> None:
     def create(_: Any, context: grpc.ServicerContext) -> Any:
         name = f"{_DATABASE}/sessions/{next(numbers)}"
         peers[name] = {context.peer()}
-        # For a moment, so that three calls are in flight at a time.
-        busy.wait(0.2)
+        three.wait()
         return spanner_pb2.Session(name=name)
 
     def query(request: Any, context: grpc.ServicerContext) -> Any:
         peers[request.session].add(context.peer())
         return result_set_pb2.ResultSet()
 
-    busy, numbers = threading.Event(), itertools.count()
+    # Three calls are in flight at a time: none is answered alone.
+    three, numbers = threading.Barrier(3, timeout=WAIT), itertools.count()
     with scripted_server(CreateSession=create, ExecuteSql=query) as plain:
         options = dataclasses.replace(plain, channels=3)
         with colour.client(AnonymousCredentials(), options=options) as client, ThreadPoolExecutor(3) as threads:
@@ -233,7 +233,7 @@ def test_warming_up_connects_and_has_a_token(local: LocalSpanner, colour: Colour
         connection: Any = (client._target if isinstance(client, Blocking) else client)._connection
         assert connection.tokens.current()
         client.create_session(_DATABASE)
-        client.warm_up(timeout=1)
+        client.warm_up(timeout=WAIT)
 
 
 def test_warming_up_in_vain_ends_at_its_timeout(colour: Colour) -> None:
@@ -248,7 +248,7 @@ def test_warming_up_in_vain_ends_at_its_timeout(colour: Colour) -> None:
             warming = threads.submit(client.warm_up, timeout=60)
             client.close()
             with pytest.raises(ClientClosed):
-                warming.result(_WAIT)
+                warming.result(WAIT)
         with pytest.raises(ClientClosed):
             client.warm_up()
 
@@ -269,7 +269,7 @@ def test_a_client_that_is_dropped_open_warns_and_ends_its_thread(local: LocalSpa
     del client
     with pytest.warns(ResourceWarning, match="unclosed <SessionsClient 127"):
         clients.clear()
-    thread.join(_WAIT)
+    thread.join(WAIT)
     assert not thread.is_alive()
 
 

@@ -15,6 +15,7 @@ import pytest
 from spanner_grpc_sessions.cli import main
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.servers import EmulatorServer, LocalServer, Server
+from tests.support.waiting import WAIT
 
 _DATABASE = "projects/p/instances/i/databases/d"
 
@@ -155,7 +156,7 @@ def test_serve_serves_until_it_is_interrupted(plaintext: bool, end: signal.Signa
             assert json.loads(created.stdout)["name"].startswith(_DATABASE)
         finally:
             server.send_signal(end)
-        assert server.wait(20) == 0
+        assert server.wait(WAIT) == 0
     assert not any(Path(path).exists() for path in told.values())
 
 
@@ -179,7 +180,7 @@ def test_reader_that_has_seen_enough_ends_the_output_in_silence() -> None:
         program.stdout.readline()
         program.stdout.close()
         told = program.stderr.read()
-        assert program.wait(20) == 1
+        assert program.wait(WAIT) == 1
     assert "Broken" not in told
     assert "Traceback" not in told
 

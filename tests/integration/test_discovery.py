@@ -29,9 +29,9 @@ from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Blocking, Colour
 from tests.support.scripted import scripted_server
 from tests.support.servers import Server
+from tests.support.waiting import WAIT
 
 _DATABASE = "projects/p/instances/i/databases/d"
-_WAIT = 10.0
 _WITHOUT_EFFECT = {
     "alt": "proto",
     "pp": 1,
@@ -215,7 +215,7 @@ class Query:
         context.add_callback(self.ended.set)
         yield self._answer
         self.begun.set()
-        self.ended.wait(_WAIT)
+        self.ended.wait(WAIT)
 
 
 def _stream(sessions: Any) -> Any:
@@ -232,7 +232,7 @@ def test_a_failure_ends_the_work_of_the_server(colour: Colour) -> None:
             face = Face(client)
             with pytest.raises(InvalidValue) as caught:
                 face.execute(_stream(face.sessions))
-            assert query.ended.wait(_WAIT / 2)
+            assert query.ended.wait(WAIT / 2)
             assert caught.value
 
 
@@ -244,11 +244,11 @@ def test_a_cancellation_ends_the_work_of_the_server() -> None:
         async with AsyncSessionsClient(AnonymousCredentials(), options=options) as client:
             sessions = discovery.build(client).projects().instances().databases().sessions()
             task = asyncio.ensure_future(_stream(sessions).execute())
-            assert await asyncio.to_thread(query.begun.wait, _WAIT)
+            assert await asyncio.to_thread(query.begun.wait, WAIT)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert await asyncio.to_thread(query.ended.wait, _WAIT / 2)
+            assert await asyncio.to_thread(query.ended.wait, WAIT / 2)
 
     with scripted_server(ExecuteStreamingSql=query) as options:
         asyncio.run(give_up())

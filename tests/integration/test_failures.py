@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from typing import Any
 
 import grpc
@@ -22,6 +21,8 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
+from tests.support.measuring import takes
+from tests.support.waiting import WAIT
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _AT_ONCE = RetryOptions(initial_delay=0)
@@ -105,18 +106,15 @@ def test_nothing_is_repeated_when_told_so(client: SessionsClient, local: LocalSp
 def test_delay_that_the_server_asks_for_is_kept(client: SessionsClient, local: LocalSpanner) -> None:
     """The next attempt comes no earlier than RetryInfo says."""
     local.faults.add("CreateSession", status="UNAVAILABLE", retry_delay=0.2)
-    started = time.monotonic()
-    client.create_session(_DATABASE)
-    assert time.monotonic() - started >= 0.2
+    with takes(0.2):
+        client.create_session(_DATABASE)
 
 
 def test_delay_beyond_the_deadline_ends_the_call(client: SessionsClient, local: LocalSpanner) -> None:
     """A RetryInfo that would pass the deadline fails the call at once, with the delay in the error."""
     local.faults.add("CreateSession", status="UNAVAILABLE", retry_delay=60)
-    started = time.monotonic()
-    with pytest.raises(Unavailable) as caught:
+    with takes(), pytest.raises(Unavailable) as caught:
         client.create_session(_DATABASE, timeout=30)
-    assert time.monotonic() - started < 10
     assert caught.value.retry_delay == 60
     assert len(local.calls) == 1
 
@@ -127,10 +125,8 @@ def test_deadline_bounds_all_attempts(local: LocalSpanner, colour: Colour) -> No
     options = local.client_options(retry=RetryOptions(initial_delay=0.05, multiplier=1))
     with colour.client(local.credentials(), options=options) as client:
         client.list_sessions(_DATABASE)
-        started = time.monotonic()
-        with pytest.raises((Unavailable, DeadlineExceeded)):
+        with takes(), pytest.raises((Unavailable, DeadlineExceeded)):
             client.create_session(_DATABASE, timeout=0.5)
-        assert time.monotonic() - started < 2
     assert len(local.calls) > 2
 
 
@@ -138,10 +134,8 @@ def test_server_that_does_not_answer_ends_at_the_deadline(client: SessionsClient
     """A call that gets no answer raises DeadlineExceeded, and is not repeated."""
     client.list_sessions(_DATABASE)
     local.faults.add("CreateSession", drop=True)
-    started = time.monotonic()
-    with pytest.raises(DeadlineExceeded):
-        client.create_session(_DATABASE, timeout=0.3)
-    assert 0.2 < time.monotonic() - started < 2
+    with takes(0.2), pytest.raises(DeadlineExceeded):
+        client.create_session(_DATABASE, timeout=0.25)
 
 
 def test_delete_whose_first_attempt_got_through_has_succeeded(client: SessionsClient, local: LocalSpanner) -> None:
@@ -173,7 +167,7 @@ def test_unreachable_server_is_unavailable(colour: Colour) -> None:
         options = gone.client_options(retry=_AT_ONCE)
     with colour.client(options=options) as client:
         with pytest.raises((Unavailable, DeadlineExceeded)):
-            client.create_session(_DATABASE, timeout=0.5)
+            client.create_session(_DATABASE, timeout=0.2)
 
 
 def test_server_that_comes_back_is_found_again(local: LocalSpanner, colour: Colour) -> None:
@@ -182,4 +176,4 @@ def test_server_that_comes_back_is_found_again(local: LocalSpanner, colour: Colo
         client.create_session(_DATABASE)
         local.stop()
         local.start()
-        assert client.create_session(_DATABASE, timeout=10)["name"].startswith(_DATABASE)
+        assert client.create_session(_DATABASE, timeout=WAIT)["name"].startswith(_DATABASE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +14,7 @@ from spanner_grpc_sessions import AsyncSessionsClient, ClientClosed, RetryOption
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.transport.channel import open_channel
 from tests.support.colours import Colour
+from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
 
@@ -76,7 +76,7 @@ def test_call_in_flight_ends_when_the_client_is_closed(local: LocalSpanner, colo
         client.list_sessions(_DATABASE)
         local.faults.add("CreateSession", drop=True)
         call = threads.submit(client.create_session, _DATABASE, timeout=60)
-        _wait_until(lambda: any(call.method == "CreateSession" for call in local.calls))
+        until(lambda: any(call.method == "CreateSession" for call in local.calls))
         client.close()
         _assert_ends_closed(call)
 
@@ -86,7 +86,7 @@ def test_pause_between_attempts_ends_when_the_client_is_closed(local: LocalSpann
     local.faults.add("CreateSession", status="UNAVAILABLE", retry_delay=30, times=None)
     with colour.client(local.credentials(), options=local.client_options()) as client, ThreadPoolExecutor() as threads:
         call = threads.submit(client.create_session, _DATABASE, timeout=60)
-        _wait_until(lambda: len(local.calls) == 1)
+        until(lambda: len(local.calls) == 1)
         client.close()
         _assert_ends_closed(call)
 
@@ -97,15 +97,16 @@ def test_wait_for_the_first_token_ends_when_the_client_is_closed(local: LocalSpa
 
     class Slow(user_credentials.Credentials):
         def refresh(self, request: object) -> None:
-            release.wait(30)
+            release.wait(WAIT)
 
     credentials = Slow(None)  # type: ignore[no-untyped-call]  # google.oauth2 is typed in part only
     with colour.client(credentials, options=local.client_options()) as client, ThreadPoolExecutor() as threads:
         call = threads.submit(client.create_session, _DATABASE, timeout=60)
-        _wait_until(lambda: bool(_own_threads()))
-        client.close()
+        until(_own_threads)
+        closing = threads.submit(client.close)
         _assert_ends_closed(call)
         release.set()
+        closing.result(WAIT)
 
 
 def test_signal_handler_may_close_the_client(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +148,7 @@ def test_cancelled_task_cancels_its_call(local: LocalSpanner) -> None:
             await client.create_session(_DATABASE)
             local.faults.add("CreateSession", drop=True)
             task = asyncio.create_task(client.create_session(_DATABASE))
-            await asyncio.to_thread(_wait_until, lambda: len(local.calls) == 2)
+            await until_async(lambda: len(local.calls) == 2)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -177,15 +178,5 @@ def test_many_tasks_share_a_client(local: LocalSpanner) -> None:
 
 
 def _assert_ends_closed(call: Future[Any]) -> None:
-    error = call.exception(timeout=5)
+    error = call.exception(WAIT)
     assert isinstance(error, ClientClosed), error
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    # The server has no event for "a call has arrived"; looking again costs less than an event for tests alone.
-    pause = threading.Event()
-    for _ in range(2000):
-        if condition():
-            return
-        pause.wait(0.005)
-    raise AssertionError("it never came to this")

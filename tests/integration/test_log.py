@@ -97,8 +97,9 @@ def test_a_create_that_runs_out_of_time_is_told_too(
     caplog.set_level(logging.INFO, logger=_LOGGER)
     local.faults.add("CreateSession", drop=True)
     with colour.client(local.credentials(), options=local.client_options()) as client:
+        client.warm_up()
         with pytest.raises(DeadlineExceeded):
-            client.create_session(_DATABASE, timeout=0.3)
+            client.create_session(_DATABASE, timeout=0.2)
     (line,) = _lines(caplog, logging.INFO)[1:-1]
     assert line.startswith("CreateSession may have left a session behind: CreateSession: DEADLINE_EXCEEDED: ")
 

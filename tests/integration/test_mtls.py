@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import traceback
 from collections.abc import Iterator
 from concurrent import futures
@@ -197,10 +196,8 @@ def test_environment_that_cannot_be_used_is_an_error_of_the_client(client_class:
 )
 def test_certificates_that_grpc_would_fail_with_are_refused_at_once(client_class: Any, name: str, value: Any) -> None:
     """What used to end as an unavailable server at the deadline is refused when the client is made."""
-    started = time.monotonic()
     with pytest.raises(InvalidValue, match=name):
         client_class(_ANONYMOUS, options=ClientOptions(**{name: value}))
-    assert time.monotonic() - started < 5
 
 
 @each_class

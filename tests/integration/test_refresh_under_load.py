@@ -2,61 +2,68 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from spanner_grpc_sessions import SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from tests.support.clocks import WallClock
 from tests.support.colours import Colour
+from tests.support.proxy import Proxy
+from tests.support.waiting import WAIT, until
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _THREADS = 8
-_RENEWALS = 3
-_SLOWNESS = 0.3
-_BOUND = 30.0
+# Seconds that pass for the client until it renews its token and has not lost it yet. A token lives for an hour of the
+# endpoint's time, so for the client, whose clock is ahead by then, the second one has 400 s left.
+_LEAPS = (3600.0 - 400.0, 300.0)
+# More than may have been under way when the renewal began.
+_CALLS = 20
 
 
-def _latencies(call: Callable[[], Any], is_over: Callable[[], bool]) -> list[float]:
-    """Call from several threads until it is over, and return what each call took."""
-    taken: list[list[float]] = [[] for _ in range(_THREADS)]
-    deadline = time.monotonic() + _BOUND
+@contextmanager
+def _calling(client: SessionsClient) -> Iterator[list[int]]:
+    """Make calls from several threads all the time; give how many each thread has made."""
+    made, stop = [0] * _THREADS, threading.Event()
 
-    def work(mine: list[float]) -> None:
-        while not is_over() and time.monotonic() < deadline:
-            started = time.perf_counter()
-            call()
-            mine.append(time.perf_counter() - started)
+    def work(thread: int) -> None:
+        while not stop.is_set():
+            client.create_session(_DATABASE)
+            made[thread] += 1
 
-    threads = [threading.Thread(target=work, args=(mine,)) for mine in taken]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(itertools.chain(*taken))
+    with ThreadPoolExecutor(_THREADS) as threads:
+        working = [threads.submit(work, thread) for thread in range(_THREADS)]
+        try:
+            yield made
+        finally:
+            stop.set()
+        for each in working:
+            each.result(WAIT)
 
 
-def test_no_call_waits_for_a_renewal(colour: Colour) -> None:
-    """With a token endpoint of 300 ms, over three renewals under eight threads, no call takes as long as one request.
-
-    A call that waited for a token would take at least those 300 ms; a single one among thousands would show.
-    """
-    with LocalSpanner(token_lifetime=2.0) as local:
-        account: Any = local.credentials()
+def test_no_call_waits_for_a_renewal(local: LocalSpanner, colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the token endpoint says nothing, eight threads go on; then they have the new token, after one request."""
+    clock = WallClock(monkeypatch)
+    account: Any = local.credentials()
+    host = local.token_uri.split("/")[2]
+    with Proxy(host) as endpoint:
         credentials = account.with_subject("user@example.com")
-        local.faults.add_token(delay=_SLOWNESS, times=None)
+        credentials = credentials.with_token_uri(local.token_uri.replace(host, endpoint.endpoint))
         with colour.client(credentials, options=local.client_options()) as client:
             client.warm_up()
-            before = local.token_requests
-            latencies = _latencies(
-                lambda: client.create_session(_DATABASE), lambda: local.token_requests >= before + _RENEWALS + 1
-            )
-            renewals = local.token_requests - before
-        tokens = {call.header("authorization") for call in local.calls}
-    assert renewals == _RENEWALS + 1
-    # Each request gave a token, the last perhaps too late to be seen: none was asked for twice. The server forgets its
-    # oldest calls, and with them the first tokens.
-    assert 2 <= len(tokens) <= renewals + 1
-    assert len(latencies) > 1000
-    assert latencies[-1] < _SLOWNESS
+            with _calling(client) as made:
+                for renewal, seconds in enumerate(_LEAPS, 1):
+                    endpoint.stall()
+                    clock.advance(seconds)
+                    until(lambda: endpoint.accepted == 1 + renewal)  # noqa: B023 - called before the next
+                    old, before = local.calls[-1].header("authorization"), list(made)
+                    until(lambda: all(now >= then + _CALLS for now, then in zip(made, before, strict=True)))  # noqa: B023
+                    assert local.calls[-1].header("authorization") == old
+                    endpoint.resume()
+                    until(lambda: local.calls[-1].header("authorization") != old)  # noqa: B023
+            assert local.token_requests == 1 + len(_LEAPS)

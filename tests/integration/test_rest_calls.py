@@ -33,10 +33,10 @@ from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
 from tests.support.scripted import scripted_server
 from tests.support.servers import Server
+from tests.support.waiting import WAIT
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _STREAM = ("POST", f"/v1/{_DATABASE}/sessions/s:executeStreamingSql", {"sql": "SELECT 1"})
-_WAIT = 10.0
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ class Endless:
         """Answer with one message, and then wait for the end."""
         context.add_callback(self.ended.set)
         yield result_set_pb2.PartialResultSet(resume_token=b"1")
-        self.ended.wait(_WAIT)
+        self.ended.wait(WAIT)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_closing_a_stream_ends_the_work_of_the_server(endless: tuple[SessionsCli
     stream = client.rest(*_STREAM)
     assert next(stream) == {"resumeToken": "MQ=="}
     stream.close()
-    assert query.ended.wait(_WAIT)
+    assert query.ended.wait(WAIT)
     assert list(stream) == []
     stream.close()
 
@@ -172,7 +172,7 @@ def test_the_end_of_its_block_closes_a_stream(endless: tuple[SessionsClient, End
     with pytest.raises(ZeroDivisionError), client.rest(*_STREAM) as stream:
         next(stream)
         raise ZeroDivisionError
-    assert query.ended.wait(_WAIT)
+    assert query.ended.wait(WAIT)
 
 
 def test_whoever_waits_finds_a_closed_stream_at_its_end(endless: tuple[SessionsClient, Endless]) -> None:
@@ -183,7 +183,7 @@ def test_whoever_waits_finds_a_closed_stream_at_its_end(endless: tuple[SessionsC
     with ThreadPoolExecutor() as threads:
         rest = _started(threads, lambda: list(stream))
         stream.close()
-        assert rest.result(_WAIT) == []
+        assert rest.result(WAIT) == []
 
 
 def test_dropping_a_stream_ends_the_work_of_the_server() -> None:
@@ -193,17 +193,18 @@ def test_dropping_a_stream_ends_the_work_of_the_server() -> None:
         with SessionsClient(AnonymousCredentials(), options=options) as client:
             assert next(client.rest(*_STREAM))
             gc.collect()
-            assert query.ended.wait(_WAIT)
+            assert query.ended.wait(WAIT)
 
 
 def test_the_deadline_holds_for_the_whole_stream(endless: tuple[SessionsClient, Endless]) -> None:
     """A stream that has begun ends at its deadline."""
     client, query = endless
-    stream = client.rest(*_STREAM, timeout=0.3)
+    client.warm_up()
+    stream = client.rest(*_STREAM, timeout=0.5)
     next(stream)
     with pytest.raises(DeadlineExceeded):
         next(stream)
-    assert query.ended.wait(_WAIT)
+    assert query.ended.wait(WAIT)
 
 
 def test_closing_the_client_ends_its_streams(endless: tuple[SessionsClient, Endless]) -> None:
@@ -215,12 +216,12 @@ def test_closing_the_client_ends_its_streams(endless: tuple[SessionsClient, Endl
         waiting = _started(threads, lambda: next(stream))
         client.close()
         with pytest.raises(ClientClosed):
-            waiting.result(_WAIT)
+            waiting.result(WAIT)
     with pytest.raises(ClientClosed):
         next(stream)
     with pytest.raises(ClientClosed):
         client.rest(*_STREAM)
-    assert query.ended.wait(_WAIT)
+    assert query.ended.wait(WAIT)
 
 
 def test_cancelling_a_reading_task_is_a_cancellation() -> None:
@@ -236,7 +237,7 @@ def test_cancelling_a_reading_task_is_a_cancellation() -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert await asyncio.to_thread(query.ended.wait, _WAIT)
+            assert await asyncio.to_thread(query.ended.wait, WAIT)
 
     with scripted_server(ExecuteStreamingSql=query) as options:
         asyncio.run(read())
@@ -272,5 +273,5 @@ def _started(threads: ThreadPoolExecutor, work: Callable[[], Any]) -> Future[Any
         return work()
 
     future = threads.submit(run)
-    assert begun.wait(_WAIT)
+    assert begun.wait(WAIT)
     return future

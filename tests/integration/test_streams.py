@@ -19,9 +19,9 @@ from spanner_grpc_sessions_pb import result_set_pb2
 from spanner_grpc_sessions import AsyncSessionsClient, Cancelled, ClientClosed, SessionsClient
 from spanner_grpc_sessions.options import ClientOptions
 from tests.support.scripted import scripted_server
+from tests.support.waiting import WAIT
 
 _STREAM = ("POST", "/v1/projects/p/instances/i/databases/d/sessions/s:executeStreamingSql", {"sql": "SELECT 1"})
-_WAIT = 10.0
 
 
 class Query:
@@ -38,7 +38,7 @@ class Query:
         for number in range(self._answers):
             yield result_set_pb2.PartialResultSet(resume_token=bytes([number]))
         if not self._ends:
-            self.ended.wait(_WAIT)
+            self.ended.wait(WAIT)
 
 
 @contextlib.contextmanager
@@ -83,7 +83,7 @@ def test_an_interrupted_wait_ends_the_stream() -> None:
                 next(stream)
         finally:
             signal.signal(signal.SIGALRM, before)
-        assert query.ended.wait(_WAIT)
+        assert query.ended.wait(WAIT)
         with pytest.raises(Cancelled):
             next(stream)
 
@@ -97,7 +97,7 @@ def test_dropping_an_async_stream_ends_the_work_of_the_server() -> None:
             async for _ in await client.rest(*_STREAM):
                 break
             gc.collect()
-            assert await asyncio.to_thread(query.ended.wait, _WAIT)
+            assert await asyncio.to_thread(query.ended.wait, WAIT)
 
     with scripted_server(ExecuteStreamingSql=query) as options:
         asyncio.run(leave())
@@ -134,7 +134,7 @@ def test_closing_a_stream_does_not_cancel_who_reads_it() -> None:
             task = asyncio.ensure_future(_rest_of(stream))
             await asyncio.sleep(0)
             await stream.close()
-            assert await asyncio.wait_for(task, _WAIT) == []
+            assert await asyncio.wait_for(task, WAIT) == []
 
     with scripted_server(ExecuteStreamingSql=query) as options:
         asyncio.run(read())

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,6 +39,7 @@ except ImportError:
 
 from spanner_grpc_sessions import telemetry
 from spanner_grpc_sessions.telemetry import OpenTelemetry
+from tests.support.waiting import WAIT, until, until_async
 from tests.support.watching import Watch, attributes, ids, traceparent
 
 _DATABASE = "projects/p/instances/i/databases/d"
@@ -92,16 +93,6 @@ def _assert_given_up(watch: Watch) -> None:
     assert watch.span.events == ()
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
-    # The server has no event for "a call has arrived".
-    pause = threading.Event()
-    for _ in range(2000):
-        if condition():
-            return
-        pause.wait(0.005)
-    raise AssertionError("it never came to this")
-
-
 def test_success_is_one_span_and_one_measurement(
     client: SessionsClient, local: LocalSpanner, watch: Watch, server: dict[str, object]
 ) -> None:
@@ -128,12 +119,12 @@ def test_success_is_one_span_and_one_measurement(
 
 def test_span_and_measurement_have_one_duration(client: SessionsClient, local: LocalSpanner, watch: Watch) -> None:
     """It is that of the call, and the measurement leads to the span by its exemplar."""
-    local.faults.add("CreateSession", delay=0.2)
+    local.faults.add("CreateSession", delay=0.1)
     client.create_session(_DATABASE)
     span, point = watch.span, watch.point
     assert span.start_time is not None
     assert span.end_time is not None
-    assert 0.2 <= point.sum < 5
+    assert 0.1 <= point.sum < WAIT
     assert (span.end_time - span.start_time) / 1e9 == pytest.approx(point.sum, abs=1e-6)
     (exemplar,) = point.exemplars
     assert exemplar.span_id == ids(span).span_id
@@ -182,11 +173,12 @@ def test_every_status_but_ok_is_an_error(local: LocalSpanner, colour: Colour, wa
 
 def test_deadline_is_an_error(client: SessionsClient, local: LocalSpanner, watch: Watch) -> None:
     """A server that does not answer makes a span as long as the timeout."""
+    client.warm_up()
     local.faults.add("CreateSession", drop=True)
     with pytest.raises(DeadlineExceeded) as caught:
-        client.create_session(_DATABASE, timeout=0.3)
+        client.create_session(_DATABASE, timeout=0.2)
     _assert_failed(watch, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", caught.value.message)
-    assert 0.2 < watch.point.sum < 5
+    assert 0.1 < watch.point.sum < WAIT
 
 
 def test_cancelled_task_is_no_error(local: LocalSpanner, watch: Watch) -> None:
@@ -196,7 +188,7 @@ def test_cancelled_task_is_no_error(local: LocalSpanner, watch: Watch) -> None:
         options = local.client_options(observer=watch.observer)
         async with AsyncSessionsClient(local.credentials(), options=options) as client:
             task = asyncio.create_task(client.create_session(_DATABASE))
-            await asyncio.to_thread(_wait_until, lambda: len(local.calls) == 1)
+            await until_async(lambda: len(local.calls) == 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -212,10 +204,10 @@ def test_closed_client_is_an_error(client: SessionsClient, local: LocalSpanner, 
     local.faults.add("CreateSession", drop=True)
     with ThreadPoolExecutor() as threads:
         call = threads.submit(client.create_session, _DATABASE)
-        _wait_until(lambda: len(local.calls) == 1)
+        until(lambda: len(local.calls) == 1)
         client.close()
         with pytest.raises(ClientClosed):
-            call.result(10)
+            call.result(WAIT)
     _assert_failed(watch, "CANCELLED", "spanner_grpc_sessions.ClientClosed", None)
 
 
@@ -298,7 +290,7 @@ def test_closing_a_stream_ends_its_span_without_an_error(
     """A stream that is not read to its end was given up."""
     local.faults.add("ExecuteStreamingSql", drop=True)
     with client.rest("POST", f"/v1/{_DATABASE}/sessions/s:executeStreamingSql", {"sql": "SELECT 1"}):
-        _wait_until(lambda: len(local.calls) == 1)
+        until(lambda: len(local.calls) == 1)
         assert watch.spans == []
     _assert_given_up(watch)
     assert local.calls[0].header("traceparent") == traceparent(watch.span)
@@ -335,7 +327,7 @@ def test_cancelled_reader_gives_its_stream_up(local: LocalSpanner, watch: Watch)
             path = f"/v1/{_DATABASE}/sessions/s:executeStreamingSql"
             stream = await client.rest("POST", path, {"sql": "SELECT 1"})
             task = asyncio.ensure_future(anext(stream))
-            await asyncio.to_thread(_wait_until, lambda: len(local.calls) == 1)
+            await until_async(lambda: len(local.calls) == 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -376,7 +368,7 @@ def test_span_is_a_child_of_the_current_one(client: SessionsClient, local: Local
 def test_threads_and_tasks_have_spans_of_their_own(local: LocalSpanner, watch: Watch) -> None:
     """Calls that run side by side on shared clients with one observer are each a child of their own caller's span."""
     callers = 8
-    barrier = threading.Barrier(callers, timeout=10)
+    barrier = threading.Barrier(callers, timeout=WAIT)
     options = local.client_options(observer=watch.observer)
 
     def work(client: SessionsClient) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 
 import pytest
@@ -52,10 +51,10 @@ def test_import_leaves_the_heavy_ones_for_the_first_use(audit: dict[str, object]
     assert heavy not in modules
 
 
-def test_import_costs_less_than_ten_milliseconds(installed: Installed) -> None:
-    """Median over bare Python, in processor time, which other programs on the machine do not lengthen."""
-    differences = [_processor_seconds(installed, IMPORT) - _processor_seconds(installed, "pass") for _ in range(15)]
-    assert statistics.median(differences) < 0.010
+def test_import_costs_less_than_that_of_json(installed: Installed) -> None:
+    """The least of several processes, in processor time; json takes 8 ms where bare Python takes 11."""
+    ours, json_s = ([_processor_seconds(installed, code) for _ in range(7)] for code in (IMPORT, "import json"))
+    assert min(ours) < min(json_s)
 
 
 def _processor_seconds(installed: Installed, code: str) -> float:

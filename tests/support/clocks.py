@@ -1,16 +1,21 @@
-"""A clock that stands still until a test moves it, for what goes on in the background."""
+"""Clocks that a test moves, for what goes on in the background."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from spanner_grpc_sessions.auth.credentials import TokenFetcher
+from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.runtime.clock import Clock, event_within
 
-__all__ = ["HandMovedClock"]
+__all__ = ["HandMovedClock", "WallClock"]
 
 # Far above what any test takes: whoever is forgotten wakes up, and its test fails.
 _HANG_TIMEOUT = 60.0
@@ -88,3 +93,24 @@ class HandMovedClock(Clock):
         self._events.add((asyncio.get_running_loop(), event))
         if self._seconds < until:
             await event_within(event, _HANG_TIMEOUT)
+
+
+class WallClock:
+    """The clock by which clients renew their tokens: the real one, and what the test adds to it.
+
+    Args:
+        patch: undoes the change at the end of the test.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._ahead = 0.0
+        for owner in (TokenFetcher, TokenSource):
+            patch.setitem(owner.__init__.__kwdefaults__, "clock", self)  # type: ignore[arg-type]  # the default of a parameter is a clock
+
+    def __call__(self) -> float:
+        """Return the time it shows."""
+        return time.time() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass. A client notices at its next call."""
+        self._ahead += seconds

@@ -19,6 +19,8 @@ import jsonschema
 from googleapiclient import discovery
 from googleapiclient.http import HttpRequest
 
+from tests.support.waiting import WAIT
+
 __all__ = ["check_body", "document", "google_sessions", "session_methods"]
 
 # The emulator gives a gRPC code where Google's front end gives the canonical name.
@@ -90,7 +92,7 @@ class GatewayHttp:
     ) -> tuple[httplib2.Response, bytes]:
         """Make one request, and answer it as Google's front end would."""
         path = uri.removeprefix(f"http://{self._endpoint}")
-        connection = http.client.HTTPConnection(self._endpoint, timeout=10)
+        connection = http.client.HTTPConnection(self._endpoint, timeout=WAIT)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()

@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from tests.support.waiting import WAIT
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Emulator", "EmulatorUnavailable", "OwnEmulator", "running_emulator"]
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 _PROJECT = "projects/test-project"
 _CONFIG = f"{_PROJECT}/instanceConfigs/emulator-config"
 # The gateway answers these with one JSON document per line, every other method with one document.
@@ -61,7 +63,7 @@ class Emulator:
 
         `http.client` rather than anything smarter: it reads no proxy settings, so the call stays on this machine.
         """
-        connection = http.client.HTTPConnection(self.rest_endpoint, timeout=10)
+        connection = http.client.HTTPConnection(self.rest_endpoint, timeout=WAIT)
         try:
             connection.request(method, path, None if body is None else json.dumps(body))
             response = connection.getresponse()

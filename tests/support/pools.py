@@ -1,4 +1,4 @@
-"""Pools in the hands of a test: in both colours, on a database of the test's own, by a clock that the test moves."""
+"""Sessions in the hands of a test: pools and multiplexed ones of both colours, by a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import asyncio
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import AsyncIterator, Callable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from google.auth.credentials import AnonymousCredentials
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions import AsyncSessionPool, PoolOptions, SessionPool
+from spanner_grpc_sessions import (
+    AsyncMultiplexedSession,
+    AsyncSessionPool,
+    AsyncSessionsClient,
+    MultiplexedSession,
+    PoolOptions,
+    SessionPool,
+)
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from tests.support.clocks import HandMovedClock
 from tests.support.colours import Blocking, Colour
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -23,11 +32,9 @@ if TYPE_CHECKING:
     from spanner_grpc_sessions.local import LocalSpanner
     from spanner_grpc_sessions.options import ClientOptions
 
-__all__ = ["WAIT", "Rig", "pool_of", "query", "rig_of", "until", "until_answered"]
+__all__ = ["Rig", "async_pool", "blocking", "multiplexed_of", "pool_of", "query", "rig_of", "until_answered"]
 
-# Far above what anything here takes: what does not happen fails its test instead of stopping the run.
-WAIT = 10.0
-_MOST_CALLERS = 40
+_MAX_CALLERS = 40
 
 
 class Rig:
@@ -50,7 +57,7 @@ class Rig:
         self.database = f"projects/p/instances/i/databases/d-{uuid.uuid4().hex[:16]}"
         self._server = server
         self._stack = stack
-        self._callers = ThreadPoolExecutor(_MOST_CALLERS)
+        self._callers = ThreadPoolExecutor(_MAX_CALLERS)
         stack.callback(self._callers.shutdown)
 
     def pool(self, *, clock: Clock | None = None, **options: Any) -> Any:
@@ -65,7 +72,7 @@ class Rig:
 
     def on(self, thing: Any) -> Any:
         """Return something of the client's colour, like a lease, with the face of its blocking twin."""
-        return Blocking(thing, self.client._thread) if isinstance(self.client, Blocking) else thing
+        return blocking(self.client, thing)
 
     def function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that takes a lease as a pool's `run` of this colour wants it; it may block."""
@@ -114,6 +121,11 @@ class Rig:
         return [call.request for call in calls if method in {"", call.method}]
 
 
+def blocking(client: Any, thing: Any) -> Any:
+    """Return something of the client's colour, like a stub, with the face of its blocking twin."""
+    return Blocking(thing, client._thread) if isinstance(client, Blocking) else thing
+
+
 def pool_of(client: Any, database: str, *, clock: Clock = CLOCK, **options: Any) -> Any:
     """Return a pool of the client's colour, behind the blocking face; not open."""
     made = PoolOptions(**options)
@@ -121,6 +133,24 @@ def pool_of(client: Any, database: str, *, clock: Clock = CLOCK, **options: Any)
         thread = client._thread
         return Blocking(thread.call(AsyncSessionPool, client._target, database, options=made, clock=clock), thread)
     return SessionPool(client, database, options=made, clock=clock)
+
+
+def multiplexed_of(client: Any, database: str, **settings: Any) -> Any:
+    """Return a multiplexed session of the client's colour, behind the blocking face; not open."""
+    if isinstance(client, Blocking):
+        thread = client._thread
+        return Blocking(thread.call(AsyncMultiplexedSession, client._target, database, **settings), thread)
+    return MultiplexedSession(client, database, **settings)
+
+
+@contextlib.asynccontextmanager
+async def async_pool(
+    server: LocalSpanner, database: str, *, clock: Clock = CLOCK, **options: Any
+) -> AsyncIterator[AsyncSessionPool]:
+    """Give an open pool of asyncio on a plaintext server, for tests that are coroutines themselves."""
+    async with AsyncSessionsClient(AnonymousCredentials(), options=server.client_options()) as client:
+        async with AsyncSessionPool(client, database, options=PoolOptions(**options), clock=clock) as pool:
+            yield pool
 
 
 @contextlib.contextmanager
@@ -135,20 +165,6 @@ def rig_of(
 def query(lease: Any) -> spanner_pb2.ExecuteSqlRequest:
     """Return a query for a lease."""
     return spanner_pb2.ExecuteSqlRequest(session=lease.name, sql="SELECT 1")
-
-
-def until(true: Callable[[], bool], seconds: float = WAIT) -> None:
-    """Wait for what goes on in the background.
-
-    Raises:
-        AssertionError: it did not happen in time.
-    """
-    never = threading.Event()
-    for _ in range(int(seconds * 500)):
-        if true():
-            return
-        never.wait(0.002)
-    raise AssertionError("it did not happen in time")
 
 
 def until_answered(pool: Any, asked: Callable[[], Sized], count: int) -> None:

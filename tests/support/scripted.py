@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.service.rpcs import RPCS
+from tests.support.waiting import WAIT
 
-__all__ = ["scripted_server"]
+__all__ = ["Gate", "scripted_server"]
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 """From request and context to the response, a message or its bytes; of an RPC that streams, to an iterator of them."""
@@ -26,13 +31,13 @@ class _Script(grpc.GenericRpcHandler):
     def _handler(name: str, answer: Answer) -> Any:
         rpc = RPCS[name]
         make = grpc.unary_stream_rpc_method_handler if rpc.streams else grpc.unary_unary_rpc_method_handler
-        return make(answer, rpc.request_class.FromString, _serialized)
+        return make(answer, rpc.request_class.FromString, _serialize)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._handlers.get(handler_call_details.method)
 
 
-def _serialized(answer: Any) -> bytes:
+def _serialize(answer: Message | bytes) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
@@ -46,3 +51,43 @@ def scripted_server(**answers: Answer) -> Iterator[ClientOptions]:
         yield ClientOptions(endpoint=f"127.0.0.1:{port}", plaintext=True)
     finally:
         server.stop(None).wait()
+
+
+@dataclass
+class Gate:
+    """Answers creates when the test lets them go on, and deletes at once.
+
+    Attributes:
+        open: whether creates go on.
+        arrived: how many creates have come.
+        sessions: what was created and not deleted.
+        deleted: how many were deleted.
+    """
+
+    open: threading.Event = field(default_factory=threading.Event)
+    arrived: int = 0
+    sessions: set[str] = field(default_factory=set)
+    deleted: int = 0
+
+    def create(self, request: Any, context: grpc.ServicerContext) -> spanner_pb2.Session:
+        """Answer CreateSession with a multiplexed session, in time."""
+        (name,) = self._create(request.database, 1)
+        return spanner_pb2.Session(name=name, multiplexed=True)
+
+    def batch_create(self, request: Any, context: grpc.ServicerContext) -> spanner_pb2.BatchCreateSessionsResponse:
+        """Answer BatchCreateSessions, in time."""
+        names = self._create(request.database, request.session_count)
+        return spanner_pb2.BatchCreateSessionsResponse(session=[spanner_pb2.Session(name=name) for name in names])
+
+    def delete(self, request: Any, context: grpc.ServicerContext) -> bytes:
+        """Answer DeleteSession."""
+        self.sessions.remove(request.name)
+        self.deleted += 1
+        return b""
+
+    def _create(self, database: str, count: int) -> list[str]:
+        self.arrived += 1
+        names = [f"{database}/sessions/{self.arrived}-{number}" for number in range(count)]
+        self.open.wait(2 * WAIT)
+        self.sessions.update(names)
+        return names

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spanner_grpc_sessions.options import ClientOptions
     from tests.support.emulator import Emulator
 
-__all__ = ["EmulatorServer", "LocalServer", "Server"]
+__all__ = ["EmulatorServer", "LocalServer", "Server", "arrived"]
 
 
 class Server(Protocol):
@@ -82,3 +82,8 @@ class EmulatorServer:
     def new_database(self) -> str:
         """Create a database over REST."""
         return self.emulator.create_database()
+
+
+def arrived(local: LocalSpanner, method: str) -> int:
+    """Return how many calls of a method have come to the server."""
+    return sum(call.method == method for call in local.calls)

@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from tests.support.colours import Blocking, LoopThread
 from tests.support.emulator import Emulator, EmulatorUnavailable, running_emulator
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -51,18 +51,14 @@ def test_emulator_that_was_started_here_ends_with_its_context(emulator: Emulator
     with contextlib.suppress(ZeroDivisionError), running_emulator({"PATH": os.environ["PATH"]}) as own:
         assert own.grpc_endpoint != emulator.grpc_endpoint
         raise ZeroDivisionError
-    assert [_comes_to_refuse(endpoint) for endpoint in (own.grpc_endpoint, own.rest_endpoint)] == [True, True]
+    # A killed process keeps its sockets until the kernel has taken it apart.
+    until(lambda: _refuses(own.grpc_endpoint) and _refuses(own.rest_endpoint))
 
 
-def _comes_to_refuse(endpoint: str) -> bool:
-    """Connect until nobody listens: a killed process keeps its sockets until the kernel has taken it apart."""
+def _refuses(endpoint: str) -> bool:
     host, _, port = endpoint.rpartition(":")
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with socket.socket() as connection:
-            if connection.connect_ex((host, int(port))) == errno.ECONNREFUSED:
-                return True
-    return False
+    with socket.socket() as connection:
+        return connection.connect_ex((host, int(port))) == errno.ECONNREFUSED
 
 
 def test_emulator_that_is_named_is_used_as_it_is(emulator: Emulator) -> None:

@@ -24,29 +24,12 @@ from spanner_grpc_sessions.errors import (
 )
 from spanner_grpc_sessions.errors.rpc import InvalidRequest, RpcError, SessionNotFound
 from spanner_grpc_sessions.observers import CallInfo, Observation, Observer, observe
+from tests.support.observing import Watcher
 
 _LOGGER = "spanner_grpc_sessions"
 _SESSION = "projects/p/instances/i/databases/d/sessions/s"
 _WHAT = ("GetSession", _SESSION, "localhost:443")
 _STATUSES = [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
-
-
-class Watcher:
-    """An observer that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.begun: list[CallInfo] = []
-        self.ended: list[tuple[CallInfo, object]] = []
-        self.mark = object()
-
-    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
-        """Ask for one header."""
-        self.begun.append(call)
-        return (("x-watched", "yes"),), self.mark
-
-    def end(self, call: CallInfo, mark: Any) -> None:
-        """Remember the call and its mark."""
-        self.ended.append((call, mark))
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,13 +16,11 @@ from spanner_grpc_sessions_pb import spanner_pb2
 from spanner_grpc_sessions import (
     AsyncMultiplexedSession,
     AsyncSessionsClient,
-    ClientClosed,
     Internal,
     InvalidName,
     InvalidType,
     MultiplexedOptions,
     MultiplexedSession,
-    PoolClosed,
     PoolError,
     RetryOptions,
     SessionNotFound,
@@ -33,22 +29,15 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.options import ClientOptions
 from tests.support.clocks import HandMovedClock
-from tests.support.colours import Blocking, Colour
-from tests.support.scripted import scripted_server
-from tests.support.servers import Server
+from tests.support.colours import Colour
+from tests.support.pools import multiplexed_of
+from tests.support.scripted import Gate, scripted_server
+from tests.support.servers import Server, arrived
+from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _WEEK = 7 * 86400.0
-_WAIT = 10.0
 _AT_ONCE = RetryOptions(initial_delay=0)
-
-
-def multiplexed(client: Any, database: str = _DATABASE, **settings: Any) -> Any:
-    """Return a multiplexed session of the client's colour, behind a blocking face; not open."""
-    if isinstance(client, Blocking):
-        thread = client._thread
-        return Blocking(thread.call(AsyncMultiplexedSession, client._target, database, **settings), thread)
-    return MultiplexedSession(client, database, **settings)
 
 
 @pytest.fixture
@@ -67,27 +56,17 @@ def client(local: LocalSpanner, colour: Colour) -> Iterator[SessionsClient]:
 @pytest.fixture
 def session(client: SessionsClient, clock: HandMovedClock) -> Iterator[Any]:
     """An open multiplexed session of each colour, on a clock that stands still."""
-    session = multiplexed(client, clock=clock)
+    session = multiplexed_of(client, _DATABASE, clock=clock)
     session.open()
     yield session
     session.close()
-
-
-def creates(local: LocalSpanner) -> int:
-    """Return how many sessions were asked for."""
-    return sum(call.method == "CreateSession" for call in local.calls)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Return whether something comes true in time."""
-    return any(condition() or threading.Event().wait(0.01) for _ in range(int(_WAIT / 0.01)))
 
 
 def test_it_is_created_once_and_said_to_be_multiplexed(local: LocalSpanner, session: Any) -> None:
     """Opening again and reading its name creates nothing; the request has no labels."""
     session.open()
     assert session.resource["name"] == session.name
-    assert creates(local) == 1
+    assert arrived(local, "CreateSession") == 1
     request: Any = local.calls[-1].request
     assert request.session == spanner_pb2.Session(multiplexed=True)
 
@@ -95,7 +74,7 @@ def test_it_is_created_once_and_said_to_be_multiplexed(local: LocalSpanner, sess
 def test_it_works_on_both_servers(server: Server, colour: Colour) -> None:
     """The name serves queries, through the client and through the stub."""
     with colour.client(server.credentials(), options=server.options()) as client:
-        session = multiplexed(client, server.new_database())
+        session = multiplexed_of(client, server.new_database())
         session.open()
         client.ping_session(session.name)
         request = spanner_pb2.ExecuteSqlRequest(session=session.name, sql="SELECT 1")
@@ -105,20 +84,20 @@ def test_it_works_on_both_servers(server: Server, colour: Colour) -> None:
 
 def test_however_many_come_first_one_creates_it(local: LocalSpanner, client: SessionsClient) -> None:
     """Single flight: all of them get the same session."""
-    local.faults.add("CreateSession", delay=0.2)
-    session = multiplexed(client)
+    local.faults.add("CreateSession", delay=0.1)
+    session = multiplexed_of(client, _DATABASE)
     with ThreadPoolExecutor(8) as threads:
         names = set(threads.map(lambda _: (session.open(), session.name)[1], range(8)))
-    assert len(names) == creates(local) == 1
+    assert len(names) == arrived(local, "CreateSession") == 1
     session.close()
 
 
 def test_a_first_creation_that_failed_is_tried_again(local: LocalSpanner, client: SessionsClient) -> None:
     """All who waited for it get its error; the next use succeeds."""
-    local.faults.add("CreateSession", status="INTERNAL", delay=0.3)
-    session = multiplexed(client)
+    local.faults.add("CreateSession", status="INTERNAL", delay=0.1)
+    session = multiplexed_of(client, _DATABASE)
     with ThreadPoolExecutor(4) as threads:
-        failures = [future.exception(_WAIT) for future in [threads.submit(session.open) for _ in range(4)]]
+        failures = [future.exception(WAIT) for future in [threads.submit(session.open) for _ in range(4)]]
     # Whoever came after the failure has tried anew.
     assert any(isinstance(failure, Internal) for failure in failures)
     assert all(failure is None or isinstance(failure, Internal) for failure in failures)
@@ -132,10 +111,10 @@ def test_it_is_replaced_after_a_week(local: LocalSpanner, session: Any, clock: H
     old = session.name
     clock.advance(_WEEK - 1)
     session.open()
-    assert (session.name, creates(local)) == (old, 1)
+    assert (session.name, arrived(local, "CreateSession")) == (old, 1)
     clock.advance(2)
-    assert eventually(lambda: session.name != old)
-    assert creates(local) == 2
+    until(lambda: session.name != old)
+    assert arrived(local, "CreateSession") == 2
     assert not any(call.method == "DeleteSession" for call in local.calls)
 
 
@@ -147,27 +126,27 @@ def test_the_old_one_serves_while_it_cannot_be_replaced(
     local.faults.add("CreateSession", status="INTERNAL", times=3)
     clock.advance(_WEEK)
 
-    def tried(attempts: int) -> bool:
+    def after_15_seconds(true: Callable[[], bool]) -> bool:
         clock.advance(15)
-        return creates(local) >= attempts
+        return true()
 
     for attempts in (2, 3, 4):
         assert session.name == old
-        assert eventually(functools.partial(tried, attempts))
-    assert eventually(lambda: session.name != old)
+        until(lambda: after_15_seconds(lambda: arrived(local, "CreateSession") >= attempts))  # noqa: B023 - called at once
+    until(lambda: after_15_seconds(lambda: session.name != old))
 
 
 def test_a_loss_is_mended_once_however_many_saw_it(local: LocalSpanner, session: Any) -> None:
     """Everybody names the session that was lost, and only the first has it replaced."""
     lost = session.name
     local.forget(lost)
-    local.faults.add("CreateSession", delay=0.2)
+    local.faults.add("CreateSession", delay=0.1)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(session.invalidate, [lost] * 8))
     assert session.name != lost
     session.invalidate(lost)
     session.invalidate("something else")
-    assert creates(local) == 2
+    assert arrived(local, "CreateSession") == 2
     with pytest.raises(InvalidType):
         session.invalidate(None)
 
@@ -180,8 +159,8 @@ def test_its_stub_has_a_lost_session_replaced(local: LocalSpanner, session: Any,
     with contextlib.suppress(SessionNotFound):
         answer = getattr(session.stub, rpc)(spanner_pb2.ExecuteSqlRequest(session=lost, sql="SELECT 1"))
         list(answer)
-    assert eventually(lambda: session.name != lost)
-    assert creates(local) == 2
+    until(lambda: session.name != lost)
+    assert arrived(local, "CreateSession") == 2
 
 
 def test_a_loss_that_cannot_be_mended_is_told(local: LocalSpanner, session: Any) -> None:
@@ -204,19 +183,7 @@ def test_a_server_without_support_points_to_the_pool(colour: Colour) -> None:
     with scripted_server(CreateSession=refuse) as options:
         with colour.client(AnonymousCredentials(), options=options) as client:
             with pytest.raises(PoolError, match="no multiplexed sessions: use a SessionPool"):
-                multiplexed(client).open()
-
-
-def test_a_closed_one_refuses_and_leaves_nothing_running(session: Any) -> None:
-    """Closing is idempotent; the session itself is not deleted."""
-    session.close()
-    session.close()
-    with pytest.raises(PoolClosed):
-        session.open()
-    with pytest.raises(PoolClosed):
-        session.resource  # noqa: B018 - reading it is the claim
-    assert "closed" in repr(session)
-    assert not [thread for thread in threading.enumerate() if "multiplexed" in thread.name]
+                multiplexed_of(client, _DATABASE).open()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +199,7 @@ def test_bad_input_is_refused_when_it_is_made(
 ) -> None:
     """Before anything is sent."""
     with pytest.raises(error_class):
-        multiplexed(client, *arguments, **settings)
+        multiplexed_of(client, *arguments, **settings)
 
 
 @pytest.mark.parametrize("session_class", [MultiplexedSession, AsyncMultiplexedSession])
@@ -246,55 +213,34 @@ def test_a_client_of_the_other_colour_is_refused(session_class: Any) -> None:
 
 def test_its_role_and_its_time_are_options(local: LocalSpanner, client: SessionsClient, clock: HandMovedClock) -> None:
     """A role reaches the server; a short time is looked at often enough."""
-    session = multiplexed(client, options=MultiplexedOptions(creator_role="reader", replace_after=0.5), clock=clock)
+    session = multiplexed_of(
+        client, _DATABASE, options=MultiplexedOptions(creator_role="reader", replace_after=0.5), clock=clock
+    )
     session.open()
     old = session.name
     request: Any = local.calls[-1].request
     assert request.session.creator_role == "reader"
     clock.advance(0.6)
-    assert eventually(lambda: session.name != old)
+    until(lambda: session.name != old)
     session.close()
-
-
-def test_an_async_one_belongs_to_its_loop_and_has_to_be_opened(local: LocalSpanner) -> None:
-    """A property cannot wait; another loop is told."""
-
-    async def begin() -> Any:
-        client = AsyncSessionsClient(local.credentials(), options=local.client_options())
-        session = AsyncMultiplexedSession(client, _DATABASE)
-        with pytest.raises(PoolError, match="open"):
-            session.name  # noqa: B018 - reading it is the claim
-        return client, await session.open()
-
-    async def wrong(session: Any) -> None:
-        with pytest.raises(ClientClosed, match="another event loop"):
-            await session.open()
-
-    async def end(client: Any, session: Any) -> None:
-        await session.close()
-        await client.close()
-
-    loop = asyncio.new_event_loop()
-    client, session = loop.run_until_complete(begin())
-    asyncio.run(wrong(session))
-    loop.run_until_complete(end(client, session))
-    loop.close()
 
 
 def test_who_gives_up_does_not_give_up_for_others(local: LocalSpanner) -> None:
     """A task that is cancelled while it waits for the first creation leaves it to the others."""
-    local.faults.add("CreateSession", delay=0.3)
+    gate = Gate()
 
-    async def race() -> None:
-        async with AsyncSessionsClient(local.credentials(), options=local.client_options()) as client:
+    async def race(options: ClientOptions) -> None:
+        async with AsyncSessionsClient(AnonymousCredentials(), options=options) as client:
             session = AsyncMultiplexedSession(client, _DATABASE)
             tasks = [asyncio.ensure_future(session.open()) for _ in range(2)]
-            await asyncio.sleep(0.05)
+            await until_async(lambda: gate.arrived == 1)
             tasks[0].cancel()
-            await asyncio.wait(tasks, timeout=_WAIT)
+            await asyncio.wait(tasks[:1], timeout=WAIT)
             assert tasks[0].cancelled()
-            assert tasks[1].result() is session
+            gate.open.set()
+            assert await asyncio.wait_for(tasks[1], WAIT) is session
             await session.close()
 
-    asyncio.run(race())
-    assert creates(local) == 1
+    with scripted_server(CreateSession=gate.create) as options:
+        asyncio.run(race(options))
+    assert gate.arrived == 1

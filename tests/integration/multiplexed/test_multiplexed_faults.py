@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -35,37 +34,18 @@ from spanner_grpc_sessions import (
     SessionsClient,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.integration.multiplexed.test_multiplexed import creates, eventually, multiplexed
+from spanner_grpc_sessions.observers import CallInfo
 from tests.support.clocks import HandMovedClock
 from tests.support.colours import ASYNC, SYNC, Blocking, Colour
+from tests.support.observing import Watcher
+from tests.support.pools import multiplexed_of
 from tests.support.processes import FORK, needs_fork, require_an_end
-from tests.support.scripted import scripted_server
+from tests.support.scripted import Gate, scripted_server
+from tests.support.servers import arrived
+from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _WEEK = 7 * 86400.0
-_WAIT = 10.0
-# What a test may call prompt: far below the 30 s that a call would hang, far above what a slow machine takes.
-_PROMPT = 5.0
-
-
-@dataclass
-class Gate:
-    """A server whose creates wait until the test lets them go on.
-
-    Attributes:
-        open: whether they go on.
-        arrived: how many have come.
-    """
-
-    open: threading.Event = field(default_factory=threading.Event)
-    arrived: int = 0
-
-    def create(self, request: Any, context: grpc.ServicerContext) -> spanner_pb2.Session:
-        """Answer CreateSession, in time."""
-        self.arrived += 1
-        number = self.arrived
-        self.open.wait(60)
-        return spanner_pb2.Session(name=f"{_DATABASE}/sessions/{number}", multiplexed=True)
 
 
 @pytest.fixture
@@ -93,39 +73,41 @@ def replacing(gate: Gate, colour: Colour) -> Iterator[Any]:
     gate.open.set()
     with client_of(gate, colour) as client:
         clock = HandMovedClock()
-        session = multiplexed(client, clock=clock)
+        session = multiplexed_of(client, _DATABASE, clock=clock)
         session.open()
         gate.open.clear()
         clock.advance(_WEEK)
-        assert eventually(lambda: gate.arrived == 2)
+        until(lambda: gate.arrived == 2)
         yield session
         session.close()
 
 
-class Watcher:
+class CreateWatcher(Watcher):
     """An observer of creates, which raises what it is given to.
 
     Attributes:
         raises: exceptions, one for each create, the last first.
-        seen: in whose context each create was begun.
-        at_end: what to do when one ends.
+        contexts: whose context each create was begun in.
+        at_end: what to do when a call ends.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.at_end: Callable[[], None] = lambda: None
         self.raises: list[BaseException] = []
-        self.seen: list[str] = []
+        self.contexts: list[str] = []
 
-    def begin(self, call: Any) -> tuple[tuple[tuple[str, str], ...], Any]:
+    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
         """Note whose context a create is begun in; raise."""
         if call.method == "CreateSession":
-            self.seen.append(caller.get())
+            self.contexts.append(caller.get())
             if self.raises:
                 raise self.raises.pop()
-        return (), None
+        return super().begin(call)
 
-    def end(self, call: Any, mark: Any) -> None:
+    def end(self, call: CallInfo, mark: Any) -> None:
         """Do what is to be done then."""
+        super().end(call, mark)
         self.at_end()
 
 
@@ -155,10 +137,10 @@ def target(session: Any) -> Any:
 )
 def test_an_interruption_is_no_success(local: LocalSpanner, colour: Colour, interruption: type[BaseException]) -> None:
     """A creation that was interrupted is told as an error; a replacement that was interrupted is tried again."""
-    watcher, clock = Watcher(), HandMovedClock()
+    watcher, clock = CreateWatcher(), HandMovedClock()
     options = local.client_options(retry=RetryOptions.none(), observer=watcher)
     with colour.client(local.credentials(), options=options) as client:
-        session = multiplexed(client, clock=clock)
+        session = multiplexed_of(client, _DATABASE, clock=clock)
         watcher.raises = [interruption()]
         with pytest.raises(PoolError, match="interrupted"):
             session.open()
@@ -166,14 +148,14 @@ def test_an_interruption_is_no_success(local: LocalSpanner, colour: Colour, inte
         old = session.name
         watcher.raises = [interruption()]
         clock.advance(_WEEK)
-        assert eventually(lambda: not watcher.raises)
+        until(lambda: not watcher.raises)
         assert session.name == old
 
         def replaced() -> bool:
             clock.advance(15)
             return bool(session.name != old)
 
-        assert eventually(replaced)
+        until(replaced)
         session.close()
 
 
@@ -181,16 +163,16 @@ def test_an_interruption_is_no_success(local: LocalSpanner, colour: Colour, inte
 def test_an_interrupted_caller_ends_no_creation(gate: Gate) -> None:
     """Ctrl-C ends the wait of the main thread alone: the one creation goes on, and serves the others."""
     with client_of(gate, SYNC) as client, ThreadPoolExecutor(1) as threads:
-        session = multiplexed(client)
+        session = multiplexed_of(client, _DATABASE)
 
         def interrupt() -> Any:
-            assert eventually(lambda: gate.arrived == 1)
+            until(lambda: gate.arrived == 1)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
         sender = threads.submit(interrupt)
         with pytest.raises(KeyboardInterrupt):
             session.open()
-        sender.result(_WAIT)
+        sender.result(WAIT)
         gate.open.set()
         session.open()
         assert gate.arrived == 1
@@ -202,9 +184,9 @@ def test_a_failed_creation_leaves_nothing_running(local: LocalSpanner, colour: C
     local.faults.add("CreateSession", status="INTERNAL")
     with colour.client(local.credentials(), options=local.client_options(retry=RetryOptions.none())) as client:
         with pytest.raises(Internal):
-            multiplexed(client).open()
+            multiplexed_of(client, _DATABASE).open()
         gc.collect()
-        assert eventually(lambda: not keepers(client))
+        until(lambda: not keepers(client))
 
 
 def test_tasks_never_lock_each_other_out(local: LocalSpanner) -> None:
@@ -223,8 +205,8 @@ def test_tasks_never_lock_each_other_out(local: LocalSpanner) -> None:
         options = local.client_options(retry=RetryOptions.none())
         async with AsyncSessionsClient(local.credentials(), options=options) as client:
             session = AsyncMultiplexedSession(client, _DATABASE)
-            await asyncio.wait_for(asyncio.gather(*(use(session) for _ in range(100))), _WAIT)
-            await asyncio.wait_for(session.close(), _WAIT)
+            await asyncio.wait_for(asyncio.gather(*(use(session) for _ in range(100))), WAIT)
+            await asyncio.wait_for(session.close(), WAIT)
 
     asyncio.run(crowd())
 
@@ -236,10 +218,10 @@ def test_nobody_waits_for_a_replacement(gate: Gate, colour: Colour) -> None:
     """While the new session is being made, the name, the resource and `open` give the old one at once."""
     with replacing(gate, colour) as session, ThreadPoolExecutor(1) as threads:
         old = session.name
-        threads.submit(session.open).result(_PROMPT)
-        assert threads.submit(lambda: (session.name, session.resource["name"])).result(_PROMPT) == (old, old)
+        threads.submit(session.open).result(WAIT)
+        assert threads.submit(lambda: (session.name, session.resource["name"])).result(WAIT) == (old, old)
         gate.open.set()
-        assert eventually(lambda: session.name != old)
+        until(lambda: session.name != old)
 
 
 def test_those_who_see_a_loss_during_a_replacement_wait_for_it(gate: Gate, colour: Colour) -> None:
@@ -249,7 +231,7 @@ def test_those_who_see_a_loss_during_a_replacement_wait_for_it(gate: Gate, colou
         callers = [threads.submit(session.invalidate, lost) for _ in range(4)]
         gate.open.set()
         for each in callers:
-            each.result(_WAIT)
+            each.result(WAIT)
         assert (session.name != lost, gate.arrived) == (True, 2)
 
 
@@ -263,7 +245,7 @@ def test_a_server_that_gives_the_same_name_again_is_believed(colour: Colour) -> 
 
     with scripted_server(CreateSession=create) as options:
         with colour.client(AnonymousCredentials(), options=options) as client:
-            session = multiplexed(client)
+            session = multiplexed_of(client, _DATABASE)
             session.open()
             session.invalidate(session.name)
             assert len(asked) == 2
@@ -274,12 +256,12 @@ def test_a_host_that_slept_has_a_new_one(local: LocalSpanner, colour: Colour) ->
     """After a month without a step of its clock, the session that the server dropped is replaced, unasked."""
     clock = HandMovedClock()
     with colour.client(local.credentials(), options=local.client_options()) as client:
-        session = multiplexed(client, clock=clock)
+        session = multiplexed_of(client, _DATABASE, clock=clock)
         session.open()
         old = session.name
         local.advance(29 * 86400)
         clock.advance(29 * 86400)
-        assert eventually(lambda: session.name != old)
+        until(lambda: session.name != old)
         client.ping_session(session.name)
         session.close()
 
@@ -289,7 +271,7 @@ def test_only_its_own_loss_counts(local: LocalSpanner, colour: Colour, what: str
     """A lost database is not a lost session, and the loss of another session is no reason to replace this one."""
     clock = HandMovedClock()
     with colour.client(local.credentials(), options=local.client_options()) as client:
-        session = multiplexed(client, clock=clock)
+        session = multiplexed_of(client, _DATABASE, clock=clock)
         session.open()
         due, name = target(session)._rotation.due, session.name
         if what == "database":
@@ -298,21 +280,21 @@ def test_only_its_own_loss_counts(local: LocalSpanner, colour: Colour, what: str
             name += "0"
         with pytest.raises(DatabaseNotFound if what == "database" else SessionNotFound):
             session.stub.ExecuteSql(spanner_pb2.ExecuteSqlRequest(session=name, sql="SELECT 1"))
-        assert (target(session)._rotation.due, creates(local)) == (due, 1)
+        assert (target(session)._rotation.due, arrived(local, "CreateSession")) == (due, 1)
         session.close()
 
 
 def test_creates_are_in_nobodys_context(local: LocalSpanner, colour: Colour) -> None:
     """What serves all is no part of the trace of the caller who came first, nor does it keep his context alive."""
-    watcher, clock = Watcher(), HandMovedClock()
+    watcher, clock = CreateWatcher(), HandMovedClock()
     with colour.client(local.credentials(), options=local.client_options(observer=watcher)) as client:
         caller.set("the first")
-        session = multiplexed(client, clock=clock)
+        session = multiplexed_of(client, _DATABASE, clock=clock)
         session.open()
         old = session.name
         clock.advance(_WEEK)
-        assert eventually(lambda: session.name != old)
-        assert watcher.seen == ["nobody", "nobody"]
+        until(lambda: session.name != old)
+        assert watcher.contexts == ["nobody", "nobody"]
         session.close()
 
 
@@ -331,7 +313,7 @@ def test_a_cancelled_keeper_is_followed_by_another(local: LocalSpanner) -> None:
             await asyncio.gather(*others, return_exceptions=True)
             await session.open()
             clock.advance(_WEEK)
-            assert await asyncio.to_thread(eventually, lambda: session.name != old)
+            await until_async(lambda: session.name != old)
             await session.close()
 
     asyncio.run(live())
@@ -364,7 +346,7 @@ def test_a_thread_that_cannot_start_is_started_by_the_next_use(
 def test_closing_does_not_wait_for_a_creation(gate: Gate, colour: Colour, which: str) -> None:
     """Whoever waits is told that it was closed, at once, and what was in flight ends."""
     with client_of(gate, colour) as client, ThreadPoolExecutor(2) as threads:
-        session, arrived = multiplexed(client), 1
+        session, arrived = multiplexed_of(client, _DATABASE), 1
         use: Callable[[], Any] = session.open
         if which == "replacement":
             gate.open.set()
@@ -373,9 +355,11 @@ def test_closing_does_not_wait_for_a_creation(gate: Gate, colour: Colour, which:
             name, arrived = session.name, 2
             use = lambda: session.invalidate(name)  # noqa: E731 - one of two things to do
         waiting = threads.submit(use)
-        assert eventually(lambda: gate.arrived == arrived)
-        threads.submit(session.close).result(_PROMPT)
-        assert isinstance(waiting.exception(_PROMPT), PoolClosed)
+        until(lambda: gate.arrived == arrived)
+        threads.submit(session.close).result(WAIT)
+        assert isinstance(waiting.exception(WAIT), PoolClosed)
+        session.close()
+        assert "closed" in repr(session)
         for refused in (session.open, lambda: session.name, lambda: session.resource):
             with pytest.raises(PoolClosed):
                 refused()
@@ -403,7 +387,7 @@ def test_a_task_that_just_woke_up_ends(local: LocalSpanner, end: str) -> None:
 
     running = threading.Thread(target=asyncio.run, args=(live(),), daemon=True)
     running.start()
-    running.join(_PROMPT)
+    running.join(WAIT)
     assert not running.is_alive()
     # The loop is gone, so this is a matter of no other.
     asyncio.run(_wait_for(sessions[0].close))
@@ -411,22 +395,22 @@ def test_a_task_that_just_woke_up_ends(local: LocalSpanner, end: str) -> None:
 
 def test_a_session_that_comes_with_the_close_stays_unused(local: LocalSpanner) -> None:
     """The answer of a creation opens nothing again; an observer may close, too, on the thread that creates."""
-    watcher = Watcher()
+    watcher = CreateWatcher()
     with SessionsClient(local.credentials(), options=local.client_options(observer=watcher)) as client:
         session = MultiplexedSession(client, _DATABASE)
         watcher.at_end = session.close
         with pytest.raises(PoolClosed):
             session.open()
-        assert eventually(lambda: not keepers(client))
+        until(lambda: not keepers(client))
         with pytest.raises(PoolClosed):
             session.name  # noqa: B018 - reading it is the claim
-        assert creates(local) == 1
+        assert arrived(local, "CreateSession") == 1
 
 
 def test_a_session_that_nobody_closed_warns_and_leaves_nothing_running(local: LocalSpanner, colour: Colour) -> None:
     """Dropped, it says so; its thread or task ends, and the session on the server is not deleted."""
     with colour.client(local.credentials(), options=local.client_options()) as client:
-        held = [multiplexed(client, clock=HandMovedClock())]
+        held = [multiplexed_of(client, _DATABASE, clock=HandMovedClock())]
         held[0].stub.ExecuteSql(spanner_pb2.ExecuteSqlRequest(session=held[0].open() and held[0].name, sql="SELECT 1"))
 
         def dropped() -> bool:
@@ -436,7 +420,7 @@ def test_a_session_that_nobody_closed_warns_and_leaves_nothing_running(local: Lo
 
         assert len(keepers(client)) == 1
         with pytest.warns(ResourceWarning, match=r"unclosed <(Async)?MultiplexedSession projects/.*/sessions/"):
-            assert eventually(dropped)
+            until(dropped)
     assert not any(call.method == "DeleteSession" for call in local.calls)
 
 
@@ -483,8 +467,8 @@ def test_a_process_ends_though_nobody_closed_it(gate: Gate, colour: Colour, stat
             if state == "replacing":
                 gate.open.clear()
                 arrived = gate.arrived
-                assert eventually(lambda: gate.arrived > arrived)
-            _, errors = process.communicate("\n", timeout=_WAIT)
+                until(lambda: gate.arrived > arrived)
+            _, errors = process.communicate("\n", timeout=WAIT)
         assert process.returncode == 0, errors
         if state == "idle":
             assert f"unclosed <{'Async' * (colour.name == 'async')}MultiplexedSession" in errors
@@ -500,6 +484,8 @@ def test_another_loop_is_told_whatever_it_calls(local: LocalSpanner) -> None:
     async def begin() -> AsyncMultiplexedSession:
         client = AsyncSessionsClient(local.credentials(), options=local.client_options())
         session = AsyncMultiplexedSession(client, _DATABASE)
+        with pytest.raises(PoolError, match="open"):
+            session.name  # noqa: B018 - a property cannot wait for the first creation
         await session.open()
         return session
 
@@ -580,7 +566,7 @@ def test_a_forked_child_goes_on(gate: Gate, state: str, asked: int) -> None:
     with scripted_server(CreateSession=gate.create) as options:
         run = subprocess.run(
             [sys.executable, "-c", FORK + _FORKING, str(options.endpoint), state, _DATABASE],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=2 * WAIT,
         )  # fmt: skip
     assert (run.returncode, run.stdout) == (0, "ok\n"), run.stderr
     assert gate.arrived == asked
@@ -630,13 +616,13 @@ def test_a_child_does_not_wait_for_a_creation_of_its_parent(gate: Gate) -> None:
     with scripted_server(CreateSession=gate.create) as options, ThreadPoolExecutor(1) as threads:
         arguments = [sys.executable, "-c", _FORKING_EARLY, str(options.endpoint), _DATABASE]
         with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            assert eventually(lambda: gate.arrived == 1)
+            until(lambda: gate.arrived == 1)
             assert process.stdin
             assert process.stdout
             process.stdin.write("\n")
             process.stdin.flush()
             try:
-                assert threads.submit(process.stdout.readline).result(_WAIT) == "0\n"
+                assert threads.submit(process.stdout.readline).result(WAIT) == "0\n"
             finally:
                 gate.open.set()
                 process.terminate()
@@ -659,12 +645,12 @@ def test_none_is_ever_deleted(local: LocalSpanner, colour: Colour) -> None:
     """Not when it is replaced, not when it was lost, not when it is closed."""
     clock = HandMovedClock()
     with colour.client(local.credentials(), options=local.client_options()) as client:
-        session = multiplexed(client, clock=clock)
+        session = multiplexed_of(client, _DATABASE, clock=clock)
         session.open()
         first = session.name
         clock.advance(_WEEK)
-        assert eventually(lambda: session.name != first)
+        until(lambda: session.name != first)
         session.invalidate(session.name)
         session.close()
-    assert creates(local) == len(local.sessions) == 3
+    assert arrived(local, "CreateSession") == len(local.sessions) == 3
     assert not any(call.method == "DeleteSession" for call in local.calls)

@@ -11,10 +11,11 @@ from google.auth.credentials import AnonymousCredentials
 from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.observers import CallInfo
 from tests.support.colours import Colour
-from tests.support.pools import query, rig_of, until
+from tests.support.observing import Watcher
+from tests.support.pools import query, rig_of
 from tests.support.scripted import scripted_server
+from tests.support.waiting import until
 
 
 def test_the_sessions_of_a_pool_keep_to_their_connections(colour: Colour) -> None:
@@ -52,22 +53,13 @@ def test_the_sessions_of_a_pool_keep_to_their_connections(colour: Colour) -> Non
 
 def test_an_observer_is_told_of_the_calls_of_the_background(local: LocalSpanner, colour: Colour) -> None:
     """Creates, pings and deletes are calls like any other."""
-    seen: list[str] = []
-
-    class Watching:
-        def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], None]:
-            seen.append(call.method)
-            return (), None
-
-        def end(self, call: CallInfo, mark: None) -> None:
-            seen.append(f"end of {call.method}")
-
-    options = local.client_options(observer=Watching())
+    watcher = Watcher()
+    options = local.client_options(observer=watcher)
     with rig_of(colour, local.credentials(), options, local) as rig:
         pool = rig.pool(min_size=1)
         pool.open()
         rig.clock.advance(1800)
         until(lambda: pool.stats().pinged == 1)
         pool.close()
-    calls = ["BatchCreateSessions", "ExecuteSql", "DeleteSession"]
-    assert seen == [text for call in calls for text in (call, f"end of {call}")]
+    assert [call.method for call in watcher.begun] == ["BatchCreateSessions", "ExecuteSql", "DeleteSession"]
+    assert watcher.ended == [(call, watcher.mark) for call in watcher.begun]

@@ -1,14 +1,12 @@
-"""The session pool under many threads and tasks, failures and cancellations; its blocks, forks, leaks and end."""
+"""A session pool under many threads and tasks, failures and cancellations."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
-import threading
-import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,10 +16,8 @@ from spanner_grpc_sessions import (
     AsyncLease,
     AsyncSessionPool,
     AsyncSessionsClient,
-    ClientClosed,
     InvalidValue,
     Lease,
-    PoolError,
     PoolOptions,
     PoolOverloaded,
     PoolTimeout,
@@ -31,20 +27,18 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.local.status import RpcStatus
-from tests.support.clocks import HandMovedClock
-from tests.support.pools import query, until
-from tests.support.processes import needs_fork
+from tests.support.pools import query
+from tests.support.thorough import often
+from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
-_WAIT = 20.0
 
 
-@contextlib.contextmanager
-def _pool(local: LocalSpanner, clock: HandMovedClock | None = None, **options: Any) -> Any:
+@pytest.fixture
+def client(local: LocalSpanner) -> Iterator[SessionsClient]:
+    """A client of threads."""
     with SessionsClient(local.credentials(), options=local.client_options()) as client:
-        clocks = {} if clock is None else {"clock": clock}
-        with SessionPool(client, _DATABASE, options=PoolOptions(**options), **clocks) as pool:
-            yield pool
+        yield client
 
 
 class _Trouble:
@@ -118,14 +112,16 @@ def _is_at_rest(pool: SessionPool | AsyncSessionPool, local: LocalSpanner) -> bo
     return at_rest and known == _names(local) and min(stats.lost, stats.pinged, stats.deleted) > 0
 
 
-def test_threads_never_share_a_session(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_never_share_a_session(
+    client: SessionsClient, local: LocalSpanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """32 threads, moody creates, lost sessions, short lives, pings: never too many, never one twice, all usable."""
     trouble = _Trouble(local, monkeypatch)
     held: dict[str, Lease] = {}
 
     def turn(pool: SessionPool) -> None:
         try:
-            with pool.session(timeout=_WAIT) as lease:
+            with pool.session(timeout=WAIT) as lease:
                 assert held.setdefault(lease.name, lease) is lease
                 try:
                     if trouble.strikes(lease):
@@ -136,21 +132,20 @@ def test_threads_never_share_a_session(local: LocalSpanner, monkeypatch: pytest.
             pass
 
     def work(pool: SessionPool) -> None:
-        for _ in range(6250):
+        for _ in range(often(6250)):
             turn(pool)
 
-    with SessionsClient(local.credentials(), options=local.client_options()) as client:
-        with SessionPool(client, _DATABASE, options=_HASTE) as pool, ThreadPoolExecutor(32) as threads:
-            for done in [threads.submit(work, pool) for _ in range(32)]:
-                done.result(60)
-            until(lambda: _is_at_rest(pool, local), _WAIT)
-            leases = [pool.acquire(timeout=_WAIT) for _ in range(24)]
-            assert all(lease.stub.ExecuteSql(query(lease)).rows for lease in leases)
-            until(lambda: _names(local) == {lease.name for lease in leases}, _WAIT)
-            for lease in leases:
-                pool.release(lease)
-            assert trouble.most == 24
-        assert local.sessions == []
+    with SessionPool(client, _DATABASE, options=_HASTE) as pool, ThreadPoolExecutor(32) as threads:
+        for done in [threads.submit(work, pool) for _ in range(32)]:
+            done.result(4 * WAIT)
+        until(lambda: _is_at_rest(pool, local))
+        leases = [pool.acquire(timeout=WAIT) for _ in range(24)]
+        assert all(lease.stub.ExecuteSql(query(lease)).rows for lease in leases)
+        until(lambda: _names(local) == {lease.name for lease in leases})
+        for lease in leases:
+            pool.release(lease)
+        assert trouble.most == 24
+    assert local.sessions == []
 
 
 def test_tasks_never_share_a_session_nor_lose_one_by_cancellation(
@@ -163,7 +158,7 @@ def test_tasks_never_share_a_session_nor_lose_one_by_cancellation(
     async def work(pool: AsyncSessionPool) -> None:
         for _ in range(200):
             with contextlib.suppress(asyncio.CancelledError, *_FATES):
-                async with pool.session(timeout=_WAIT) as lease:
+                async with pool.session(timeout=WAIT) as lease:
                     assert held.setdefault(lease.name, lease) is lease
                     try:
                         await asyncio.sleep(0)
@@ -186,8 +181,8 @@ def test_tasks_never_share_a_session_nor_lose_one_by_cancellation(
         async with AsyncSessionsClient(local.credentials(), options=local.client_options()) as client:
             async with AsyncSessionPool(client, _DATABASE, options=_HASTE) as pool:
                 await crowd(pool)
-                await asyncio.to_thread(until, lambda: _is_at_rest(pool, local), _WAIT)
-                leases = [await pool.acquire(timeout=_WAIT) for _ in range(24)]
+                await until_async(lambda: _is_at_rest(pool, local))
+                leases = [await pool.acquire(timeout=WAIT) for _ in range(24)]
                 assert all([(await lease.stub.ExecuteSql(query(lease))).rows for lease in leases])
                 for lease in leases:
                     await pool.release(lease)
@@ -198,9 +193,12 @@ def test_tasks_never_share_a_session_nor_lose_one_by_cancellation(
 
 
 @pytest.mark.parametrize("by", ["acquire", "close"])
-def test_a_release_is_overtaken(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+def test_a_release_is_overtaken(
+    client: SessionsClient, local: LocalSpanner, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
     """Somebody begins to wait, or closes the pool, right before the session lies there again: it sees to that."""
-    with _pool(local, min_size=1, max_size=1) as pool, ThreadPoolExecutor() as threads:
+    options = PoolOptions(min_size=1, max_size=1)
+    with SessionPool(client, _DATABASE, options=options) as pool, ThreadPoolExecutor() as threads:
         lease, put = pool.acquire(), pool._put
         waiting = []
 
@@ -208,21 +206,21 @@ def test_a_release_is_overtaken(local: LocalSpanner, monkeypatch: pytest.MonkeyP
             if by == "close":
                 pool.close(timeout=0)
             else:
-                waiting.append(threads.submit(pool.acquire, timeout=2))
-                until(lambda: pool.stats().waiting == 1, _WAIT)
+                waiting.append(threads.submit(pool.acquire, timeout=WAIT))
+                until(lambda: pool.stats().waiting == 1)
             put(record)
 
         monkeypatch.setattr(pool, "_put", put_late)
         pool.release(lease)
         monkeypatch.undo()
         if by == "close":
-            until(lambda: not local.sessions, _WAIT)
+            until(lambda: not local.sessions)
         else:
-            pool.release(waiting[0].result(_WAIT))
+            pool.release(waiting[0].result(WAIT))
 
 
-def test_threads_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
-    """Of 16 on two sessions, three may wait, and not for long: each gets one, or one of two errors in time."""
+def test_threads_that_may_not_wait_long_or_at_all(client: SessionsClient) -> None:
+    """Of 16 on two sessions, three may wait, and not for long: each gets one, or one of two errors."""
     seen: Counter[str] = Counter()
     waiting = 0
 
@@ -230,19 +228,18 @@ def test_threads_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
         nonlocal waiting
         draw = random.Random(seed)  # noqa: S311 - repeatable
         for _ in range(100):
-            timeout, started = draw.choice((0, 0.001, 0.01, None)), time.monotonic()
             try:
-                with pool.session(timeout=timeout) as lease:
+                with pool.session(timeout=draw.choice((0, 0.001, 0.01, None))) as lease:
                     lease.stub.ExecuteSql(query(lease))
                 seen["served"] += 1
             except (PoolTimeout, PoolOverloaded) as error:
                 seen[type(error).__name__] += 1
-                assert time.monotonic() - started < 5
             waiting = max(waiting, pool.stats().waiting)
 
-    with _pool(local, min_size=1, max_size=2, max_waiting=3) as pool, ThreadPoolExecutor(16) as threads:
+    options = PoolOptions(min_size=1, max_size=2, max_waiting=3)
+    with SessionPool(client, _DATABASE, options=options) as pool, ThreadPoolExecutor(16) as threads:
         for done in [threads.submit(work, pool, seed) for seed in range(16)]:
-            done.result(_WAIT)
+            done.result(WAIT)
         stats = pool.stats()
         assert sum(seen.values()) == 1600
         assert min(seen.values()) > 0
@@ -260,14 +257,12 @@ def test_tasks_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
         nonlocal waiting
         draw = random.Random(seed)  # noqa: S311 - repeatable
         for _ in range(100):
-            timeout, started = draw.choice((0, 0.001, 0.01, None)), time.monotonic()
             try:
-                async with pool.session(timeout=timeout) as lease:
+                async with pool.session(timeout=draw.choice((0, 0.001, 0.01, None))) as lease:
                     await lease.stub.ExecuteSql(query(lease))
                 seen["served"] += 1
             except (PoolTimeout, PoolOverloaded) as error:
                 seen[type(error).__name__] += 1
-                assert time.monotonic() - started < 5
                 await asyncio.sleep(0)
             waiting = max(waiting, pool.stats().waiting)
 
@@ -284,116 +279,3 @@ def test_tasks_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
                 assert (stats.leased, stats.waiting, stats.idle, stats.size) == (0, 0, 2, 2)
 
     asyncio.run(main())
-
-
-def test_a_block_that_ends_in_the_loss_of_its_session_has_it_replaced(local: LocalSpanner) -> None:
-    """Also where the error did not come through the lease's stub; any other error keeps the session."""
-    with _pool(local, min_size=1, max_size=1) as pool:
-        with pytest.raises(ZeroDivisionError), pool.session() as lease:
-            _ = 1 / 0
-        with pytest.raises(SessionNotFound), pool.session() as again:
-            assert again.name == lease.name
-            local.forget(again.name)
-            pool._client.ping_session(again.name)
-        with pool.session() as fresh:
-            assert fresh.name != lease.name
-        assert pool.stats().lost == 1
-
-
-def test_run_repeats_once_on_another_session(local: LocalSpanner) -> None:
-    """A session that was lost is replaced within the call, in both colours."""
-    seen: list[str] = []
-
-    def function(lease: Lease, answer: int) -> int:
-        seen.append(lease.name)
-        if len(seen) == 1:
-            local.forget(lease.name)
-        lease.stub.ExecuteSql(query(lease))
-        return answer
-
-    async def coroutine(lease: AsyncLease, answer: int) -> int:
-        seen.append(lease.name)
-        if len(seen) == 1:
-            local.forget(lease.name)
-        await lease.stub.ExecuteSql(query(lease))
-        return answer
-
-    async def run() -> int:
-        async with AsyncSessionsClient(local.credentials(), options=local.client_options()) as client:
-            async with AsyncSessionPool(client, _DATABASE) as pool:
-                return await pool.run(coroutine, 6)
-
-    with _pool(local, min_size=1) as pool:
-        assert pool.run(function, 5) == 5
-    assert len(set(seen)) == 2
-    seen.clear()
-    assert asyncio.run(run()) == 6
-    assert len(set(seen)) == 2
-
-
-def test_a_leak_is_reported_once_with_its_stack(local: LocalSpanner, caplog: pytest.LogCaptureFixture) -> None:
-    """A warning names the session and the function that acquired it."""
-    clock = HandMovedClock()
-    told = threading.Event()
-
-    class Tell(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            told.set()
-
-    handler = Tell(logging.WARNING)
-    logging.getLogger("spanner_grpc_sessions").addHandler(handler)
-    try:
-        with _pool(local, clock, min_size=1, leak_after=60.0) as pool:
-            lease = pool.acquire()
-            clock.advance(61)
-            assert told.wait(_WAIT)
-            pool.release(lease)
-    finally:
-        logging.getLogger("spanner_grpc_sessions").removeHandler(handler)
-    (record,) = (record for record in caplog.records if "has been leased" in record.getMessage())
-    assert lease.name in record.getMessage()
-    assert "test_a_leak_is_reported_once_with_its_stack" in record.getMessage()
-
-
-def test_a_pool_that_is_dropped_open_warns_and_ends(local: LocalSpanner) -> None:
-    """Its threads do not keep it alive, and end."""
-    with SessionsClient(local.credentials(), options=local.client_options()) as client:
-        pools = [SessionPool(client, _DATABASE).open()]
-        keeper = pools[0]._runner._keeper
-        assert keeper is not None
-        with pytest.warns(ResourceWarning, match="unclosed <SessionPool"):
-            pools.clear()
-        keeper.join(_WAIT)
-        assert not keeper.is_alive()
-
-
-def test_an_async_pool_belongs_to_its_loop(local: LocalSpanner) -> None:
-    """Another loop is told so."""
-
-    async def use(pool: AsyncSessionPool) -> None:
-        with pytest.raises(ClientClosed, match="another event loop"):
-            await pool.acquire()
-
-    async def main() -> None:
-        async with AsyncSessionsClient(local.credentials(), options=local.client_options()) as client:
-            async with AsyncSessionPool(client, _DATABASE) as pool:
-                await asyncio.to_thread(asyncio.run, use(pool))
-
-    asyncio.run(main())
-
-
-@needs_fork
-def test_what_a_fork_leaves_of_a_pool(local: LocalSpanner) -> None:
-    """The hook of the child, called here: it is empty and new, and old leases are refused."""
-    with _pool(local, min_size=2) as pool:
-        lease, parent = pool.acquire(), pool._runner
-        pool.after_fork()
-        assert (pool.stats().size, " new " in repr(pool)) == (0, True)
-        with pytest.raises(PoolError, match="forked"):
-            pool.release(lease)
-        with pool.session() as own:
-            assert own.name != lease.name
-        pool.close()
-        parent.dispatch(lambda now: parent.core.give_back(lease._record, now))
-        parent.close(5)
-        assert local.sessions == []

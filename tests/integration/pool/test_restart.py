@@ -30,15 +30,17 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import COLOURS, Blocking, Colour
 from tests.support.emulator import EmulatorUnavailable, OwnEmulator
-from tests.support.pools import pool_of, until
+from tests.support.pools import blocking, pool_of
 from tests.support.servers import EmulatorServer, LocalServer, Server
+from tests.support.waiting import WAIT, until
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _DATABASE = "projects/p/instances/i/databases/d"
-_PATIENCE = 20.0
 _ACQUIRE, _CALL = 1.0, 2.0
+# Far above what both take on a busy machine, far below the 30 s of an acquire that has no timeout of its own.
+_IN_TIME = 15.0
 _CALLERS = 16
 # More than callers: some lie idle when the server goes, and are still there when others have taken their names.
 _SESSIONS = 30
@@ -55,14 +57,14 @@ class Caller:
         name: of the caller.
         turn: rounds so far.
         clean: rounds since the last failure.
-        failures: when they came, and what they were.
+        failures: what ended rounds.
         slowest: seconds of the longest round.
     """
 
     name: str
     turn: int = 0
     clean: int = 0
-    failures: list[tuple[float, SpannerSessionsError]] = field(default_factory=list)
+    failures: list[SpannerSessionsError] = field(default_factory=list)
     slowest: float = 0.0
 
     @contextlib.contextmanager
@@ -75,7 +77,7 @@ class Caller:
             self.clean += 1
         except SpannerSessionsError as error:
             self.clean = 0
-            self.failures.append((time.monotonic(), error))
+            self.failures.append(error)
         self.slowest = max(self.slowest, time.monotonic() - started)
 
 
@@ -104,12 +106,12 @@ class Crowd:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        wait(self._working, _PATIENCE)
+        wait(self._working)
         self._threads.shutdown()
 
     @property
-    def failures(self) -> list[tuple[float, SpannerSessionsError]]:
-        """When calls of all callers failed, and how."""
+    def failures(self) -> list[SpannerSessionsError]:
+        """What ended rounds of all callers."""
         return [failure for caller in self.callers for failure in caller.failures]
 
     @property
@@ -121,17 +123,14 @@ class Crowd:
         """End the work; raise what ended a caller before."""
         self._stop.set()
         for working in self._working:
-            working.result(_PATIENCE)
+            working.result(WAIT)
 
     def until(self, true: Callable[[Caller], bool]) -> None:
-        """Wait until that is true of every caller."""
-        deadline = time.monotonic() + _PATIENCE
-        while not all(map(true, self.callers)):
-            for working in self._working:
-                if working.done():
-                    working.result()
-            assert time.monotonic() < deadline, [(caller.name, caller.failures[-1:]) for caller in self.callers]
-            threading.Event().wait(0.002)
+        """Wait until that is true of every caller; raise what has ended one."""
+        until(lambda: any(working.done() for working in self._working) or all(map(true, self.callers)))
+        for working in self._working:
+            if working.done():
+                working.result()
 
     def _begin(self, caller: Caller) -> Future[None]:
         if isinstance(self.pool, Blocking):
@@ -168,9 +167,9 @@ class Crowd:
 
     def check_pool(self) -> None:
         """See that the pool is at rest and whole: every session is there once, on the server too, and works."""
-        until(self._is_at_rest, _PATIENCE)
+        until(self._is_at_rest)
         names = use_all(self._client, self.pool, lambda name: self._ask(name, "end"))
-        until(lambda: listed(self._client, self._database) == names, _PATIENCE)
+        until(lambda: listed(self._client, self._database) == names)
 
 
 @contextlib.contextmanager
@@ -194,7 +193,7 @@ def crowd_of(client: Any, database: str, ask: Ask) -> Iterator[Crowd]:
 
 def use_all(client: Any, pool: Any, ask: Callable[[str], spanner_pb2.ExecuteSqlRequest]) -> set[str]:
     """Lease as many sessions as there may be, make a call with each, give them back, and return their names."""
-    leases = [pool.acquire(timeout=_PATIENCE) for _ in range(pool._options.max_size)]
+    leases = [pool.acquire(timeout=WAIT) for _ in range(pool._options.max_size)]
     for lease in leases:
         call(client, lease, ask(lease.name))
         pool.release(lease)
@@ -204,8 +203,7 @@ def use_all(client: Any, pool: Any, ask: Callable[[str], spanner_pb2.ExecuteSqlR
 
 def call(client: Any, lease: Any, request: spanner_pb2.ExecuteSqlRequest) -> Any:
     """Execute a request through a lease of either colour."""
-    stub = Blocking(lease.stub, client._thread) if isinstance(client, Blocking) else lease.stub
-    return stub.ExecuteSql(request, timeout=_CALL)
+    return blocking(client, lease.stub).ExecuteSql(request, timeout=_CALL)
 
 
 def listed(client: SessionsClient, database: str) -> set[str]:
@@ -253,13 +251,11 @@ def test_all_work_again_soon_after_the_emulator_was_killed(outer_environment: di
         own.start()
         for colour in COLOURS:
             own.emulator.create_database(instance=f"of-{colour.name}")
-        back = time.monotonic()
         for crowd in crowds:
             crowd.until(lambda caller: caller.clean >= 50)
         for crowd in crowds:
             crowd.stop()
-            assert max(when for when, _ in crowd.failures) < back + 5
-            assert crowd.slowest < _ACQUIRE + _CALL + 1
+            assert crowd.slowest < _IN_TIME
             crowd.check_pool()
 
 
@@ -274,8 +270,8 @@ def test_after_a_restart_without_its_sessions_each_is_missed_once(local: LocalSp
             local.start()
             crowd.until(lambda caller: caller.clean >= 50)
             crowd.stop()
-            assert crowd.slowest < _ACQUIRE + _CALL + 1
-            assert sum(isinstance(error, SessionNotFound) for _, error in crowd.failures) <= _CALLERS
+            assert crowd.slowest < _IN_TIME
+            assert sum(isinstance(error, SessionNotFound) for error in crowd.failures) <= _CALLERS
             crowd.check_pool()
 
 
@@ -310,7 +306,7 @@ def test_a_name_that_is_given_anew_has_one_holder(local: LocalSpanner, colour: C
             with pytest.raises(SessionNotFound):
                 call(client, lost, one(lost.name))
             pool.release(lost)
-            another = pool.acquire(timeout=_PATIENCE)
+            another = pool.acquire(timeout=WAIT)
             assert another.name not in {lease.name for lease in held}
             for lease in (another, *held):
                 pool.release(lease)
@@ -322,18 +318,18 @@ def test_a_dropped_database_sends_all_waiters_away(client: SessionsClient, serve
     database = server.new_database()
     with open_pool(client, database, max_size=2) as pool, ThreadPoolExecutor(6) as threads:
         leases = [pool.acquire(), pool.acquire()]
-        waiting = [threads.submit(pool.acquire, timeout=_PATIENCE) for _ in range(6)]
-        until(lambda: pool.stats().waiting == 6, _PATIENCE)
+        waiting = [threads.submit(pool.acquire, timeout=WAIT) for _ in range(6)]
+        until(lambda: pool.stats().waiting == 6)
         drop(server, database)
         with pytest.raises(DatabaseNotFound):
             call(client, leases[0], one(leases[0].name))
-        done, late = wait(waiting, 2)
+        done, late = wait(waiting, WAIT / 2)
         assert not late
         assert all(isinstance(waiter.exception(), DatabaseNotFound) for waiter in done)
         for lease in leases:
             pool.release(lease)
         with pytest.raises(DatabaseNotFound):
-            pool.acquire(timeout=_PATIENCE)
+            pool.acquire(timeout=WAIT)
         recreate(server, database)
         assert use_all(client, pool, one) == listed(client, database)
         assert (pool.stats().leased, pool.stats().waiting, pool.stats().size) == (0, 0, 2)

@@ -13,50 +13,15 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as rpc
-from hypothesis import given, strategies as st
+from hypothesis import given
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors.details import Details, read_details
 from spanner_grpc_sessions.errors.rpc import DATABASE_RESOURCES, SESSION_RESOURCE
+from tests.unit.errors.trailers import DETAILS, trailer_of, trailers_of_all_kinds
 from tests.unit.failures import any_of, status_trailer
 
-# Each type of google.rpc.error_details with its REST form.
-DETAILS: list[tuple[Message, dict[str, Any]]] = [
-    (
-        rpc.ErrorInfo(reason="NO_TOKEN", domain="googleapis.com", metadata={"service": "spanner.googleapis.com"}),
-        {"reason": "NO_TOKEN", "domain": "googleapis.com", "metadata": {"service": "spanner.googleapis.com"}},
-    ),
-    (rpc.RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)), {"retryDelay": "1.500s"}),
-    (rpc.DebugInfo(stack_entries=["a", "b"], detail="d"), {"stackEntries": ["a", "b"], "detail": "d"}),
-    (
-        rpc.QuotaFailure(violations=[rpc.QuotaFailure.Violation(subject="project:p", description="too many")]),
-        {"violations": [{"subject": "project:p", "description": "too many"}]},
-    ),
-    (
-        rpc.PreconditionFailure(violations=[rpc.PreconditionFailure.Violation(type="TOS", subject="s")]),
-        {"violations": [{"type": "TOS", "subject": "s"}]},
-    ),
-    (
-        rpc.BadRequest(field_violations=[rpc.BadRequest.FieldViolation(field="session.labels", description="bad")]),
-        {"fieldViolations": [{"field": "session.labels", "description": "bad"}]},
-    ),
-    (rpc.RequestInfo(request_id="r", serving_data="s"), {"requestId": "r", "servingData": "s"}),
-    (
-        rpc.ResourceInfo(resource_type=SESSION_RESOURCE, resource_name="projects/p", description="gone"),
-        {"resourceType": SESSION_RESOURCE, "resourceName": "projects/p", "description": "gone"},
-    ),
-    (
-        rpc.Help(links=[rpc.Help.Link(description="how", url="https://example.com")]),
-        {"links": [{"description": "how", "url": "https://example.com"}]},
-    ),
-    (rpc.LocalizedMessage(locale="de-CH", message="nein"), {"locale": "de-CH", "message": "nein"}),
-]
 each_detail = pytest.mark.parametrize(("detail", "rest"), DETAILS, ids=lambda value: type(value).__name__)
-
-
-def trailer_of(detail: Message) -> tuple[str, bytes]:
-    """Return the trailer that carries one detail alone."""
-    return f"google.rpc.{type(detail).__name__.lower()}-bin", detail.SerializeToString()
 
 
 def test_every_type_of_detail_is_tried() -> None:
@@ -198,21 +163,6 @@ def test_a_message_of_our_own_stubs_is_an_unknown_detail() -> None:
     """Only google.rpc's types are looked for, whatever types the process knows."""
     (entry,) = read_details([status_trailer(any_of(spanner_pb2.Session(name="n")))]).entries
     assert entry.keys() == {"@type", "value"}
-
-
-KEYS = ["grpc-status-details-bin", "x", *(trailer_of(detail)[0] for detail, _ in DETAILS)]
-damaged_details = st.builds(
-    AnyMessage,
-    type_url=st.one_of(st.sampled_from([any_of(detail).type_url for detail, _ in DETAILS]), st.text(max_size=5)),
-    value=st.one_of(st.binary(max_size=20), st.sampled_from([detail.SerializeToString() for detail, _ in DETAILS])),
-)
-trailers_of_all_kinds = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(KEYS), st.one_of(st.binary(), st.text())),
-        st.builds(lambda details: status_trailer(*details), st.lists(damaged_details, max_size=3)),
-    ),
-    max_size=4,
-)
 
 
 @given(trailers_of_all_kinds)

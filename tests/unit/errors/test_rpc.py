@@ -25,7 +25,7 @@ from spanner_grpc_sessions.errors.rpc import (
     SessionNotFound,
     from_grpc,
 )
-from tests.unit.errors.test_details import trailers_of_all_kinds
+from tests.unit.errors.trailers import trailers_of_all_kinds
 from tests.unit.failures import failure, status_trailer
 
 # The canonical mapping of google/rpc/code.proto, and the class of each status.

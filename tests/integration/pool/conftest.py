@@ -1,4 +1,4 @@
-"""What the tests of a pool's life and upkeep share: a server for each file, and a rig on it in each colour."""
+"""What the tests of pools share: a plaintext server for each file, and a rig on it in each colour."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def shared() -> Iterator[LocalSpanner]:
 
 
 @pytest.fixture
-def local(shared: LocalSpanner) -> Iterator[LocalSpanner]:
+def plain(shared: LocalSpanner) -> Iterator[LocalSpanner]:
     """That server, without what the last test wanted of it."""
     yield shared
     shared.faults.clear()
 
 
 @pytest.fixture
-def rig(local: LocalSpanner, colour: Colour) -> Iterator[Rig]:
+def rig(plain: LocalSpanner, colour: Colour) -> Iterator[Rig]:
     """A client of each colour, for pools that live by a clock."""
-    with rig_of(colour, AnonymousCredentials(), local.client_options(), local) as rig:
+    with rig_of(colour, AnonymousCredentials(), plain.client_options(), plain) as rig:
         yield rig
