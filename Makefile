@@ -50,7 +50,7 @@ bench: dev  ## time calls beside the bare stub, pools beside google-cloud-spanne
 	$(BIN)/python benchmarks/call.py
 	$(BIN)/python benchmarks/pool.py
 	$(BIN)/python benchmarks/upkeep.py
-	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2
+	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2 week-out=3.2
 
 sync: dev  ## write the sync twins of the asyncio modules
 	$(BIN)/python scripts/unasync.py

@@ -1,9 +1,9 @@
-"""A fuzz target: JSON of every kind for `from_rest`, judged by `oracle`.
+"""A fuzz target: JSON of every kind for `from_rest`, checked by `oracle`.
 
     python -m tests.fuzz.fuzz_from_rest [arguments of libFuzzer]
 
-With atheris installed, that program is a libFuzzer one that runs until it finds something, guided by the coverage of
-the library. Without it, it tries random inputs for a minute. `pytest` runs a bounded number of them.
+With atheris installed, this is a libFuzzer program that runs until it finds a difference, guided by the coverage of the
+library. Without atheris it tries random inputs for a minute. `pytest` runs a bounded number of them.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ TARGETS = [
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def fuzz(data: st.DataObject) -> None:
-    """Draw a message class and JSON for it, and compare what becomes of it with the reference."""
+    """Draw a message class and JSON for it, and compare the result with the reference."""
     message_class = data.draw(st.sampled_from(TARGETS))
     assert_agreement(message_class, data.draw(bodies(message_class)))
 
 
 def main() -> None:
-    """Fuzz until something is found, or without atheris for a minute."""
+    """Fuzz until a difference is found, or without atheris for a minute."""
     one_input: Any = fuzz.hypothesis.fuzz_one_input  # type: ignore[attr-defined]  # hypothesis adds it to the function
     if importlib.util.find_spec("atheris"):
         atheris = importlib.import_module("atheris")
@@ -54,7 +54,7 @@ def main() -> None:
     while time.monotonic() < end:
         one_input(os.urandom(2000))
         tries += 1
-    sys.stdout.write(f"{tries} inputs, no difference; with atheris installed this goes on, guided by coverage\n")
+    sys.stdout.write(f"{tries} inputs, no difference; install atheris to search on, guided by coverage\n")
 
 
 if __name__ == "__main__":

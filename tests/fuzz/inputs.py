@@ -1,4 +1,4 @@
-"""JSON that has something to do with a message class, and something that has not: hypothesis draws both."""
+"""Strategies of hypothesis for the JSON of a message class, right, nearly right and wrong."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ _SPECIAL: Final = {
 
 @st.composite
 def bodies(draw: _Draw, message_class: type[Message]) -> Any:
-    """Return a strategy for the JSON of a message class: mostly what its descriptor asks for, sometimes anything."""
+    """Return a strategy for the JSON of a message class: mostly as its descriptor says, sometimes anything."""
     descriptor: Any = message_class.DESCRIPTOR
     return _Body(draw).message(descriptor, 3)
 

@@ -1,4 +1,4 @@
-"""What `from_rest` must do with any input: what `json_format.ParseDict` does, but with our two exceptions only."""
+"""What `from_rest` must do with any input: the same as `json_format.ParseDict`, but raising only our two exceptions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["NEWEST", "assert_agreement", "parsed", "read"]
 
 
 def parsed(message_class: type[Message], value: Any) -> Message | None:
-    """Return the message that the reference makes of JSON, or None if it refuses it, with whatever exception."""
+    """Return the message that the reference makes of JSON, or None if it raises any exception."""
     try:
         # A copy, because the reference changes what it parses an Any from.
         return json_format.ParseDict(copy.deepcopy(value), message_class())
@@ -28,11 +28,11 @@ def parsed(message_class: type[Message], value: Any) -> Message | None:
 
 
 def read(message_class: type[Message], value: Any) -> Message | str:
-    """Return the message that `from_rest` makes of JSON, or what it says when it refuses it in the right way."""
+    """Return the message that `from_rest` makes of JSON, or its error message, which has to be well formed."""
     try:
         return from_rest(message_class, value)
     except (InvalidValue, InvalidType) as refusal:
-        # The text is for people: one line that can be printed, and not as long as the input happens to be.
+        # One line that can be printed, and short for any input.
         text = str(refusal)
         assert ": " in text
         assert text.isprintable()
@@ -41,7 +41,7 @@ def read(message_class: type[Message], value: Any) -> Message | str:
 
 
 def assert_agreement(message_class: type[Message], value: Any) -> None:
-    """Fail unless `from_rest` agrees with the reference on a value, and leaves that value as it was."""
+    """Fail unless `from_rest` agrees with the reference on a value and does not change it."""
     before = pickle.dumps(value)
     ours, theirs = read(message_class, value), parsed(message_class, value)
     assert pickle.dumps(value) == before
@@ -53,12 +53,12 @@ def assert_agreement(message_class: type[Message], value: Any) -> None:
 
 
 def _content(message: Message) -> bytes:
-    # Messages with NaN in them are not equal to themselves; their bytes are.
+    # A message with NaN is not equal to itself; its bytes are.
     return message.SerializeToString(deterministic=True)
 
 
 def _is_wrapped_enum(refusal: str) -> bool:
-    """Return whether an enum number was refused that is no 32-bit one: the reference takes it modulo 2**32."""
+    """Return whether an enum number beyond 32 bits was refused: the reference takes it modulo 2**32."""
     match = re.search(r": expected name or number of \w+, got (.*)", refusal)
     return match is not None and not -(2**31) <= int(ast.literal_eval(match[1])) < 2**31
 

@@ -1,4 +1,4 @@
-"""Random messages and random JSON, both directions held against protobuf's `json_format`."""
+"""Random messages and random JSON, in both directions, beside protobuf's `json_format`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSES: Final = message_classes()
 @tries(130)
 @given(data=st.data())
 def test_random_messages_agree_in_both_directions(message_class: type[Message], data: st.DataObject) -> None:
-    """10,000 messages and more, if thorough: written as the reference writes them, and read back to what it reads."""
+    """They are written and read back as by the reference; over 10,000 messages if THOROUGH is set."""
     message = data.draw(messages(message_class))
     body = to_rest(message)
     reference = json_format.MessageToDict(message)
@@ -37,13 +37,13 @@ def test_random_messages_agree_in_both_directions(message_class: type[Message], 
 @pytest.mark.parametrize("message_class", TARGETS, ids=lambda message_class: message_class.DESCRIPTOR.full_name)
 @tries(80)
 @given(data=st.data())
-def test_random_json_is_taken_or_refused_as_by_the_reference(message_class: type[Message], data: st.DataObject) -> None:
-    """Right, nearly right and wrong: the same message, or the one of our two exceptions that tells where."""
+def test_random_json_is_read_or_refused_as_by_the_reference(message_class: type[Message], data: st.DataObject) -> None:
+    """Right, nearly right and wrong JSON gives the same message, or one of our two exceptions with the path."""
     assert_agreement(message_class, data.draw(bodies(message_class)))
 
 
-def test_the_fuzz_target_takes_any_bytes() -> None:
-    """What a fuzzer does: it hands bytes to the target, of which most are too short to make an input of."""
+def test_the_fuzz_target_accepts_any_bytes() -> None:
+    """A fuzzer passes bytes to the target; most are too short for an input."""
     one_input: Any = fuzz.hypothesis.fuzz_one_input  # type: ignore[attr-defined]  # hypothesis adds it to the function
     bytes_of = random.Random(0)  # noqa: S311 - repeatable on purpose
     drawn = [one_input(bytes_of.randbytes(size)) for size in range(0, 2000, 100)]

@@ -41,11 +41,11 @@ _REPEATED = FieldDescriptorProto.LABEL_REPEATED
 
 
 def kinds_class() -> type[Message]:
-    """Return the class of the message `kinds.Kinds`: a new one, in a pool of its own, each time.
+    """Return a new class of the message `kinds.Kinds`, in a descriptor pool of its own.
 
     For each scalar type T, for an enum and for the message itself it has the fields `T`, `T_list`, `T_map` (by text)
     and `T_optional`, for each type K of keys `K_keys` (to text), for each well-known type W `W`, `W_list` and `W_map`,
-    and a oneof. Field numbers fall where names rise, so that neither order passes for the other.
+    and a oneof. Field numbers fall while the fields are declared, so that the two orders are told apart.
     """
     pool = descriptor_pool.DescriptorPool()
     for file in _FILES:
@@ -57,10 +57,10 @@ def kinds_class() -> type[Message]:
 def _file() -> FileDescriptorProto:
     file = FileDescriptorProto(name="kinds.proto", package="kinds", syntax="proto3")
     file.dependency.extend(module.DESCRIPTOR.name for module in _FILES)
-    colour = file.enum_type.add(name="Colour")
-    colour.options.allow_alias = True
+    color = file.enum_type.add(name="Color")
+    color.options.allow_alias = True
     for name, number in (("NONE", 0), ("RED", 1), ("CRIMSON", 1), ("LAST", 2**31 - 1), ("NEGATIVE", -1)):
-        colour.value.add(name=name, number=number)
+        color.value.add(name=name, number=number)
     _Builder(file.message_type.add(name="Kinds")).build()
     return file
 
@@ -72,10 +72,10 @@ class _Builder:
 
     def build(self) -> None:
         self._message.oneof_decl.add(name="choice")
-        for name in ("bool", "double", "string", "Colour", "Kinds", "google.protobuf.NullValue"):
+        for name in ("bool", "double", "string", "Color", "Kinds", "google.protobuf.NullValue"):
             field = self._add(f"choice_{name.rpartition('.')[2].lower()}", name, _SINGULAR)
             field.oneof_index = 0
-        for name in (*SCALARS, "Colour", "Kinds"):
+        for name in (*SCALARS, "Color", "Kinds"):
             self._all_labels(name.lower(), name)
             self._optional(f"{name.lower()}_optional", name)
         for name in WELL_KNOWN:
@@ -83,7 +83,7 @@ class _Builder:
         self._all_labels("wk_nullvalue", "google.protobuf.NullValue")
         for key in _KEYS:
             self._map(f"{key}_keys", key, "string")
-        # Names that are words of Python, and JSON names that are no names.
+        # Names that are keywords of Python or used in generated code, and a JSON name that is not an identifier.
         for name in ("class", "from", "None", "m", "d", "v", "e", "k", "self", "encode_0", "str"):
             self._add(name, "int32", _SINGULAR)
         self._add("named", "string", _SINGULAR).json_name = 'it\'s "named"\\'
@@ -118,6 +118,6 @@ def _set_type(field: FieldDescriptorProto, type_name: str) -> None:
     if type_name in SCALARS:
         field.type = FieldDescriptorProto.Type.Value(f"TYPE_{type_name.upper()}")
         return
-    is_enum = type_name in {"Colour", "google.protobuf.NullValue"}
+    is_enum = type_name in {"Color", "google.protobuf.NullValue"}
     field.type = FieldDescriptorProto.TYPE_ENUM if is_enum else FieldDescriptorProto.TYPE_MESSAGE
     field.type_name = f".{type_name}" if type_name.startswith("google.") else f".kinds.{type_name}"

@@ -1,4 +1,4 @@
-"""What hypothesis draws from: names of databases, and values of any kind."""
+"""Strategies of hypothesis: names of databases, and values of any kind."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from hypothesis import strategies as st
 __all__ = ["VISIBLE", "anything", "databases", "ids"]
 
 VISIBLE = "".join(sorted({*string.ascii_letters, *string.digits, *string.punctuation} - {"/"}))
-"""The characters that an id may have."""
+"""The characters of an id."""
 
 ids = st.text(VISIBLE, min_size=1)
 databases = st.builds("projects/{}/instances/{}/databases/{}".format, ids, ids, ids)
 
 
 class _NoTruth:
-    """An object that is neither true nor false, as arrays of numpy."""
+    """An object without a truth value, like an array of numpy."""
 
     def __bool__(self) -> bool:
         raise ValueError("the truth of this is ambiguous")
 
 
 def anything() -> st.SearchStrategy[Any]:
-    """Return a strategy for what callers pass that read no documentation.
+    """Return a strategy for arguments of any kind, right or wrong.
 
-    Numbers, texts (with surrogates), collections of them, and objects of other kinds.
+    Numbers, strings (with surrogates), collections of them, and other objects.
     """
     scalars = st.one_of(
         st.none(),

@@ -1,4 +1,4 @@
-"""`from_rest`: what it makes of bodies, in the words of protobuf's `json_format`."""
+"""`from_rest`: the messages that it makes of bodies, beside those of protobuf's `json_format`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ some = settings(max_examples=100, suppress_health_check=list(HealthCheck))
         ({"string": "ü\0"}, {"string": "ü\0"}),
         ({"bytes": "-_8"}, {"bytes": b"\xfb\xff"}),
         ({"bytes": "+/8="}, {"bytes": b"\xfb\xff"}),
-        ({"colour": "CRIMSON", "colourList": ["RED", 1, "1", 5]}, {"colour": 1, "colour_list": [1, 1, 1, 5]}),
+        ({"color": "CRIMSON", "colorList": ["RED", 1, "1", 5]}, {"color": 1, "color_list": [1, 1, 1, 5]}),
         ({"int64Keys": {"-5": "x"}, "boolKeys": {"true": "t"}}, {"int64_keys": {-5: "x"}, "bool_keys": {True: "t"}}),
         ({"int32_optional": 0, "stringOptional": ""}, {"int32_optional": 0, "string_optional": ""}),
         ({"choiceBool": False, "choiceString": None}, {"choice_bool": False}),
@@ -59,7 +59,7 @@ some = settings(max_examples=100, suppress_health_check=list(HealthCheck))
     ],
 )  # fmt: skip
 def test_bodies_are_read_as_documented(body: dict[str, Any], fields: dict[str, Any]) -> None:
-    """The rules of proto3 JSON, spelled out where they surprise."""
+    """The rules of proto3 JSON, in the cases that surprise."""
     message = from_rest(KINDS, body)
     expected = KINDS(**fields)
     assert message.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
@@ -68,7 +68,7 @@ def test_bodies_are_read_as_documented(body: dict[str, Any], fields: dict[str, A
 
 @pytest.mark.parametrize("value", [None, True, 1.5, 7, "text", ["a", [None]], {"a": {"b": []}}, float("nan"), (1, ())])
 def test_a_value_may_be_any_json(value: Any) -> None:
-    """A Value takes everything, null included; where a field is absent is another thing."""
+    """A Value takes null too, where other fields would be absent."""
     assert_agreement(struct_pb2.Value, value)
     message = from_rest(KINDS, {"wkValue": value, "wkValueList": [value], "wkValueMap": {"k": value}})
     kinds = {
@@ -78,8 +78,8 @@ def test_a_value_may_be_any_json(value: Any) -> None:
     assert kinds != {None}
 
 
-def test_both_names_of_a_field_may_be_given() -> None:
-    """The later wins, messages are merged: what the reference makes of it."""
+def test_a_field_can_be_given_under_both_of_its_names() -> None:
+    """The later value wins and messages are merged, as in the reference."""
     bodies: list[dict[str, Any]] = [
         {"int32_list": [1, 2], "int32List": [3]},
         {"string_map": {"a": "b"}, "stringMap": {"c": "d"}},
@@ -96,7 +96,7 @@ def test_both_names_of_a_field_may_be_given() -> None:
 
 
 def test_details_are_read_by_their_type() -> None:
-    """An Any takes the object with its type in it; known types are those loaded in the process."""
+    """An Any takes an object that names its type, one of those loaded in the process."""
     info = error_details_pb2.ErrorInfo(reason="R", metadata={"k": "v"})
     packed = AnyMessage()
     packed.Pack(info)
@@ -125,8 +125,8 @@ def _nested(levels: int, wrap: Any) -> Any:
         (AnyMessage, 99, lambda inner: {"@type": "x/google.protobuf.Any", "value": inner}),
     ],
 )
-def test_a_hundred_levels_are_read_and_no_more(message_class: type[Message], levels: int, wrap: Any) -> None:
-    """The limit of the reference, which keeps a request from exhausting the stack."""
+def test_at_most_a_hundred_levels_are_read(message_class: type[Message], levels: int, wrap: Any) -> None:
+    """This is the limit of the reference; without one, a request could exhaust the stack."""
     if NEWEST:
         assert_agreement(message_class, _nested(levels, wrap))
     assert from_rest(message_class, _nested(levels, wrap))
@@ -140,12 +140,12 @@ def test_a_hundred_levels_are_read_and_no_more(message_class: type[Message], lev
 
 
 class _Dict(dict[str, Any]):
-    """A dict of someone else's."""
+    """A subclass of dict."""
 
 
 @pytest.mark.parametrize("mapping", [MappingProxyType, _Dict])
-def test_every_mapping_will_do(mapping: Any) -> None:
-    """At every level, also where the reference takes dicts only."""
+def test_every_mapping_is_taken(mapping: Any) -> None:
+    """At every level, even where the reference takes only dicts."""
     body = mapping(
         {
             "session": mapping({"labels": mapping({"a": "b"})}),
@@ -157,23 +157,23 @@ def test_every_mapping_will_do(mapping: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, dict, [], object(), spanner_pb2.Session(), spanner_pb2, Message, "Session"])
-def test_only_classes_of_messages_are_made(value: Any) -> None:
-    """Not an instance, not a module, not the base class."""
+def test_only_message_classes_have_a_decoder(value: Any) -> None:
+    """An instance, a module or the base class is refused."""
     for function in (decoder_of, lambda value: from_rest(value, {})):
         with pytest.raises(InvalidType, match="from_rest takes a class of protobuf messages"):
             function(value)
 
 
 def test_a_class_has_one_decoder() -> None:
-    """The code is compiled once; each message it makes is a new one."""
+    """The code is compiled once, and makes a new message each time."""
     decode = decoder_of(spanner_pb2.Session)
     assert decoder_of(spanner_pb2.Session) is decode
     assert decode({"name": "n"}) == from_rest(spanner_pb2.Session, {"name": "n"}) == spanner_pb2.Session(name="n")
     assert decode({}) is not decode({})
 
 
-def test_threads_may_read_a_class_for_the_first_time_at_once() -> None:
-    """No thread sees a class that another one is still compiling."""
+def test_threads_can_read_a_new_class_at_the_same_time() -> None:
+    """No thread uses a function that another one is still compiling."""
     switching = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -191,8 +191,8 @@ def test_threads_may_read_a_class_for_the_first_time_at_once() -> None:
         sys.setswitchinterval(switching)
 
 
-def test_stubs_of_others_are_read_and_written_too() -> None:
-    """Conversions go by descriptor: the messages of Google's own client come out the same as ours."""
+def test_stubs_of_other_libraries_are_read_and_written() -> None:
+    """The messages of Google's client give the same results as ours, for conversions go by descriptor."""
     types = pytest.importorskip("google.cloud.spanner_v1.types")
     for ours, theirs in (
         (spanner_pb2.Session, types.Session.pb()),
@@ -200,12 +200,12 @@ def test_stubs_of_others_are_read_and_written_too() -> None:
         (type_pb2.StructType, types.StructType.pb()),
         (result_set_pb2.ResultSet, types.ResultSet.pb()),
     ):
-        _check_stubs_of_others(ours, theirs)
+        _check_stubs_of_other_libraries(ours, theirs)
 
 
 @some
 @given(data=st.data())
-def _check_stubs_of_others(ours: type[Message], theirs: type[Message], data: st.DataObject) -> None:
+def _check_stubs_of_other_libraries(ours: type[Message], theirs: type[Message], data: st.DataObject) -> None:
     message = data.draw(messages(ours))
     body = json_format.MessageToDict(message)
     same = from_rest(theirs, body)

@@ -1,4 +1,4 @@
-"""`to_rest` against protobuf's own `json_format`: the same values in the same order, and the same refusals."""
+"""`to_rest` beside protobuf's `json_format`: the same values in the same order, and the same refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2, type_pb2
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
-from spanner_grpc_sessions.rest import encoder_of, to_rest
+from spanner_grpc_sessions.rest import encode_well_known, encoder_of, to_rest
 from tests.support.messages import message_classes, messages
 from tests.unit.rest.kinds import WELL_KNOWN, kinds_class
 
@@ -28,23 +28,23 @@ CLASSES = message_classes()
 few = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 
 
-def rest_or_refusal(message: Message) -> str:
-    """Return the JSON text of `to_rest`, where order and kind of number show, or that it refuses."""
+def ours(message: Message) -> str:
+    """Return the result of `to_rest` as JSON text, which shows order and number types, or "refused"."""
     try:
         return json.dumps(to_rest(message), allow_nan=False)
     except InvalidValue:
         return "refused"
 
 
-def reference_or_refusal(message: Message) -> str:
-    """Return the same of `MessageToDict`."""
+def reference(message: Message) -> str:
+    """Return the result of `MessageToDict` in the same form."""
     try:
         return json.dumps(json_format.MessageToDict(message), allow_nan=False)
     except (ValueError, TypeError, json_format.Error, DecodeError):
         return "refused"
 
 
-def test_every_message_of_the_service_is_tried() -> None:
+def test_all_messages_of_the_service_are_tested() -> None:
     """The service has 81 messages."""
     assert len({message_class.DESCRIPTOR.full_name for message_class in CLASSES}) == len(CLASSES) == 81
 
@@ -52,12 +52,12 @@ def test_every_message_of_the_service_is_tried() -> None:
 @pytest.mark.parametrize("message_class", CLASSES, ids=lambda message_class: message_class.DESCRIPTOR.full_name)
 @few
 @given(data=st.data())
-def test_messages_of_the_service_come_out_as_the_reference_writes_them(
+def test_messages_of_the_service_are_written_as_by_the_reference(
     message_class: type[Message], data: st.DataObject
 ) -> None:
-    """Whatever a message holds, value, key order and refusal are those of `json_format`."""
+    """Values, key order and refusals are those of `json_format`, for random contents."""
     message = data.draw(messages(message_class, wild=data.draw(st.booleans())))
-    assert rest_or_refusal(message) == reference_or_refusal(message)
+    assert ours(message) == reference(message)
 
 
 KINDS = kinds_class()
@@ -65,25 +65,25 @@ KINDS = kinds_class()
 
 @settings(max_examples=250, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_fields_of_every_kind_come_out_as_the_reference_writes_them(data: st.DataObject) -> None:
+def test_fields_of_every_kind_are_written_as_by_the_reference(data: st.DataObject) -> None:
     """All scalar types, alone, in lists, in maps and as keys, proto3 optional, oneofs and all well-known types."""
     message = data.draw(messages(KINDS, wild=data.draw(st.booleans())))
-    assert rest_or_refusal(message) == reference_or_refusal(message)
+    assert ours(message) == reference(message)
 
 
 @pytest.mark.parametrize("name", WELL_KNOWN)
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_well_known_types_on_their_own_come_out_as_the_reference_writes_them(name: str, data: st.DataObject) -> None:
-    """A well-known type that is not inside another message has the same JSON."""
+def test_well_known_types_on_their_own_are_written_as_by_the_reference(name: str, data: st.DataObject) -> None:
+    """A well-known type has the same JSON outside of another message."""
     descriptor = KINDS.DESCRIPTOR.fields_by_name[f"wk_{name.lower()}"].message_type
     assert descriptor is not None
     message = data.draw(messages(type(getattr(KINDS(), f"wk_{name.lower()}")), wild=data.draw(st.booleans())))
-    assert rest_or_refusal(message) == reference_or_refusal(message)
+    assert ours(message) == reference(message)
 
 
-def test_default_values_are_written_only_where_they_were_set() -> None:
-    """A default in a oneof or in an optional field is there; in a plain field it is not."""
+def test_default_values_are_written_only_if_their_presence_is_known() -> None:
+    """A default value is written in a oneof and in an optional field, and not in a plain field."""
     message: Any = KINDS(int32=0, string="", bool=False, int32_optional=0, string_optional="", bool_optional=False)
     message.choice_bool = False
     assert to_rest(message) == {
@@ -108,8 +108,8 @@ def test_default_values_are_written_only_where_they_were_set() -> None:
         ({"int64": -(2**63), "int32": -(2**31)}, {"int64": "-9223372036854775808", "int32": -2147483648}),
         ({"uint64": 2**64 - 1, "fixed32": 2**32 - 1}, {"fixed32": 4294967295, "uint64": "18446744073709551615"}),
         ({"bytes": b"\xff\xfe\xfb"}, {"bytes": "//77"}),
-        ({"colour": 1}, {"colour": "RED"}),
-        ({"colour": 7}, {"colour": 7}),
+        ({"color": 1}, {"color": "RED"}),
+        ({"color": 7}, {"color": 7}),
         ({"bool_keys": {True: "t", False: "f"}}, {"boolKeys": {"true": "t", "false": "f"}}),
         ({"int64_keys": {-5: "x"}, "sint32_keys": {0: ""}}, {"sint32Keys": {"0": ""}, "int64Keys": {"-5": "x"}}),
         ({"class": 1, "from": 2, "None": 3}, {"None": 3, "from": 2, "class": 1}),
@@ -117,7 +117,7 @@ def test_default_values_are_written_only_where_they_were_set() -> None:
     ],
 )  # fmt: skip
 def test_values_are_written_as_documented(fields: dict[str, Any], rest: dict[str, Any]) -> None:
-    """The rules of proto3 JSON, spelled out where they surprise."""
+    """The rules of proto3 JSON, in the cases that surprise."""
     result = to_rest(KINDS(**fields))
     assert json.dumps(result, sort_keys=True) == json.dumps(rest, sort_keys=True)
 
@@ -135,8 +135,48 @@ def test_values_are_written_as_documented(fields: dict[str, Any], rest: dict[str
     ],
 )
 def test_timestamps_have_no_fraction_or_three_six_or_nine_digits(seconds: int, nanos: int, text: str) -> None:
-    """The rule of the REST reference, at its borders."""
+    """The rule of the REST reference, at its limits."""
     assert to_rest(timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)) == text
+
+
+_TIMES = st.builds(
+    timestamp_pb2.Timestamp,
+    seconds=st.integers(-62_135_596_800, 253_402_300_799),
+    nanos=st.one_of(*(st.integers(0, 10**digits - 1).map((10 ** (9 - digits)).__mul__) for digits in (0, 3, 6, 9))),
+)
+
+
+@settings(max_examples=2000)
+@given(time=_TIMES)
+def test_timestamps_of_all_years_are_written_as_by_the_reference(time: timestamp_pb2.Timestamp) -> None:
+    """In a field, in a list and on their own: each has a way of its own, and a cache that is full now and then."""
+    text = time.ToJsonString()
+    message: Any = KINDS(wk_timestamp={"seconds": time.seconds, "nanos": time.nanos})
+    message.wk_timestamp_list.add(seconds=time.seconds, nanos=time.nanos)
+    for _ in range(2):  # with the hour in the cache, and perhaps without
+        assert to_rest(message) == {"wkTimestampList": [text], "wkTimestamp": text}
+    assert to_rest(time) == text
+
+
+def test_a_timestamp_of_1970_is_written_and_an_absent_one_is_not() -> None:
+    """Both have no seconds and no nanos."""
+    session = spanner_pb2.Session()
+    session.create_time.SetInParent()
+    assert to_rest(session) == {"createTime": "1970-01-01T00:00:00Z"}
+
+
+def test_times_that_are_kept_are_bounded() -> None:
+    """Threads that write 20,000 different hours get the right text, and leave at most 1024 hours and one per thread."""
+
+    def write(thread: int) -> int:
+        times = [
+            timestamp_pb2.Timestamp(seconds=3600 * (5000 * thread + hour) + 61, nanos=1000) for hour in range(5000)
+        ]
+        assert [to_rest(time) for time in times] == [time.ToJsonString() for time in times]
+        return len(encode_well_known._hours)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert max(threads.map(write, range(4))) <= 1024 + 4
 
 
 @pytest.mark.parametrize(
@@ -145,7 +185,9 @@ def test_timestamps_have_no_fraction_or_three_six_or_nine_digits(seconds: int, n
         timestamp_pb2.Timestamp(seconds=-62_135_596_801),
         timestamp_pb2.Timestamp(seconds=253_402_300_800),
         timestamp_pb2.Timestamp(nanos=-1),
+        timestamp_pb2.Timestamp(nanos=-1_000),
         timestamp_pb2.Timestamp(nanos=1_000_000_000),
+        timestamp_pb2.Timestamp(nanos=1_000_001_000),
         duration_pb2.Duration(seconds=315_576_000_001),
         duration_pb2.Duration(seconds=1, nanos=-1),
         duration_pb2.Duration(nanos=-1_000_000_000),
@@ -156,9 +198,9 @@ def test_timestamps_have_no_fraction_or_three_six_or_nine_digits(seconds: int, n
         AnyMessage(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff"),
     ],
 )
-def test_what_has_no_json_form_is_refused_by_our_exception(message: Message) -> None:
-    """Where the reference raises one of several exceptions, ours is one, on its own and deep inside."""
-    assert reference_or_refusal(message) == "refused"
+def test_values_without_a_json_form_raise_invalid_value(message: Message) -> None:
+    """The reference raises several exceptions; ours is one, for the value on its own and inside a message."""
+    assert reference(message) == "refused"
     with pytest.raises(InvalidValue):
         to_rest(message)
     if isinstance(message, struct_pb2.Value):
@@ -168,7 +210,7 @@ def test_what_has_no_json_form_is_refused_by_our_exception(message: Message) -> 
 
 
 def test_details_of_a_known_type_are_written_out() -> None:
-    """The status of a BatchWrite response has its details as REST gives them."""
+    """The status of a BatchWrite response has its details as in REST."""
     status = status_pb2.Status(code=5)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason="R"))
     assert to_rest(spanner_pb2.BatchWriteResponse(status=status)) == {
@@ -176,8 +218,8 @@ def test_details_of_a_known_type_are_written_out() -> None:
     }
 
 
-def test_details_of_an_unknown_type_are_refused_as_by_the_reference() -> None:
-    """An Any whose type is not known has no proto3 JSON: the whole response is refused."""
+def test_details_of_an_unknown_type_are_refused() -> None:
+    """An Any of an unknown type has no proto3 JSON: the whole response is refused, as by the reference."""
     status = status_pb2.Status(code=5, details=[AnyMessage(type_url="type.googleapis.com/example.Unknown")])
     response = spanner_pb2.BatchWriteResponse(status=status)
     with pytest.raises(TypeError, match="Unknown"):
@@ -186,8 +228,15 @@ def test_details_of_an_unknown_type_are_refused_as_by_the_reference() -> None:
         to_rest(response)
 
 
-def test_details_are_known_without_the_rest_of_the_library() -> None:
-    """`to_rest` writes google.rpc's details out also in a program that imports nothing but it and the stubs."""
+def _run(program: str) -> str:
+    """Return the output of a program in a new interpreter."""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert not run.stderr
+    return run.stdout
+
+
+def test_details_of_google_rpc_are_known_without_importing_them() -> None:
+    """`to_rest` writes details of google.rpc in a program that imports nothing else."""
     program = """
 from spanner_grpc_sessions.rest import to_rest
 from google.rpc import status_pb2
@@ -195,12 +244,28 @@ status = status_pb2.Status()
 status.details.add(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\\n\\1R")
 print(to_rest(status)["details"][0]["reason"])
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    assert (run.stdout, run.stderr) == ("R\n", "")
+    assert _run(program) == "R\n"
+
+
+def test_the_first_session_loads_neither_decoder_nor_json_format() -> None:
+    """Modules that a session does not need are loaded at their first use, which works."""
+    program = """
+import sys
+from spanner_grpc_sessions import rest
+from spanner_grpc_sessions_pb import spanner_pb2
+session = rest.to_rest(spanner_pb2.Session(name="n", create_time={"seconds": 1}))
+late = "google.protobuf.json_format", "google.rpc.error_details_pb2"
+mine = (f"spanner_grpc_sessions.rest.{name}" for name in ("decoder", "decode_well_known", "scalars", "parse_error"))
+print([name for name in (*late, *mine) if name in sys.modules])
+print(rest.to_rest(rest.from_rest(spanner_pb2.Session, session)))
+print([name in dir(rest) for name in ("from_rest", "to_rest", "decoder_of", "encoder_of")], hasattr(rest, "nothing"))
+"""
+    session = {"name": "n", "createTime": "1970-01-01T00:00:01Z"}
+    assert _run(program) == f"[]\n{session}\n[True, True, True, True] False\n"
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """What a newer server adds is not in the body, at the top and within."""
+    """Fields that a newer server adds are left out, at the top and inside."""
     known = spanner_pb2.ListSessionsResponse(sessions=[spanner_pb2.Session(name="n")], next_page_token="t")  # noqa: S106
     unknown = b"\xf8\x3e\x05"  # field 1007, varint 5
     inner = spanner_pb2.Session(name="n").SerializeToString() + unknown
@@ -209,13 +274,13 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_an_empty_message_is_an_empty_object() -> None:
-    """No message of the service is anything else than an object."""
+    """Every message of the service is an object."""
     assert [to_rest(message_class()) for message_class in CLASSES] == [{}] * len(CLASSES)
     assert to_rest(Empty()) == {}
 
 
-def test_a_message_inside_itself_comes_out_level_by_level() -> None:
-    """Types may nest as deep as protobuf reads them from the wire."""
+def test_a_message_inside_itself_is_written_level_by_level() -> None:
+    """Types may be nested as deep as protobuf parses them."""
     message, rest = type_pb2.Type(code=type_pb2.INT64), {"code": "INT64"}
     for _ in range(90):
         message = type_pb2.Type(code=type_pb2.ARRAY, array_element_type=message)
@@ -223,7 +288,7 @@ def test_a_message_inside_itself_comes_out_level_by_level() -> None:
     assert to_rest(type_pb2.Type.FromString(message.SerializeToString())) == rest
 
 
-def test_each_result_is_the_callers_own() -> None:
+def test_each_result_is_a_new_dict() -> None:
     """Changing a result changes neither the message nor the next result."""
     message = spanner_pb2.Session(labels={"a": "b"})
     result = to_rest(message)
@@ -232,21 +297,21 @@ def test_each_result_is_the_callers_own() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5, "text", {}, object(), spanner_pb2.Session, spanner_pb2])
-def test_what_is_no_message_is_refused(value: Any) -> None:
-    """Only messages are converted: no class, no module, no dict."""
+def test_only_messages_are_converted(value: Any) -> None:
+    """A class, a module or a dict is refused."""
     with pytest.raises(InvalidType, match="protobuf message"):
         to_rest(value)
 
 
 @pytest.mark.parametrize("value", [None, 5, dict, object(), spanner_pb2.Session(), spanner_pb2])
-def test_encoders_are_for_message_classes(value: Any) -> None:
-    """Only classes of messages have an encoder: no instance, no module."""
+def test_only_message_classes_have_an_encoder(value: Any) -> None:
+    """An instance or a module has none."""
     with pytest.raises(InvalidType, match="protobuf message"):
         encoder_of(value)
 
 
-def test_threads_may_convert_a_class_for_the_first_time_at_once() -> None:
-    """No thread sees a class that another one is still compiling, and all get the same."""
+def test_threads_can_convert_a_new_class_at_the_same_time() -> None:
+    """No thread uses a function that another one is still compiling."""
     switching = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -1,4 +1,4 @@
-"""`from_rest`: what it refuses, and how it says so."""
+"""`from_rest`: the input that it refuses, and its error messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMESTAMP = "RFC 3339 timestamp of the years 0001 to 9999, at most 9 fraction di
 
 
 def _refusal(message_class: type[Message], body: Any, error_class: type[Exception] = InvalidValue) -> str:
-    """Return what `from_rest` says when it refuses a body, which the reference has to refuse too."""
+    """Return the error message of `from_rest` for a body that the reference refuses too."""
     assert_agreement(message_class, body)
     with pytest.raises((InvalidValue, InvalidType)) as raised:
         from_rest(message_class, body)
@@ -46,8 +46,8 @@ def _refusal(message_class: type[Message], body: Any, error_class: type[Exceptio
         (None, "CreateSessionRequest: expected object, got None"),
     ],
 )
-def test_a_wrong_json_type_is_told_with_its_path(body: Any, text: str) -> None:
-    """The path is in the caller's own keys; the whole body goes by the name of its message."""
+def test_the_error_for_a_wrong_type_has_the_path(body: Any, text: str) -> None:
+    """The path has the keys of the body; the body as a whole goes by the name of its message."""
     assert _refusal(REQUEST, body, InvalidType) == text
 
 
@@ -63,8 +63,8 @@ def test_a_wrong_json_type_is_told_with_its_path(body: Any, text: str) -> None:
         ({"session": {"createTime": ""}}, f"session.createTime: expected {TIMESTAMP}, got ''"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_told_with_its_path(body: Any, text: str) -> None:
-    """A value of the right type that breaks a rule is another error than a value of the wrong type."""
+def test_the_error_for_a_wrong_value_has_the_path(body: Any, text: str) -> None:
+    """A value of the right type that breaks a rule raises another error than a value of a wrong type."""
     assert _refusal(REQUEST, body) == text
 
 
@@ -83,7 +83,7 @@ def test_a_wrong_value_is_told_with_its_path(body: Any, text: str) -> None:
     ],
 )  # fmt: skip
 def test_paths_lead_through_arrays_objects_and_free_json(body: Any, text: str) -> None:
-    """Indexes and keys of free-form JSON are steps like those of fields."""
+    """Indexes and keys of free-form JSON are steps of the path, like fields."""
     assert _refusal(spanner_pb2.CommitRequest, body, InvalidType) == text
 
 
@@ -98,7 +98,7 @@ def test_paths_lead_through_arrays_objects_and_free_json(body: Any, text: str) -
         ("float", [3.5e38, -3.5e38, float("-inf")]),
         ("string", ["\ud800", "\ud83d\ude00"]),
         ("bytes", ["A", "AAAAA", "\ud800"]),
-        ("colour", ["GREEN", "", "1.0", 2**31, -(2**31) - 1, float("inf"), float("nan")]),
+        ("color", ["GREEN", "", "1.0", 2**31, -(2**31) - 1, float("inf"), float("nan")]),
         ("wkTimestamp", ["", "2026-11-24", "2026-11-24T08:00:00", "2026-11-24t08:00:00Z", "2026-11-24T08:00:60Z",
                          "2026-11-24T08:00:00.1234567890Z", "9999-12-31T23:59:59-00:01", "2026-02-30T08:00:00Z",
                          "2026-11-24T24:00:00Z"]),
@@ -109,7 +109,7 @@ def test_paths_lead_through_arrays_objects_and_free_json(body: Any, text: str) -
     ],
 )  # fmt: skip
 def test_values_that_break_a_rule_are_refused(field: str, values: list[Any]) -> None:
-    """Ranges, forms and characters: the field says which value it could not take, alone, in an array, in an object."""
+    """Ranges, forms and characters: the error names the value, alone, in an array and in an object."""
     for value in values:
         assert _refusal(KINDS, {field: value}).startswith(field)
         assert _refusal(KINDS, {f"{field}List": [value]}).startswith(f"{field}List[0]")
@@ -124,7 +124,7 @@ def test_values_that_break_a_rule_are_refused(field: str, values: list[Any]) -> 
         ("string", [7, True, b"a", []]),
         ("bytes", [7, []]),
         ("bool", [0, 1, "true", [], {}]),
-        ("colour", [[], {}, object()]),
+        ("color", [[], {}, object()]),
         ("kinds", [7, True, [7], "a", object()]),
         ("wkTimestamp", [7, True, [], {}]),
         ("wkDuration", [7, 1.5, {}]),
@@ -137,7 +137,7 @@ def test_values_that_break_a_rule_are_refused(field: str, values: list[Any]) -> 
     ],
 )
 def test_values_of_the_wrong_type_are_refused(field: str, values: list[Any]) -> None:
-    """What is no JSON at all is refused in the same way as JSON of another type; null is refused inside only."""
+    """A value that is not JSON is refused like JSON of another type; null is refused only inside a list or map."""
     for value in values:
         if value is not None:
             assert _refusal(KINDS, {field: value}, InvalidType).startswith(field)
@@ -156,15 +156,15 @@ def test_values_of_the_wrong_type_are_refused(field: str, values: list[Any]) -> 
         ("stringKeys", "\ud800"),
     ],
 )
-def test_keys_that_break_a_rule_are_the_culprit(field: str, key: str) -> None:
-    """Keys are text in JSON, whatever they stand for."""
+def test_keys_that_break_a_rule_are_refused(field: str, key: str) -> None:
+    """Keys are strings in JSON, and may stand for a number or a bool."""
     path, _, reason = _refusal(KINDS, {field: {key: "v"}}).partition(": ")
     assert path in {f"{field}.{key}", f"{field}[{key!r}]"}
     assert reason.endswith(f", got {key!r}")
 
 
 def test_two_members_of_a_oneof_are_refused() -> None:
-    """Also the same member under both of its names; null does not count as one."""
+    """So is one member under both of its names; null does not count."""
     text = "choiceDouble: expected one field of the oneof 'choice' at most, got a second one"
     assert _refusal(KINDS, {"choiceBool": True, "choiceDouble": 1.5}) == text
     assert _refusal(KINDS, {"choice_double": 1.5, "choiceDouble": 1.5}) == text
@@ -191,14 +191,14 @@ def test_two_members_of_a_oneof_are_refused() -> None:
     ],
 )
 def test_details_that_cannot_be_read_are_refused(any_: dict[str, Any], text: str) -> None:
-    """No type, an unknown one, or what its type does not take."""
+    """The type is missing or unknown, or does not take the rest."""
     assert _refusal(KINDS, {"wkAny": any_}) == f"wkAny{text}"
     assert _refusal(KINDS, {"wkAny": {"@type": 7}}, InvalidType) == "wkAny.@type: expected string, got 7"
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_long_values_and_paths_are_cut(level: int) -> None:
-    """The text of an error is one short line, whatever the input is."""
+def test_long_values_and_paths_are_shortened(level: int) -> None:
+    """An error message is one short line for any input."""
     long: list[Any] = ["x" * 10**6, 10**6000, [[[[[]]]]] * 10**5, {1: {2: {3: {}}}}]
     for value in long:
         nested = [value, [value] * 10, {"k": value}][level]
@@ -209,14 +209,14 @@ def test_long_values_and_paths_are_cut(level: int) -> None:
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(field=st.sampled_from([field.json_name for field in KINDS.DESCRIPTOR.fields]), value=anything())
-def test_no_other_exception_comes_out_of_anything(field: str, value: Any) -> None:
-    """Not only JSON: numbers of other kinds, bytes, sets, objects without truth, at every kind of field."""
+def test_no_other_exception_is_raised_for_any_input(field: str, value: Any) -> None:
+    """At every kind of field: JSON, other numbers, bytes, sets, objects without a truth value."""
     for body in (value, {field: value}, {field: [value]}, {field: {"k": value}}):
         read(KINDS, body)
 
 
-def test_the_value_is_told_on_one_line() -> None:
-    """Also where its `repr` has several, as that of a message."""
+def test_the_error_shows_the_value_on_one_line() -> None:
+    """The `repr` of a message has several lines."""
     session = spanner_pb2.Session(name="n", creator_role="r")
     with pytest.raises(InvalidType) as raised:
         from_rest(REQUEST, {"session": session})
@@ -224,7 +224,7 @@ def test_the_value_is_told_on_one_line() -> None:
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of all parts of JSON but of the whole."""
+    """Return the paths of all parts of a JSON value."""
     children = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     return [place for key, inner in children for place in ((*path, key), *_places(inner, (*path, key)))]
 
@@ -244,8 +244,8 @@ def _written(path: tuple[Any, ...]) -> str:
 
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_the_path_leads_to_the_culprit(data: st.DataObject) -> None:
-    """Whichever part of a body is spoiled, the error says which one it is."""
+def test_the_path_leads_to_the_wrong_value(data: st.DataObject) -> None:
+    """One part of a body is replaced at random, and the error names it."""
     message = data.draw(messages(data.draw(st.sampled_from([*message_classes(), KINDS]))))
     body = to_rest(message)
     places = _places(body)
