@@ -1,4 +1,4 @@
-"""What compiles both directions: a function per message class, and what its code refers to. Pure: no I/O."""
+"""The compiler that both directions share: a function for each message class. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from spanner_grpc_sessions.errors import InvalidType
 
-__all__ = ["Compiler", "attribute", "descriptor_of", "entry_fields", "is_map", "is_repeated"]
-
 Function = Callable[..., Any]
 
 
 class Compiler(ABC):
-    """Writes and compiles a function for each message class, and keeps them with all that they refer to.
+    """Writes, compiles and keeps a function for each message class, except for the well-known types, which have one.
 
-    Args:
-        verb: what the functions do; their names begin with it.
-        well_known: full name of a message type to the function that is used instead of a compiled one.
-        namespace: what the generated code may name.
+    The names of the functions begin with `verb`, and their code may use the names of `namespace`.
     """
 
     def __init__(self, verb: str, well_known: Mapping[str, Function], namespace: Mapping[str, Any]) -> None:
@@ -34,7 +29,7 @@ class Compiler(ABC):
         self._compiling = threading.RLock()
 
     def function(self, descriptor: Descriptor) -> Function:
-        """Return the function for the messages of a descriptor, compiling it at the first request. Thread-safe."""
+        """Return the function for the messages of a descriptor, and compile it at the first request. Thread-safe."""
         with self._compiling:
             function: Function = self._namespace[self._function_name(descriptor)]
             return function
@@ -46,7 +41,7 @@ class Compiler(ABC):
     def _function_name(self, descriptor: Descriptor) -> str:
         name = self._names.get(descriptor)
         if name is None:
-            # The name is taken before the fields are looked at: a message may contain itself.
+            # The name is bound before the fields are read: a message may contain itself.
             name = self._names[descriptor] = self._bind(self._verb, self._well_known.get(descriptor.full_name))
             if descriptor.full_name not in self._well_known:
                 self._define(self._source(name, descriptor), descriptor.full_name)
@@ -65,21 +60,17 @@ class Compiler(ABC):
         return name
 
     def _define(self, source: str, title: str) -> None:
-        # Tracebacks and profiles then say which message the code was made for.
+        # Tracebacks and profiles then name the message that the code is for.
         code = compile(source, f"<{self._verb} {title}>", "exec")
         exec(code, self._namespace)  # noqa: S102 - built from the names in a descriptor, never from a value
 
 
-def descriptor_of(message_class: object, function: str) -> Descriptor:
-    """Return the descriptor of a class of protobuf messages.
-
-    Raises:
-        InvalidType: it is something else; the message names the function that was called.
-    """
+def descriptor_of(message_class: object, expected: str) -> Descriptor:
+    """Return the descriptor of a class of protobuf messages; `expected` begins the error for anything else."""
     descriptor = getattr(message_class, "DESCRIPTOR", None)
     if not (isinstance(message_class, type) and isinstance(descriptor, Descriptor)):
         given = getattr(message_class, "__name__", message_class)
-        raise InvalidType(f"{function}, got {given}")
+        raise InvalidType(f"{expected}, got {given}")
     return descriptor
 
 
@@ -89,18 +80,18 @@ def attribute(field: FieldDescriptor) -> str:
 
 
 def is_map(field: FieldDescriptor) -> bool:
-    """Return whether a field is a map; a map is repeated too."""
+    """Return whether a field is a map, which is repeated too."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def entry_fields(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:
-    """Return what a map has for fields: the key and the value of its entries."""
+    """Return the key and the value field of a map's entries."""
     entry: Any = field.message_type
     return entry.fields_by_name["key"], entry.fields_by_name["value"]
 
 
 def is_repeated(field: FieldDescriptor) -> bool:
     """Return whether a field is a list or a map."""
-    # `is_repeated` replaced `label` in protobuf 6; each of the two warns or is missing in the other's releases.
+    # Protobuf 6 replaced `label` with `is_repeated`: `label` warns there, and protobuf 5 lacks `is_repeated`.
     repeated = getattr(field, "is_repeated", None)
     return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED if repeated is None else repeated)

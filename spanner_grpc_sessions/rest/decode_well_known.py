@@ -1,7 +1,7 @@
-"""JSON to the well-known types whose JSON is not that of their fields: timestamps, durations, free-form values.
+"""Decoders of the well-known types whose JSON is not the JSON of their fields. Pure: no I/O.
 
-Each function fills a message as `google.protobuf.json_format.ParseDict` does; `depth` counts the messages around it,
-itself included. `Any` needs the code of other messages and lies in `decode_compiler`. Pure: no I/O.
+Each fills a message as `google.protobuf.json_format.ParseDict` does; `depth` counts it and the messages around it.
+`Any` needs the decoders of other messages: see `decoder`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from spanner_grpc_sessions.rest.parse_error import DEEPEST, REFUSED, Expectation, Refusal, too_deep
+from spanner_grpc_sessions.rest.parse_error import MAX_DEPTH, PARSE_ERRORS, Expectation, too_deep
 from spanner_grpc_sessions.rest.scalars import KEYS, text
-
-__all__ = ["ARRAY", "DECODERS", "EXPECTED", "OBJECT", "object_of"]
 
 _ARRAYS: Final = (list, tuple)
 _NUMBERS: Final = (int, float)
@@ -24,48 +22,40 @@ _NUMBERS: Final = (int, float)
 OBJECT: Final = Expectation("object", (Mapping,))
 ARRAY: Final = Expectation("array", _ARRAYS)
 _VALUE: Final = Expectation("JSON value", (str, bool, *_NUMBERS, *_ARRAYS, Mapping))
-_KEY: Final = KEYS[FieldDescriptor.TYPE_STRING].expected
+_KEY: Final = KEYS[FieldDescriptor.CPPTYPE_STRING].expected
 
-# What servers write. All else that may stand for a timestamp (offsets, odd spacing) is left to protobuf.
+# What servers write. Other forms of a timestamp (offsets, odd spacing) are left to protobuf.
 _TIMESTAMP: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z"
 )
-_EPOCH: Final = datetime(1970, 1, 1)  # always UTC
-
-# The last date and time that was read, and its seconds: sessions made together share it. Always replaced whole, so
-# that another thread reads a pair that fits.
-_last_second: tuple[str, int] = ("1970-01-01T00:00:00", 0)
+_EPOCH: Final = datetime(1970, 1, 1)  # UTC
+_datetime: Final = datetime.fromisoformat
 
 
 def decode_timestamp(message: Any, value: Any, depth: int) -> None:
     """Read RFC 3339 text with at most 9 fraction digits."""
-    global _last_second  # noqa: PLW0603 - a one-entry cache on the hot path
-    _check_depth(value, depth)
+    if depth > MAX_DEPTH:
+        raise too_deep(value)
     match = _TIMESTAMP.fullmatch(value)
-    if not match:
+    if match:
+        second, fraction = match.groups()
+        since = _datetime(second) - _EPOCH
+        message.seconds = since.days * 86_400 + since.seconds
+        message.nanos = int(fraction.ljust(9, "0")) if fraction else 0
+    else:
         message.FromJsonString(value)
-        return
-    second, fraction = match.groups()
-    last, seconds = _last_second
-    if last != second:
-        since = datetime.fromisoformat(second) - _EPOCH
-        seconds = since.days * 86_400 + since.seconds
-        _last_second = (second, seconds)
-    message.seconds = seconds
-    message.nanos = int(fraction.ljust(9, "0")) if fraction else 0
 
 
 def decode_by_protobuf(message: Any, value: Any, depth: int) -> None:
-    """Read the text of a Duration or a FieldMask: nothing is won by a second implementation."""
-    _check_depth(value, depth)
-    if not isinstance(value, str):
-        raise TypeError("not a string")
-    message.FromJsonString(value)
+    """Read the text of a Duration or a FieldMask: both are rare."""
+    if depth > MAX_DEPTH:
+        raise too_deep(value)
+    message.FromJsonString(text(value))
 
 
 def decode_value(message: Any, value: Any, depth: int) -> None:
     """Read any JSON."""
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise too_deep(value)
     if isinstance(value, str):
         message.string_value = value
@@ -83,7 +73,7 @@ def decode_value(message: Any, value: Any, depth: int) -> None:
 
 def decode_list_value(message: Any, value: Any, depth: int) -> None:
     """Read an array of any JSON."""
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise too_deep(value)
     if not isinstance(value, _ARRAYS):
         raise TypeError("not an array")
@@ -91,21 +81,19 @@ def decode_list_value(message: Any, value: Any, depth: int) -> None:
     add = message.values.add
     index, element = 0, None
     try:
-        for index, element in enumerate(value):  # noqa: B007 - told where an element is refused
-            if element.__class__ is str and depth < DEEPEST:
-                add().string_value = element  # what most cells of a row are, without a call
+        for index, element in enumerate(value):  # noqa: B007 - the error tells where the element is
+            if element.__class__ is str and depth < MAX_DEPTH:
+                add().string_value = element  # most cells of a row are strings
             else:
                 decode_value(add(), element, depth + 1)
-    except Refusal as refusal:
-        refusal.at_index(index)
-        raise
-    except REFUSED as error:
-        raise _VALUE.refusal(element).at_index(index) from error
+    except PARSE_ERRORS as error:
+        raise _VALUE.error(element, error).at_index(index) from None
 
 
 def decode_struct(message: Any, value: Any, depth: int) -> None:
     """Read an object of any JSON."""
-    _check_depth(value, depth)
+    if depth > MAX_DEPTH:
+        raise too_deep(value)
     if not isinstance(value, Mapping):
         raise TypeError("not an object")
     message.Clear()  # which also makes an empty object one that is set
@@ -114,11 +102,15 @@ def decode_struct(message: Any, value: Any, depth: int) -> None:
     try:
         for key, element in value.items():
             decode_value(_field(fields, key), element, depth + 1)
-    except Refusal as refusal:
-        refusal.at_key(key)
-        raise
-    except REFUSED as error:
-        raise _VALUE.refusal(element).at_key(key) from error
+    except PARSE_ERRORS as error:
+        raise _VALUE.error(element, error).at_key(key) from None
+
+
+def _field(fields: Any, key: Any) -> Any:
+    try:
+        return fields[text(key)]
+    except PARSE_ERRORS:
+        raise _KEY.error(key) from None
 
 
 def object_of(value: Any) -> Mapping[str, Any]:
@@ -128,18 +120,6 @@ def object_of(value: Any) -> Mapping[str, Any]:
     if isinstance(value, list | tuple | str) and not value:
         return {}
     raise TypeError("not an object")
-
-
-def _field(fields: Any, key: Any) -> Any:
-    try:
-        return fields[text(key)]
-    except REFUSED as error:
-        raise _KEY.refusal(key) from error
-
-
-def _check_depth(value: Any, depth: int) -> None:
-    if depth > DEEPEST:
-        raise too_deep(value)
 
 
 DECODERS: Final[dict[str, Callable[[Any, Any, int], None]]] = {

@@ -1,7 +1,7 @@
-"""Query parameters as the JSON of a request: the rules of google/api/http.proto. Pure: no I/O.
+"""Query parameters as the JSON of a request, by the rules of google/api/http.proto. Pure: no I/O.
 
-Parameters carry the JSON or the proto names of fields, dotted for fields of fields; one that is given several times is
-a repeated field. What their values have to be is for the conversion of the JSON to say.
+A parameter has the JSON or the proto name of a field, with dots for fields of fields. One that is given several times
+is a repeated field. Its value is checked when the JSON is converted.
 """
 
 from __future__ import annotations
@@ -16,38 +16,28 @@ from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.rest.codegen import descriptor_of, is_repeated
 
-__all__ = ["refuse_parameters", "to_json"]
-
-# Of the parameters that every Google API has, those that change nothing here. One that asks for something else must
-# not be ignored: the answer would not be what it asked for.
+# The parameters of all Google APIs that change nothing here. With another value they would change the answer, and are
+# refused like an unknown field.
 _WITHOUT_EFFECT: Final = {
-    "$.xgafv": {"1", "2"},
-    "$alt": {"json"},
-    "$prettyPrint": {"true", "false"},
-    "alt": {"json"},
-    "prettyPrint": {"true", "false"},
+    *(("alt", "json"), ("$alt", "json"), ("$.xgafv", "1"), ("$.xgafv", "2")),
+    *((name, value) for name in ("prettyPrint", "$prettyPrint") for value in ("true", "false")),
 }
-_LIKE_SCALARS: Final = frozenset(
-    {"google.protobuf.Timestamp", "google.protobuf.Duration", "google.protobuf.FieldMask"}
-    | {
-        f"google.protobuf.{kind}Value"
-        for kind in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
-    }
-)
-"""Messages that are one text or number in JSON."""
+# Messages that are a single string, number or bool in JSON.
+_LIKE_SCALARS: Final = {
+    f"google.protobuf.{name}"
+    for name in (
+        "Timestamp", "Duration", "FieldMask", "DoubleValue", "FloatValue", "Int64Value", "UInt64Value", "Int32Value",
+        "UInt32Value", "BoolValue", "StringValue", "BytesValue",
+    )
+}  # fmt: skip
 
 
 def to_json(message_class: type[Message], parameters: Iterable[tuple[str, Any]], *, taken: str) -> dict[str, Any]:
-    """Return the JSON of a request that query parameters stand for.
-
-    Args:
-        message_class: of the request.
-        parameters: pairs of name and value: text, or what text would stand for.
-        taken: the field that the path has filled, which no parameter may.
+    """Return query parameters as the JSON of a request; none may set the field `taken`, which the path has set.
 
     Raises:
-        InvalidValue: a parameter is no field, or is given more than once and not repeated.
-        InvalidType: a name is no text.
+        InvalidValue: a parameter is no field that can be set here, or a field that is not repeated is given twice.
+        InvalidType: a name is not a string.
     """
     request: dict[str, Any] = {}
     for name, value, path in _with_effect(message_class, parameters):
@@ -58,11 +48,11 @@ def to_json(message_class: type[Message], parameters: Iterable[tuple[str, Any]],
 
 
 def refuse_parameters(message_class: type[Message], parameters: Iterable[tuple[str, Any]]) -> None:
-    """Refuse query parameters, but for those that change nothing: the body is the whole request.
+    """Refuse query parameters, except those without an effect: the body is the whole request.
 
     Raises:
         InvalidValue: there is one.
-        InvalidType: a name is no text.
+        InvalidType: a name is not a string.
     """
     for name, _, _ in _with_effect(message_class, parameters):
         raise _not_from_the_query(name)
@@ -71,12 +61,13 @@ def refuse_parameters(message_class: type[Message], parameters: Iterable[tuple[s
 def _with_effect(
     message_class: type[Message], parameters: Iterable[tuple[str, Any]]
 ) -> Iterator[tuple[str, Any, list[FieldDescriptor]]]:
-    """Yield name, value and fields of the parameters that say something of the request."""
+    """Yield name, value and fields of the parameters that have an effect."""
     descriptor = descriptor_of(message_class, "a query is for a class of protobuf messages")
     for name, value in parameters:
         if not isinstance(name, str):
-            raise InvalidType(f"query parameter {short(name)}: expected text as name")
-        if not _is_without_effect(name, value):
+            raise InvalidType(f"query parameter {short(name)}: expected a string as name")
+        text = str(value).lower() if isinstance(value, bool) else value
+        if not (isinstance(text, str) and (name, text) in _WITHOUT_EFFECT):
             yield name, value, _fields(descriptor, name)
 
 
@@ -84,13 +75,8 @@ def _not_from_the_query(name: str) -> InvalidValue:
     return InvalidValue(f"query parameter {short(name)}: this field is not taken from the query")
 
 
-def _is_without_effect(name: str, value: Any) -> bool:
-    text = str(value).lower() if isinstance(value, bool) else value
-    return name in _WITHOUT_EFFECT and isinstance(text, str) and text in _WITHOUT_EFFECT[name]
-
-
 def _fields(descriptor: Descriptor, name: str) -> list[FieldDescriptor]:
-    """Return the fields that lead to the one named, which is a scalar or a list of scalars, or like one."""
+    """Return the fields on the path that a name spells; the last one is a scalar or a list of scalars, or like one."""
     path: list[FieldDescriptor] = []
     inner: Descriptor | None = descriptor
     for part in name.split("."):
@@ -105,7 +91,7 @@ def _fields(descriptor: Descriptor, name: str) -> list[FieldDescriptor]:
 
 
 def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
-    if not name.isascii():  # protobuf fails for a text that UTF-8 cannot hold
+    if not name.isascii():  # protobuf raises for a string that UTF-8 cannot encode
         return None
     named: FieldDescriptor | None = descriptor.fields_by_camelcase_name.get(name)
     return named or descriptor.fields_by_name.get(name)
@@ -119,17 +105,11 @@ def _put(request: dict[str, Any], name: str, path: list[FieldDescriptor], value:
     *outer, leaf = path
     for field in outer:
         request = request.setdefault(field.json_name, {})
-    value = _json(leaf, value)
+    if leaf.type == FieldDescriptor.TYPE_BOOL and isinstance(value, str):
+        value = {"true": True, "false": False}.get(value, value)  # in JSON, a string is no bool
     if is_repeated(leaf):
         request.setdefault(leaf.json_name, []).append(value)
     elif leaf.json_name in request:
-        raise InvalidValue(f"query parameter {short(name)}: expected one value, got {short(value)} besides another")
+        raise InvalidValue(f"query parameter {short(name)}: expected one value, got {short(value)} as a second one")
     else:
         request[leaf.json_name] = value
-
-
-def _json(field: FieldDescriptor, value: Any) -> Any:
-    """Return a value as JSON has it: there a bool is no text, while numbers and all else may be."""
-    if field.type == FieldDescriptor.TYPE_BOOL and isinstance(value, str):
-        return {"true": True, "false": False}.get(value, value)
-    return value

@@ -165,7 +165,7 @@ def test_keys_that_break_a_rule_are_refused(field: str, key: str) -> None:
 
 def test_two_members_of_a_oneof_are_refused() -> None:
     """So is one member under both of its names; null does not count."""
-    text = "choiceDouble: expected one field of the oneof 'choice' at most, got a second one"
+    text = "choiceDouble: expected at most one field of the oneof 'choice', got a second one"
     assert _refusal(KINDS, {"choiceBool": True, "choiceDouble": 1.5}) == text
     assert _refusal(KINDS, {"choice_double": 1.5, "choiceDouble": 1.5}) == text
     assert "oneof '_int32_optional'" in _refusal(KINDS, {"int32_optional": 1, "int32Optional": 1})
@@ -178,7 +178,7 @@ def test_two_members_of_a_oneof_are_refused() -> None:
         ({"a": 1}, """: expected object with "@type", got {'a': 1}"""),
         ({"@type": "x/y"}, ".@type: expected URL of a message type that is loaded in this process, got 'x/y'"),
         ({"@type": "x/google.rpc.ErrorInfo", "b": 1}, ".b: unknown field of ErrorInfo"),
-        ({"@type": "google.protobuf.Int32Value", "value": "x"}, ".value: expected integer of 32 bits, got 'x'"),
+        ({"@type": "google.protobuf.Int32Value", "value": "x"}, ".value: expected 32-bit integer, got 'x'"),
         (
             {"@type": "x/google.protobuf.Any"},
             """: expected object with "value", got {'@type': 'x/google.protobuf.Any'}""",

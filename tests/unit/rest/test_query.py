@@ -41,10 +41,10 @@ from spanner_grpc_sessions.rest.query import refuse_parameters, to_json
         (spanner_pb2.ListSessionsRequest, [("alt", "json"), ("$.xgafv", "2"), ("prettyPrint", False)], {}),
     ],
 )
-def test_parameters_stand_for_json(
+def test_parameters_become_json(
     message_class: type[Message], parameters: list[tuple[str, Any]], expected: dict[str, Any]
 ) -> None:
-    """JSON and proto names, repeated and nested fields, every kind of value; the conversion takes what comes out."""
+    """JSON and proto names, repeated and nested fields, every kind of value; `from_rest` takes the result."""
     assert to_json(message_class, parameters, taken="session") == expected
     from_rest(message_class, expected)
 
@@ -71,17 +71,17 @@ def test_parameters_stand_for_json(
         (spanner_pb2.Session, [("createTime.seconds", "1")], r"'createTime\.seconds': unknown field"),
     ],
 )
-def test_what_is_no_parameter_is_refused(
+def test_parameters_that_are_not_fields_are_refused(
     message_class: type[Message], parameters: list[tuple[str, Any]], reason: str
 ) -> None:
-    """Unknown fields, fields of the path, single fields given twice, messages, and parameters that ask for more."""
+    """Unknown fields, the field of the path, single fields given twice, messages, and parameters with an effect."""
     with pytest.raises(InvalidValue, match=reason) as caught:
         to_json(message_class, parameters, taken="database")
     assert "secret" not in str(caught.value)
 
 
-def test_the_body_leaves_nothing_to_the_query() -> None:
-    """Where the body is the whole request, no field is taken from the query; what has no effect may be there."""
+def test_no_field_is_taken_from_the_query_if_there_is_a_body() -> None:
+    """The body is the whole request; parameters without an effect are allowed."""
     with pytest.raises(InvalidValue, match="'session': only single values"):
         refuse_parameters(spanner_pb2.CreateSessionRequest, [("session", "x")])
     with pytest.raises(InvalidValue, match="'sql': this field is not taken from the query"):
@@ -89,7 +89,7 @@ def test_the_body_leaves_nothing_to_the_query() -> None:
     refuse_parameters(spanner_pb2.CreateSessionRequest, [("alt", "json"), ("$prettyPrint", True), ("$alt", "json")])
 
 
-def test_a_name_is_text() -> None:
-    """Another name is of the wrong type."""
-    with pytest.raises(InvalidType, match="query parameter 1: expected text as name"):
+def test_a_name_has_to_be_a_string() -> None:
+    """A name of another type is refused."""
+    with pytest.raises(InvalidType, match="query parameter 1: expected a string as name"):
         to_json(spanner_pb2.ListSessionsRequest, [(1, "x")], taken="database")  # type: ignore[list-item]  # on purpose
