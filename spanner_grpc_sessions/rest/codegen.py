@@ -69,8 +69,8 @@ def descriptor_of(message_class: object, expected: str) -> Descriptor:
     """Return the descriptor of a class of protobuf messages; `expected` begins the error for anything else."""
     descriptor = getattr(message_class, "DESCRIPTOR", None)
     if not (isinstance(message_class, type) and isinstance(descriptor, Descriptor)):
-        given = getattr(message_class, "__name__", message_class)
-        raise InvalidType(f"{expected}, got {given}")
+        given = message_class if isinstance(message_class, type) else type(message_class)
+        raise InvalidType(f"{expected}, got {given.__name__}")
     return descriptor
 
 

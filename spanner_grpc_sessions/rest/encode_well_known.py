@@ -17,7 +17,6 @@ _MAX_DURATION_SECONDS: Final = 315_576_000_000  # 10,000 years
 _MAX_HOURS: Final = 1024  # a session lives for 28 days, or 672 hours
 
 _DIGITS: Final = tuple(tens + ones for tens in "0123456789" for ones in "0123456789")
-THREE_DIGITS: Final = tuple(hundreds + digits for hundreds in "0123456789" for digits in _DIGITS)
 _hours: Final[dict[int, str]] = {}
 """Text like "2026-11-24T08:" by hours since 1970. An lru_cache would make a timestamp a fifth slower."""
 
@@ -35,7 +34,7 @@ def encode_time(seconds: int, nanos: int) -> str:
             )
     except (KeyError, IndexError):  # an hour that is not kept, or more nanos than a second has
         hour = _hour(seconds)
-    return f"{hour}{_DIGITS[second // 60]}:{_DIGITS[second % 60]}{fraction(nanos)}Z"
+    return f"{hour}{_DIGITS[second // 60]}:{_DIGITS[second % 60]}{_fraction(nanos)}Z"
 
 
 def _hour(seconds: int) -> str:
@@ -50,7 +49,7 @@ def _hour(seconds: int) -> str:
     return hour
 
 
-def fraction(nanos: int) -> str:
+def _fraction(nanos: int) -> str:
     """Return a point and 3, 6 or 9 fraction digits of a second, or nothing for a whole second."""
     if not 0 <= nanos < 1_000_000_000:
         raise InvalidValue(f"nanos must be from 0 to 999,999,999, got {nanos}")
@@ -70,7 +69,7 @@ def encode_duration(message: Any) -> str:
     if seconds * nanos < 0:
         raise InvalidValue(f"seconds and nanos of a Duration must have the same sign, got {seconds} and {nanos}")
     sign = "-" if seconds < 0 or nanos < 0 else ""
-    return f"{sign}{abs(seconds)}{fraction(abs(nanos))}s"
+    return f"{sign}{abs(seconds)}{_fraction(abs(nanos))}s"
 
 
 def encode_value(message: Any) -> Any:
