@@ -22,6 +22,7 @@ from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2, type_pb2
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.rest import encode_well_known, encoder_of, to_rest
 from tests.support.messages import message_classes, messages
+from tests.support.thorough import tries
 from tests.unit.rest.kinds import WELL_KNOWN, kinds_class
 
 CLASSES = message_classes()
@@ -146,14 +147,14 @@ _TIMES = st.builds(
 )
 
 
-@settings(max_examples=2000)
+@tries(2000)
 @given(time=_TIMES)
 def test_timestamps_of_all_years_are_written_as_by_the_reference(time: timestamp_pb2.Timestamp) -> None:
-    """In a field, in a list and on their own: each has a way of its own, and a cache that is full now and then."""
+    """A field, a list and a timestamp on its own are encoded in different ways."""
     text = time.ToJsonString()
     message: Any = KINDS(wk_timestamp={"seconds": time.seconds, "nanos": time.nanos})
     message.wk_timestamp_list.add(seconds=time.seconds, nanos=time.nanos)
-    for _ in range(2):  # with the hour in the cache, and perhaps without
+    for _ in range(2):  # the second time with the hour in the cache
         assert to_rest(message) == {"wkTimestampList": [text], "wkTimestamp": text}
     assert to_rest(time) == text
 
@@ -165,8 +166,8 @@ def test_a_timestamp_of_1970_is_written_and_an_absent_one_is_not() -> None:
     assert to_rest(session) == {"createTime": "1970-01-01T00:00:00Z"}
 
 
-def test_times_that_are_kept_are_bounded() -> None:
-    """Threads that write 20,000 different hours get the right text, and leave at most 1024 hours and one per thread."""
+def test_the_hours_that_are_kept_are_bounded() -> None:
+    """Threads that write 20,000 different hours get the right text, and keep at most 1024 hours and one per thread."""
 
     def write(thread: int) -> int:
         times = [
