@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.calls.call_async import AsyncCaller
 from spanner_grpc_sessions.calls.headers import check_metadata
 from spanner_grpc_sessions.errors import checks
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout, check_timeout
+from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout, check_timeout
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.transport.channel import resolve
@@ -112,7 +112,7 @@ class AsyncSessionsClient:
         multiplexed: bool = False,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> Session:
         """Create a session; return the body of REST's `sessions.create`.
 
@@ -141,7 +141,7 @@ class AsyncSessionsClient:
         creator_role: str | None = None,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> SessionsBody:
         """Create several sessions in one call; return the body of REST's `sessions.batchCreate`.
 
@@ -157,12 +157,7 @@ class AsyncSessionsClient:
         return sessions
 
     async def get_session(
-        self,
-        name: str,
-        *,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        self, name: str, *, timeout: Timeout = DEFAULT, retry: RetryOptions | None = None, metadata: CallMetadata = ()
     ) -> Session:
         """Return a session, as the body of REST's `sessions.get`.
 
@@ -186,7 +181,7 @@ class AsyncSessionsClient:
         filter: str = "",  # noqa: A002 - the name of the REST parameter
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> ListSessionsBody:
         """Return one page of the sessions of a database, as the body of REST's `sessions.list`.
 
@@ -210,7 +205,7 @@ class AsyncSessionsClient:
         filter: str = "",  # noqa: A002 - the name of the REST parameter
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> AsyncIterator[Session]:
         """Iterate over all sessions of a database, fetching page after page.
 
@@ -239,12 +234,7 @@ class AsyncSessionsClient:
             token = next_token
 
     async def delete_session(
-        self,
-        name: str,
-        *,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        self, name: str, *, timeout: Timeout = DEFAULT, retry: RetryOptions | None = None, metadata: CallMetadata = ()
     ) -> dict[str, Any]:
         """Delete a session and end what runs on it; return the empty body of REST's `sessions.delete`.
 
@@ -260,12 +250,7 @@ class AsyncSessionsClient:
         return empty
 
     async def ping_session(
-        self,
-        name: str,
-        *,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        self, name: str, *, timeout: Timeout = DEFAULT, retry: RetryOptions | None = None, metadata: CallMetadata = ()
     ) -> None:
         """Keep a session alive for another hour by running `SELECT 1`, as the REST reference advises.
 
@@ -313,7 +298,7 @@ class AsyncSessionsClient:
         query: Mapping[str, Any] | None = None,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> Any:
         """Make a REST call of the resource `spanner.projects.instances.databases.sessions`, over gRPC.
 

@@ -18,6 +18,7 @@ __all__ = [
     "DEFAULT",
     "MAX_TIMEOUT",
     "SCOPE_DATA",
+    "CallMetadata",
     "ClientOptions",
     "Default",
     "RetryOptions",
@@ -43,6 +44,9 @@ class Default(Enum):
 DEFAULT: Final = Default.DEFAULT
 Timeout = float | Literal[Default.DEFAULT] | None
 """Seconds; None is no limit; DEFAULT is the timeout that Google publishes for the RPC."""
+
+CallMetadata = Iterable[tuple[str, str | bytes]]
+"""Additional request headers: pairs of key and value, bytes for keys that end in -bin."""
 
 MAX_TIMEOUT: Final = 1e9
 """Seconds: the longest timeout of a call, and the longest wait that a server may ask for."""

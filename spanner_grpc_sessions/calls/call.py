@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from spanner_grpc_sessions.calls.preparation import Preparation, unreadable_answ
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.observers import CallInfo, observe
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
+from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
@@ -48,7 +48,7 @@ class Caller:
         request: Any,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> Any:
         """Make a call about the database or session `name`, and return the message that answers it."""
         observation = observe(self.observer, rpc.name, name, self.connection.address)
@@ -71,7 +71,7 @@ class Caller:
         request: Any,
         timeout: Timeout,
         retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
+        metadata: CallMetadata,
         observed: CallInfo | None = None,
     ) -> Any:
         headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
@@ -127,7 +127,7 @@ class Caller:
         request: Any,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> Stream:
         """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
         from spanner_grpc_sessions.calls.stream import Stream  # noqa: PLC0415 - not every client streams

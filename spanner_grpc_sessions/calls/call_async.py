@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from spanner_grpc_sessions.calls.preparation import Preparation, unreadable_answ
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.observers import CallInfo, observe
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, RetryOptions, Timeout
+from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
@@ -49,7 +49,7 @@ class AsyncCaller:
         request: Any,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> Any:
         """Make a call about the database or session `name`, and return the message that answers it."""
         observation = observe(self.observer, rpc.name, name, self.connection.address)
@@ -72,7 +72,7 @@ class AsyncCaller:
         request: Any,
         timeout: Timeout,
         retry: RetryOptions | None,
-        metadata: Iterable[tuple[str, str | bytes]],
+        metadata: CallMetadata,
         observed: CallInfo | None = None,
     ) -> Any:
         headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
@@ -128,7 +128,7 @@ class AsyncCaller:
         request: Any,
         timeout: Timeout = DEFAULT,
         retry: RetryOptions | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: CallMetadata = (),
     ) -> AsyncStream:
         """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
         from spanner_grpc_sessions.calls.stream import AsyncStream  # noqa: PLC0415 - not every client streams

@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from functools import lru_cache
 from typing import Final
 
@@ -20,6 +20,7 @@ import grpc.aio
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.errors.checks import is_header_text
+from spanner_grpc_sessions.options import CallMetadata
 from spanner_grpc_sessions.runtime.fork import reset_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
 
@@ -114,7 +115,7 @@ class AsyncMetadata(tuple[tuple[str, "str | bytes"], ...]):
 grpc.aio.Metadata.register(AsyncMetadata)
 
 
-def check_metadata(metadata: Iterable[tuple[str, str | bytes]], reserved: Container[str] = RESERVED) -> Metadata:
+def check_metadata(metadata: CallMetadata, reserved: Container[str] = RESERVED) -> Metadata:
     """Return a caller's metadata as a tuple, or raise `InvalidValue` or `InvalidType` if gRPC cannot send it.
 
     The caller may not set a `reserved` key; by default those are all that this library sets.

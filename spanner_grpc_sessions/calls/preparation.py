@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -10,7 +10,7 @@ import grpc.aio
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, RESERVED, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
-from spanner_grpc_sessions.options import DEFAULT, ClientOptions, Timeout, check_timeout
+from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, Timeout, check_timeout
 from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
 _RESERVED_OF_STUBS: Final = frozenset({"authorization", REQUEST_ID})
@@ -42,7 +42,7 @@ class Preparation:
         name: str,
         request: Any,
         timeout: Timeout,
-        metadata: Iterable[tuple[str, str | bytes]] | None,
+        metadata: CallMetadata | None,
         reserved: Container[str] = RESERVED,
     ) -> tuple[Metadata, float | None]:
         """Return the headers of a call, but for its token and number, and the seconds that it may take."""
@@ -65,7 +65,7 @@ class StubCalls:
         self._report = report
 
     def prepare(
-        self, request: Any, timeout: float | None, metadata: Iterable[tuple[str, str | bytes]] | None
+        self, request: Any, timeout: float | None, metadata: CallMetadata | None
     ) -> tuple[Metadata, float | None, str]:
         """Return the headers of a call, but for its token and number, the seconds that it may take, and its number.
 

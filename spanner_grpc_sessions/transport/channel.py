@@ -39,11 +39,7 @@ class Target:
     __slots__ = ("address", "authenticated", "client_certificate", "security")
 
     def __init__(
-        self,
-        address: str,
-        security: str,
-        authenticated: bool,
-        client_certificate: tuple[bytes, bytes] | None = None,
+        self, address: str, security: str, authenticated: bool, client_certificate: tuple[bytes, bytes] | None = None
     ) -> None:
         self.address = address
         self.security = security
