@@ -7,9 +7,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata, check_metadata
-from spanner_grpc_sessions.calls.preparation import Preparation, unreadable_answer
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType
-from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
+from spanner_grpc_sessions.calls.retry import Attempts
+from spanner_grpc_sessions.errors import ClientClosed, checks
 from spanner_grpc_sessions.observers import CallInfo, observe
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -17,8 +17,6 @@ from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
-    from spanner_grpc_sessions.calls.preparation import Report
-    from spanner_grpc_sessions.calls.retry import Attempts
     from spanner_grpc_sessions.calls.stream import AsyncStream
     from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
 
@@ -76,7 +74,7 @@ class AsyncCaller:
         observed: CallInfo | None = None,
     ) -> Any:
         headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
-        options = self._checked(retry)
+        options = self.retry if retry is None else checks.instance("retry", retry, RetryOptions)
         # The deadline is an object only if something goes wrong: it would cost the call 0.3%.
         limit, started = left, monotonic()
         call = self.connection.ready(rpc)
@@ -93,8 +91,6 @@ class AsyncCaller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
-            from spanner_grpc_sessions.calls.retry import Attempts  # noqa: PLC0415 - loaded by the first failure
-
             attempts = Attempts(rpc, number, options, Deadline(limit, started), observed)
             return await self._retry_or_raise(error, call, request, headers, attempts)
         return answer
@@ -138,7 +134,7 @@ class AsyncCaller:
             if observation is not None and observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
             headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
-            self._checked(retry)
+            checks.optional("retry", retry, RetryOptions)
             deadline = Deadline(left)
             call = self.connection.ready(rpc)
             token = self._tokens.current()
@@ -157,8 +153,3 @@ class AsyncCaller:
         if observation is not None:
             observation.call.attempt(request_id)
         return AsyncStream(answers, rpc, request_id, self.connection, observation)
-
-    def _checked(self, retry: RetryOptions | None) -> RetryOptions:
-        if not isinstance(retry, RetryOptions | None):
-            raise InvalidType(f"retry must be RetryOptions or None, got {short(retry)}")
-        return self.retry if retry is None else retry

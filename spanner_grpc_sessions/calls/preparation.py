@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, RESERVED, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, Timeout, check_timeout
 from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
 _RESERVED_OF_STUBS: Final = frozenset({"authorization", REQUEST_ID})
 _PLUGIN_FAILED: Final = "Getting metadata from plugin failed with error: "
 
-if TYPE_CHECKING:
-    from spanner_grpc_sessions.errors.rpc import RpcError
-
-    Report = Callable[[RpcError, str], None]
-    """Is told each failure of a stub's call, and the name of the database or session that the call was about."""
+Report = Callable[[RpcError, str], None]
+"""Is told each failure of a stub's call, and the name of the database or session that the call was about."""
 
 
 class Preparation:
@@ -80,8 +78,6 @@ class StubCalls:
 
     def failure(self, error: grpc.RpcError, request_id: str, request: Any, *, closed: bool) -> SpannerSessionsError:
         """Return the exception to raise for one of gRPC; report it."""
-        from spanner_grpc_sessions.errors.rpc import RpcError  # noqa: PLC0415 - loaded by the first failure
-
         failure = failure_of(error, method=self._rpc.name, request_id=request_id, closed=closed)
         if isinstance(failure, RpcError) and failure.message.startswith(_PLUGIN_FAILED):
             # gRPC reports an unavailable server, but it was the token that could not be fetched.
@@ -97,8 +93,6 @@ class StubCalls:
 
 def failure_of(error: grpc.RpcError, *, method: str, request_id: str, closed: bool) -> SpannerSessionsError:
     """Return the exception to raise for one of gRPC."""
-    from spanner_grpc_sessions.errors.rpc import from_grpc  # noqa: PLC0415 - loaded by the first failure
-
     return ClientClosed.during_call() if closed else from_grpc(error, method=method, request_id=request_id)
 
 

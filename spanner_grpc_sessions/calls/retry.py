@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -50,26 +51,16 @@ def next_delay(
     return delay
 
 
+@dataclass(slots=True)
 class Attempts:
     """The attempts of a call whose first one failed; `number` is its request id without the number of the attempt."""
 
-    __slots__ = ("count", "deadline", "number", "observed", "options", "rpc")
-
-    def __init__(
-        self,
-        rpc: Rpc,
-        number: str,
-        options: RetryOptions,
-        deadline: Deadline,
-        observed: CallInfo | None = None,
-        count: int = 1,
-    ) -> None:
-        self.rpc = rpc
-        self.number = number
-        self.options = options
-        self.deadline = deadline
-        self.observed = observed
-        self.count = count
+    rpc: Rpc
+    number: str
+    options: RetryOptions
+    deadline: Deadline
+    observed: CallInfo | None = None
+    count: int = 1
 
     def next_delay_after(self, error: grpc.RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if an earlier one has done the work.
@@ -81,7 +72,7 @@ class Attempts:
             _log.info("%s may have left a session behind: %s", self.rpc.name, failure)
         if self.rpc.not_found_means_done and self.count > 1 and isinstance(failure, NotFound):
             return None
-        from random import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
+        import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
 
         delay = next_delay(
             self.options,
@@ -89,7 +80,7 @@ class Attempts:
             attempt=self.count,
             remaining=self.deadline.left(),
             retry_delay=failure.retry_delay,
-            fraction=random(),  # noqa: S311 - jitter, not a secret
+            fraction=random.random(),  # noqa: S311 - jitter, not a secret
         )
         if delay is None:
             raise failure from error

@@ -6,21 +6,18 @@ It makes the calls itself: an interceptor would cost a tenth of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID
-from spanner_grpc_sessions.calls.preparation import Preparation, StubCalls
+from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from spanner_grpc_sessions.calls.preparation import Report
 
 
 class StubChannel(grpc.Channel):
@@ -81,9 +78,7 @@ class StubChannel(grpc.Channel):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

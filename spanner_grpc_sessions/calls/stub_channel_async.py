@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata
-from spanner_grpc_sessions.calls.preparation import Preparation, StubCalls
+from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from spanner_grpc_sessions.calls.preparation import Report
 
 
 class AsyncStubChannel(grpc.aio.Channel):
@@ -84,9 +81,7 @@ class AsyncStubChannel(grpc.aio.Channel):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
 

@@ -10,7 +10,6 @@ import warnings
 import weakref
 from concurrent.futures import Future
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
@@ -90,9 +89,7 @@ class MultiplexedSession:
     def __enter__(self) -> Self:
         return self.open()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def open(self) -> Self:

@@ -10,7 +10,6 @@ import random
 import warnings
 import weakref
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
@@ -86,9 +85,7 @@ class AsyncMultiplexedSession:
     async def __aenter__(self) -> Self:
         return await self.open()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def open(self) -> Self:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanner_grpc_sessions.client import SessionsClient
@@ -82,9 +81,7 @@ class SessionPool:
     def __enter__(self) -> Self:
         return self.open()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def open(self) -> Self:
@@ -258,9 +255,7 @@ class LeasedSession:
         self._lease = lease = self._pool.acquire(self._timeout)
         return lease
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         lease = self._lease
         if error is not None:
             lease._report(error)

@@ -6,7 +6,6 @@ import warnings
 from asyncio import get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
@@ -82,9 +81,7 @@ class AsyncSessionPool:
     async def __aenter__(self) -> Self:
         return await self.open()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def open(self) -> Self:
@@ -265,9 +262,7 @@ class AsyncLeasedSession:
         self._lease = lease = await self._pool.acquire(self._timeout)
         return lease
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         lease = self._lease
         if error is not None:
             lease._report(error)

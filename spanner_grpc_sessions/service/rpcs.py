@@ -7,6 +7,7 @@ are those of google-cloud-spanner.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -19,6 +20,7 @@ from spanner_grpc_sessions.service.names import check_database, check_session
 _SERVICE: Final = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 
 
+@dataclass(frozen=True, eq=False)
 class Rpc:
     """One RPC.
 
@@ -33,30 +35,19 @@ class Rpc:
         not_found_means_done: NOT_FOUND on a second attempt means that the first one succeeded.
     """
 
-    def __init__(
-        self,
-        name: str,
-        on: Literal["database", "session", "name"] | None,
-        timeout: float | None,
-        *,
-        streams: bool = False,
-        leader: bool = False,
-        writes: Callable[[Any], bool] | None = None,
-        may_leave_session: bool = False,
-        not_found_means_done: bool = False,
-    ) -> None:
-        self.name = name
-        self.on = on
-        self.timeout = timeout
-        self.streams = streams
-        self.leader = leader
-        self.writes = writes
-        self.may_leave_session = may_leave_session
-        self.not_found_means_done = not_found_means_done
-        self.path = f"/google.spanner.v1.Spanner/{name}"
+    name: str
+    on: Literal["database", "session", "name"] | None
+    timeout: float | None
+    streams: bool = False
+    leader: bool = False
+    writes: Callable[[Any], bool] | None = None
+    may_leave_session: bool = False
+    not_found_means_done: bool = False
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+    @cached_property
+    def path(self) -> str:
+        """The path of the RPC on the wire."""
+        return f"/google.spanner.v1.Spanner/{self.name}"
 
     @cached_property
     def request_class(self) -> type[Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
@@ -15,8 +15,6 @@ from spanner_grpc_sessions.options import ClientOptions, check_endpoint, check_u
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
-
-    from spanner_grpc_sessions.errors.rpc import RpcError
 
 _EMULATOR: Final = "SPANNER_EMULATOR_HOST"
 _UNIVERSE: Final = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
@@ -33,18 +31,13 @@ class Security:
     PLAINTEXT: Final = "plaintext"  # carries no token
 
 
-class Target:
+class Target(NamedTuple):
     """Where calls go: "host:port", how the connection is protected, and whether calls carry a token."""
 
-    __slots__ = ("address", "authenticated", "client_certificate", "security")
-
-    def __init__(
-        self, address: str, security: str, authenticated: bool, client_certificate: tuple[bytes, bytes] | None = None
-    ) -> None:
-        self.address = address
-        self.security = security
-        self.authenticated = authenticated
-        self.client_certificate = client_certificate
+    address: str
+    security: str
+    authenticated: bool
+    client_certificate: tuple[bytes, bytes] | None = None
 
     def __repr__(self) -> str:
         # Without the certificate, which comes with its private key.
@@ -88,13 +81,6 @@ def open_async_channel(target: Target, options: ClientOptions) -> grpc.aio.Chann
     if credentials is None:
         return grpc.aio.insecure_channel(target.address, arguments)
     return grpc.aio.secure_channel(target.address, credentials, arguments)
-
-
-def no_connection(address: str) -> RpcError:
-    """Return the exception of a connection that is not there in time."""
-    from spanner_grpc_sessions.errors.rpc import DeadlineExceeded  # noqa: PLC0415 - loaded by the first failure
-
-    return DeadlineExceeded(f"no connection to {address} in time", method="warm_up")
 
 
 def _plaintext_target(endpoint: str | None, credentials: Credentials | None) -> Target:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
-from spanner_grpc_sessions.transport.channel import Target, no_connection, open_channel
+from spanner_grpc_sessions.transport.channel import Target, open_channel
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -114,7 +115,7 @@ class Connection:
                 if self.closing.is_set():
                     raise ClientClosed("the client was closed while it warmed up")
                 if not in_time:
-                    raise no_connection(self.address)
+                    raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
         finally:
             for channel, (ready, callback) in zip(channels, waiting, strict=True):
                 self._warming.discard(ready)

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.clock import event_within, task_is_cancelled
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -22,7 +23,7 @@ from spanner_grpc_sessions.runtime.fork import (
     retain_after_fork,
 )
 from spanner_grpc_sessions.service.rpcs import Rpc
-from spanner_grpc_sessions.transport.channel import Target, no_connection, open_async_channel
+from spanner_grpc_sessions.transport.channel import Target, open_async_channel
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -114,7 +115,7 @@ class AsyncConnection:
             if self.closing.is_set():
                 raise ClientClosed("the client was closed while it warmed up")
             if not connecting.done():
-                raise no_connection(self.address)
+                raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
         finally:
             connecting.cancel()
             closing.cancel()
