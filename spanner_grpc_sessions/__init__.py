@@ -15,6 +15,7 @@ import importlib
 
 from spanner_grpc_sessions._version import __version__ as __version__
 
+# The public names by the module that has them. Type checkers read the same from `__init__.pyi`.
 _NAMES = {
     "client": "SessionsClient",
     "client_async": "AsyncSessionsClient",
@@ -39,7 +40,6 @@ _NAMES = {
     "pool.stats": "PoolStats",
     "service.types": "ListSessionsBody Session SessionsBody",
 }
-"""The public names by the module that has them. Type checkers read the same from `__init__.pyi`."""
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = sorted([*_MODULE_OF, "__version__"])  # noqa: PLE0605 - a list, made from the table

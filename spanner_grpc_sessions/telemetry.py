@@ -36,8 +36,8 @@ _Attributes = dict[str, str | int]
 
 _SCOPE: Final = "spanner_grpc_sessions"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.45.0"
+# Seconds, as the conventions advise.
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Seconds, as the conventions advise."""
 
 
 class _Traceparent(Setter[list[tuple[str, str]]]):

@@ -11,8 +11,8 @@ from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
 
+# Seconds: gRPC does not tell a plugin the deadline of the call, but ends the call at it.
 _TIMEOUT: Final = 60.0
-"""Seconds: gRPC does not tell a plugin the deadline of the call, but ends the call at it."""
 
 
 def call_credentials(tokens: Tokens) -> grpc.CallCredentials:

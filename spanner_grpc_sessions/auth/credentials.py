@@ -16,10 +16,10 @@ from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.errors.checks import is_header_text
 from spanner_grpc_sessions.options import ClientOptions
 
+# Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale.
 _RENEW_BEFORE: Final = 450.0
-"""Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale."""
+# Seconds after the first token at which its headers are asked for again.
 _LOOKED_UP: Final = 10.0
-"""Seconds after the first token at which its headers are asked for again."""
 _HTTP_TIMEOUT: Final = 30.0
 
 

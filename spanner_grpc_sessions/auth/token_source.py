@@ -27,8 +27,8 @@ TokenHeaders = tuple[tuple[str, str], ...]
 _FIRST_RETRY: Final = 0.5
 _LAST_RETRY: Final = 30.0
 _LAST_PAUSE: Final = 2.0
+# A time that never comes.
 NEVER: Final = float("inf")
-"""A time that never comes."""
 
 
 class Token(NamedTuple):

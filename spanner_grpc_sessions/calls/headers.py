@@ -40,10 +40,10 @@ RESERVED: Final = frozenset(
     }
 )
 _KEY: Final = r"[0-9a-z_.\-]+"
+# Bytes, the default limit of servers. A larger call would fail, and be repeated until its deadline.
 _MAX_METADATA: Final = 8192
-"""Bytes, the default limit of servers. A larger call would fail, and be repeated until its deadline."""
+# Resources per RPC whose headers are kept. Session names come and go: at the limit all are dropped.
 _MAX_KEPT: Final = 1024
-"""Resources per RPC whose headers are kept. Session names come and go: at the limit all are dropped."""
 
 
 class Headers:

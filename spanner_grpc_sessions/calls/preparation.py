@@ -17,8 +17,8 @@ from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 _RESERVED_OF_STUBS: Final = frozenset({"authorization", REQUEST_ID})
 _PLUGIN_FAILED: Final = "Getting metadata from plugin failed with error: "
 
+# Is told each failure of a stub's call, and the name of the database or session that the call was about.
 Report = Callable[[RpcError, str], None]
-"""Is told each failure of a stub's call, and the name of the database or session that the call was about."""
 
 
 class Preparation:

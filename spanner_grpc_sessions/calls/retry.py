@@ -16,10 +16,10 @@ from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
+# Seconds: an attempt with less could only end at the deadline, and hide why those before it failed.
 _MIN_ATTEMPT: Final = 0.05
-"""Seconds: an attempt with less could only end at the deadline, and hide why those before it failed."""
+# Statuses after which the server may have done the work, and its answer was lost.
 _MAY_HAVE_ACTED: Final = frozenset({"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"})
-"""Statuses after which the server may have done the work, and its answer was lost."""
 
 
 def next_delay(

@@ -176,8 +176,8 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         self._call.cancel()
         self._tell(GeneratorExit())
 
+    # The name by which `contextlib.aclosing` asks for it.
     aclose = close
-    """The name by which `contextlib.aclosing` asks for it."""
 
     def _failure(self, error: BaseException) -> SpannerSessionsError:
         failure: SpannerSessionsError

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BASE: Final = "https://spanner.googleapis.com"
+# Characters of a name that are not encoded in a path. Google's client also leaves "?", "#" and "%", which end it.
 _SAFE: Final = "/:@!$&'()*+,;=[]"
-"""Characters of a name that are not encoded in a path. Google's client also leaves "?", "#" and "%", which end it."""
 
+# A type of keywords: its name in an error, and what converts a value to the one that is sent.
 _Kind = tuple[str, Callable[[Any], Any]]
-"""A type of keywords: its name in an error, and what converts a value to the one that is sent."""
 
 
 def _one_of(*allowed: str) -> _Kind:
@@ -36,22 +36,22 @@ _STRING: Final[_Kind] = ("text", lambda value: str(value).encode().decode())
 _INTEGER: Final[_Kind] = ("an integer", lambda value: str(int(value)))
 _BOOLEAN: Final[_Kind] = ("true or false", lambda value: str(bool(value)).lower())
 _BODY: Final[_Kind] = ("what JSON can hold", lambda value: json.loads(json.dumps(value)))
+# The keywords of `list`, which are fields of its request.
 _OF_LIST: Final = {"pageSize": _INTEGER, "pageToken": _STRING, "filter": _STRING}
-"""The keywords of `list`, which are fields of its request."""
+# Keywords that every method takes and that change nothing: the client asks for JSON whatever `alt` says, and without an
+# API key Google ignores `quotaUser` (https://cloud.google.com/apis/docs/system-parameters).
 _COMMON: Final = {
     "alt": _one_of("json", "media", "proto"),
     "prettyPrint": _BOOLEAN,
     "x__xgafv": _one_of("1", "2"),
     **dict.fromkeys(("pp", "quotaUser", "strict", "trace", "uploadType", "upload_protocol", "userip"), _STRING),
 }
-"""Keywords that every method takes and that change nothing: the client asks for JSON whatever `alt` says, and without
-an API key Google ignores `quotaUser` (https://cloud.google.com/apis/docs/system-parameters)."""
+# Keywords of Google's client that no method takes, and why: to ignore them would change the meaning of a call.
 _REFUSED: Final = {
     "callback": "there is no script to wrap the answer in",
     "fields": "the answer is always whole",
     **dict.fromkeys(("access_token", "key", "oauth_token"), "the client's credentials authorize its calls"),
 }
-"""Keywords of Google's client that no method takes, and why: to ignore them would change the meaning of a call."""
 
 
 def build(client: SessionsClient | AsyncSessionsClient) -> Service:

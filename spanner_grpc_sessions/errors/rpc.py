@@ -23,14 +23,14 @@ import grpc
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 
+# The `resourceType` under which Spanner reports a session that is gone.
 SESSION_RESOURCE: Final = "type.googleapis.com/google.spanner.v1.Session"
-"""The `resourceType` under which Spanner reports a session that is gone."""
 
+# The `resourceType`s under which it reports a database that is gone, alone or with its instance.
 DATABASE_RESOURCES: Final = (
     "type.googleapis.com/google.spanner.admin.database.v1.Database",
     "type.googleapis.com/google.spanner.admin.instance.v1.Instance",
 )
-"""The `resourceType`s under which it reports a database that is gone, alone or with its instance."""
 
 
 class RpcError(SpannerSessionsError, grpc.RpcError):

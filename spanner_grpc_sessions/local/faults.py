@@ -17,8 +17,8 @@ from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 from spanner_grpc_sessions.local.status import retry_info
 from spanner_grpc_sessions.options import MAX_TIMEOUT
 
+# The names of the RPCs of the service.
 METHODS: Final = tuple(method.name for method in spanner_pb2.DESCRIPTOR.services_by_name["Spanner"].methods)
-"""The names of the RPCs of the service."""
 
 
 @dataclass(slots=True, eq=False)

@@ -20,8 +20,8 @@ from spanner_grpc_sessions.local.status import RpcStatus, trailers
 from spanner_grpc_sessions.local.store import SessionStore
 from spanner_grpc_sessions.local.tokens import Authority
 
+# What an RPC does: takes the request and the time, and returns the answer.
 _Function = Callable[[Any, float], Any]
-"""What an RPC does: takes the request and the time, and returns the answer."""
 
 _SELECT_1 = re.compile(r"\s*select\s+1\s*;?\s*", re.IGNORECASE)
 _ABLE = "LocalSpanner can do the five session RPCs, and ExecuteSql and ExecuteStreamingSql of SELECT 1."

@@ -26,11 +26,11 @@ from spanner_grpc_sessions.options import SCOPE_DATA
 PROJECT: Final = "local-spanner"
 EMAIL: Final = f"{PROJECT}@{PROJECT}.iam.gserviceaccount.com"
 
+# The `aud` of a JWT for Spanner, whatever host it is sent to; the trailing slash is part of it.
 AUDIENCE: Final = "https://spanner.googleapis.com/"
-"""The `aud` of a JWT for Spanner, whatever host it is sent to; the trailing slash is part of it."""
 
+# The `aud` of an assertion that google-auth makes, whatever the `token_uri` of its key file.
 GOOGLE_ENDPOINT: Final = "https://oauth2.googleapis.com/token"
-"""The `aud` of an assertion that google-auth makes, whatever the `token_uri` of its key file."""
 
 SCOPE_PLATFORM: Final = "https://www.googleapis.com/auth/cloud-platform"
 _SPANNER_SCOPES: Final = frozenset({SCOPE_DATA, SCOPE_PLATFORM})

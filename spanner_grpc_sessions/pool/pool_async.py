@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # ruff: noqa: SLF001 - a pool and its leases are one
 
 _Result = TypeVar("_Result")
+# Seconds: the timeout that Google publishes for BatchCreateSessions.
 _OPEN_TIMEOUT: Final = 60.0
-"""Seconds: the timeout that Google publishes for BatchCreateSessions."""
 
 
 class AsyncSessionPool:

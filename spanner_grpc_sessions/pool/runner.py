@@ -33,8 +33,8 @@ from spanner_grpc_sessions.service import requests, rpcs
 CREATE_TIMEOUT: Final = 15.0
 PING_TIMEOUT: Final = 5.0
 DELETE_TIMEOUT: Final = 5.0
+# Calls in flight at the same time: about half of what one connection carries.
 MAX_CALLS: Final = 64
-"""Calls in flight at the same time: about half of what one connection carries."""
 _JOIN_TIMEOUT: Final = 1.0
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 

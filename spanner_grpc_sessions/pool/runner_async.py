@@ -35,8 +35,8 @@ from spanner_grpc_sessions.service import requests, rpcs
 _ONCE: Final = RetryOptions.none()
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
+# Waiters with a timeout among which the answered ones are not looked for.
 _MIN_SWEEP: Final = 100
-"""Waiters with a timeout among which the answered ones are not looked for."""
 
 _Waiter = asyncio.Future[SessionRecord | Exception | None]
 

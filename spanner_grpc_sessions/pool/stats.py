@@ -6,8 +6,8 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+# Seconds: from below one round trip in a region to the default timeout of an acquire.
 WAIT_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds: from below one round trip in a region to the default timeout of an acquire."""
 
 
 @dataclass(frozen=True, slots=True)

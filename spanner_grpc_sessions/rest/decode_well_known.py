@@ -122,6 +122,7 @@ def object_of(value: Any) -> Mapping[str, Any]:
     raise TypeError("not an object")
 
 
+# Full name of a well-known type to the function that fills it.
 DECODERS: Final[dict[str, Callable[[Any, Any, int], None]]] = {
     "google.protobuf.Timestamp": decode_timestamp,
     "google.protobuf.Duration": decode_by_protobuf,
@@ -130,8 +131,8 @@ DECODERS: Final[dict[str, Callable[[Any, Any, int], None]]] = {
     "google.protobuf.ListValue": decode_list_value,
     "google.protobuf.Struct": decode_struct,
 }
-"""Full name of a well-known type to the function that fills it."""
 
+# Full name of a well-known type to what it takes.
 EXPECTED: Final = {
     "google.protobuf.Timestamp": Expectation(
         "timestamp string", (str,), "RFC 3339 timestamp of the years 0001 to 9999, at most 9 fraction digits"
@@ -144,4 +145,3 @@ EXPECTED: Final = {
     "google.protobuf.ListValue": ARRAY,
     "google.protobuf.Struct": OBJECT,
 }
-"""Full name of a well-known type to what it takes."""

@@ -17,8 +17,8 @@ _MAX_DURATION_SECONDS: Final = 315_576_000_000  # 10,000 years
 _MAX_HOURS: Final = 1024  # a session lives for 28 days, or 672 hours
 
 _DIGITS: Final = tuple(tens + ones for tens in "0123456789" for ones in "0123456789")
+# Text like "2026-11-24T08:" by hours since 1970. An lru_cache would make a timestamp a fifth slower.
 _hours: Final[dict[int, str]] = {}
-"""Text like "2026-11-24T08:" by hours since 1970. An lru_cache would make a timestamp a fifth slower."""
 
 
 def encode_time(seconds: int, nanos: int) -> str:
@@ -136,6 +136,7 @@ def _by_json_format(message: Any) -> Any:
         raise InvalidValue(f"{message.DESCRIPTOR.full_name} has no JSON form: {error}") from error
 
 
+# Full name of a well-known type to the function that converts it.
 ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "google.protobuf.Timestamp": encode_timestamp,
     "google.protobuf.Duration": encode_duration,
@@ -150,4 +151,3 @@ ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {
         )
     },
 }  # fmt: skip
-"""Full name of a well-known type to the function that converts it."""

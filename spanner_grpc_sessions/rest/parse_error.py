@@ -13,8 +13,8 @@ from typing import Any, Final
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.errors.checks import short, shorten
 
+# How many messages may lie within each other, the outermost counted: the default of `json_format.ParseDict`.
 MAX_DEPTH: Final = 100
-"""How many messages may lie within each other, the outermost counted: the default of `json_format.ParseDict`."""
 
 _MAX_PATH: Final = 200
 _PLAIN: Final = re.compile(r"[\w@-]+")
@@ -44,8 +44,8 @@ class ParseError(Exception):
         return self._error_class(f"{shorten(path, _MAX_PATH)}: {self}")
 
 
+# What a decoder raises: this error, or what protobuf's setters and Python raise for a value that does not fit.
 PARSE_ERRORS: Final = (ParseError, TypeError, ValueError, OverflowError)
-"""What a decoder raises: this error, or what protobuf's setters and Python raise for a value that does not fit."""
 
 
 @dataclass(frozen=True, slots=True)

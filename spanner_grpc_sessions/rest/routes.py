@@ -29,10 +29,10 @@ from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
 # Of the grammar of google/api/http.proto, what Spanner uses: one path with one variable, and a body that is the whole
 # request or none.
 _TEMPLATE: Final = re.compile(r"(?P<before>[^{}]*)\{(?P<variable>\w+)=(?P<pattern>[^{}]+)\}(?P<after>[^{}]*)")
+# Characters: a name of the longest kind with each of them encoded.
 _MAX_PATH: Final = 8192
-"""Characters: a name of the longest kind with each of them encoded."""
+# Paths whose meaning is kept. They come and go with their sessions.
 _MAX_KEPT: Final = 1024
-"""Paths whose meaning is kept. They come and go with their sessions."""
 
 
 @dataclass(frozen=True, slots=True)

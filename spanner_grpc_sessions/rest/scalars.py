@@ -116,13 +116,13 @@ _SCALARS: Final[dict[int, Scalar]] = {
     FieldDescriptor.CPPTYPE_UINT64: _integer("unsigned 64-bit integer"),
 }
 
+# How the keys of maps are read, which are strings in JSON, by the C++ type of the key field.
 KEYS: Final = {
     cpp_type: Scalar(scalar.code, replace(scalar.expected, noun=f"{scalar.expected.noun} as key"))
     for cpp_type, scalar in _SCALARS.items()
 } | {FieldDescriptor.CPPTYPE_BOOL: Scalar("boolean_key({0})", Expectation('"true" or "false" as key', (str,)))}
-"""How the keys of maps are read, which are strings in JSON, by the C++ type of the key field."""
 
+# The functions in the expressions, by name.
 CONVERSIONS: Final = {
     function.__name__: function for function in (text, integer, number, number_of_32_bits, boolean, boolean_key, binary)
 }
-"""The functions in the expressions, by name."""

@@ -11,8 +11,8 @@ from contextvars import Context
 from typing import Any, Final, TypeVar
 
 _Result = TypeVar("_Result")
+# Seconds: the timers of an event loop have a limit, and a day is below it.
 _MAX_TIMER: Final = 86_400.0
-"""Seconds: the timers of an event loop have a limit, and a day is below it."""
 
 
 class Clock:
@@ -45,8 +45,8 @@ class Clock:
         return asyncio.get_running_loop().call_later(max(until - self.now(), 0.0), function, *arguments)
 
 
+# The real one.
 CLOCK: Final = Clock()
-"""The real one."""
 
 
 async def event_within(event: asyncio.Event, seconds: float) -> None:

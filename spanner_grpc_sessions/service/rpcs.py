@@ -84,6 +84,7 @@ LIST_SESSIONS: Final = Rpc("ListSessions", "database", 3600.0)
 DELETE_SESSION: Final = Rpc("DeleteSession", "name", 30.0, not_found_means_done=True)
 EXECUTE_SQL: Final = Rpc("ExecuteSql", "session", 30.0, writes=_is_part_of_writing)
 
+# Every RPC of the service, by name.
 RPCS: Final = {
     rpc.name: rpc
     for rpc in (
@@ -106,7 +107,6 @@ RPCS: Final = {
         Rpc("FetchCacheUpdate", "database", None, streams=True),
     )
 }
-"""Every RPC of the service, by name."""
 _RPC_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
 
 

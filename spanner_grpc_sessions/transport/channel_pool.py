@@ -16,8 +16,8 @@ import grpc.aio
 
 from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
+# Sessions whose channel is remembered. At the limit the oldest is forgotten, and bound again by its next call.
 _MAX_SESSIONS: Final = 100_000
-"""Sessions whose channel is remembered. At the limit the oldest is forgotten, and bound again by its next call."""
 
 
 class PooledChannel:

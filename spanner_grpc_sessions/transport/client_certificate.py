@@ -12,11 +12,11 @@ from typing import Final, Literal, get_args
 
 from spanner_grpc_sessions.errors import CredentialsError, InvalidValue
 
+# A certificate chain, the client's own certificate first, and its private key: both PEM.
 Certificate = tuple[bytes, bytes]
-"""A certificate chain, the client's own certificate first, and its private key: both PEM."""
 
+# When the mTLS endpoint is used; "auto" is with a client certificate.
 Mode = Literal["auto", "always", "never"]
-"""When the mTLS endpoint is used; "auto" is with a client certificate."""
 
 _MTLS_ENDPOINT: Final = "GOOGLE_API_USE_MTLS_ENDPOINT"
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)

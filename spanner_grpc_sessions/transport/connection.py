@@ -20,8 +20,8 @@ from spanner_grpc_sessions.transport.channel import Target, open_channel
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
 
+# Seconds within which gRPC's thread that polls a channel ends after the last listener: it looks every 0.2 s.
 _POLLING: Final = 0.5
-"""Seconds within which gRPC's thread that polls a channel ends after the last listener: it looks every 0.2 s."""
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
@@ -35,8 +35,8 @@ class Connection:
         closing: set once the connection is closed.
     """
 
+    # What a call raises: of the two, ValueError says that the channel is closed.
     CALL_ERRORS: Final = (grpc.RpcError, ValueError)
-    """What a call raises: of the two, ValueError says that the channel is closed."""
     CLOSED_ERROR: Final = ValueError
 
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:

@@ -43,8 +43,8 @@ class AsyncConnection:
         loop: the event loop that it belongs to, once it is open.
     """
 
+    # What a call raises: UsageError when the channel is closed, and when it closes, CancelledError in every call.
     CALL_ERRORS: Final = (grpc.RpcError, grpc.aio.UsageError, asyncio.CancelledError)
-    """What a call raises: UsageError when the channel is closed, and when it closes, CancelledError in every call."""
     CLOSED_ERROR: Final = grpc.aio.UsageError
 
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:

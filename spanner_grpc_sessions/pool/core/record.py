@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from spanner_grpc_sessions.pool.options import PoolOptions
 
+# The part of its keep-alive time and of its lifetime by which a session may be pinged or replaced earlier.
 MAX_SPREAD: Final = 0.2
-"""The part of its keep-alive time and of its lifetime by which a session may be pinged or replaced earlier."""
 
 
 class SessionRecord:

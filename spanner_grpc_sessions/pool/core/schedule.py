@@ -10,8 +10,8 @@ from typing import Final
 
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 
+# Sessions that one event looks at: the lock is held no longer for a larger pool, and the others follow soon.
 MAX_LOOKS: Final = 250
-"""Sessions that one event looks at: the lock is held no longer for a larger pool, and the others follow soon."""
 _MIN_GARBAGE: Final = 100
 
 
