@@ -35,34 +35,21 @@ class StubChannel(grpc.Channel):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._connection!r}>"
 
-    def unary_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> Any:
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.Channel.unary_unary`."""
-        return _UnaryUnary(
-            self._connection,
-            self._stub_calls(method),
-            lambda channel: channel.unary_unary(method, request_serializer, response_deserializer),
-        )
+        calls = StubCalls(self._preparation, method, self._report)
+        return _UnaryUnary(self._connection, calls, lambda channel: channel.unary_unary(method, *args, **kwargs))
 
-    def unary_stream(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> Any:
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.Channel.unary_stream`."""
-        return _UnaryStream(
-            self._connection,
-            self._stub_calls(method),
-            lambda channel: channel.unary_stream(method, request_serializer, response_deserializer),
-        )
+        calls = StubCalls(self._preparation, method, self._report)
+        return _UnaryStream(self._connection, calls, lambda channel: channel.unary_stream(method, *args, **kwargs))
 
     def stream_unary(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: Spanner has no RPC that streams to the server."""
         raise NotImplementedError("Spanner has no RPC that streams to the server")
 
     stream_stream = stream_unary
-
-    def _stub_calls(self, path: str) -> StubCalls:
-        return StubCalls(self._preparation, path, self._report)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool | None = False) -> None:
         """Call back with the connection's states; as `grpc.Channel.subscribe`."""

@@ -34,27 +34,15 @@ class AsyncStubChannel(grpc.aio.Channel):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._connection!r}>"
 
-    def unary_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> Any:
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_unary`."""
-        return _Rpc(
-            self._connection,
-            StubCalls(self._preparation, method, self._report),
-            lambda channel: channel.unary_unary(method, request_serializer, response_deserializer),
-            _UnaryCall,
-        )
+        calls = StubCalls(self._preparation, method, self._report)
+        return _Rpc(self._connection, calls, lambda channel: channel.unary_unary(method, *args, **kwargs), _UnaryCall)
 
-    def unary_stream(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> Any:
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_stream`."""
-        return _Rpc(
-            self._connection,
-            StubCalls(self._preparation, method, self._report),
-            lambda channel: channel.unary_stream(method, request_serializer, response_deserializer),
-            _StreamCall,
-        )
+        calls = StubCalls(self._preparation, method, self._report)
+        return _Rpc(self._connection, calls, lambda channel: channel.unary_stream(method, *args, **kwargs), _StreamCall)
 
     def stream_unary(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: Spanner has no RPC that streams to the server."""

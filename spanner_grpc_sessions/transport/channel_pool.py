@@ -79,11 +79,21 @@ class Affinity:
 class _Rpc:
     """An RPC on every channel."""
 
-    def __init__(self, affinity: Affinity, kind: str, path: str, write: Any, read: Any, **settings: Any) -> None:
+    def __init__(
+        self,
+        affinity: Affinity,
+        kind: str,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        **settings: Any,
+    ) -> None:
         self._affinity = affinity
         self._rpc = rpc_of(path)
         self._on = {
-            pooled: getattr(pooled.channel, kind)(path, write, affinity.reader(self._rpc, pooled, read), **settings)
+            pooled: getattr(pooled.channel, kind)(
+                path, request_serializer, affinity.reader(self._rpc, pooled, response_deserializer), **settings
+            )
             for pooled in affinity.channels
         }
 
@@ -136,13 +146,13 @@ class ChannelPool:
         self.channels = tuple(channels)
         self._affinity = Affinity(self.channels)
 
-    def unary_unary(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
+    def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as `grpc.Channel.unary_unary` does."""
-        return _BlockingRpc(self._affinity, "unary_unary", path, write, read, **settings)
+        return _BlockingRpc(self._affinity, "unary_unary", path, *args, **kwargs)
 
-    def unary_stream(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
+    def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as `grpc.Channel.unary_stream` does."""
-        return _NonBlockingRpc(self._affinity, "unary_stream", path, write, read, **settings)
+        return _NonBlockingRpc(self._affinity, "unary_stream", path, *args, **kwargs)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool = False) -> None:
         """Call back with the states of the first channel, which stands for all."""
@@ -165,13 +175,13 @@ class AsyncChannelPool:
         self.channels = tuple(channels)
         self._affinity = Affinity(self.channels)
 
-    def unary_unary(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
+    def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as `grpc.aio.Channel.unary_unary` does."""
-        return _NonBlockingRpc(self._affinity, "unary_unary", path, write, read, **settings)
+        return _NonBlockingRpc(self._affinity, "unary_unary", path, *args, **kwargs)
 
-    def unary_stream(self, path: str, write: Any = None, read: Any = None, **settings: Any) -> Any:
+    def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as `grpc.aio.Channel.unary_stream` does."""
-        return _NonBlockingRpc(self._affinity, "unary_stream", path, write, read, **settings)
+        return _NonBlockingRpc(self._affinity, "unary_stream", path, *args, **kwargs)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the first channel, which stands for all."""
