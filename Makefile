@@ -48,7 +48,9 @@ serve: install  ## run the local server until it is interrupted
 
 bench: dev  ## time calls beside the bare stub, pools beside google-cloud-spanner's, conversions beside json_format
 	$(BIN)/python benchmarks/call.py
+	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/pool.py
+	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/upkeep.py
 	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2 week-out=3.2
 

@@ -36,15 +36,15 @@ with SessionsClient(options=ClientOptions(endpoint=sys.argv[1], plaintext=True))
 IMPORT: Final = "import time; s = time.process_time(); import spanner_grpc_sessions; print(time.process_time() - s)"
 
 
-def run(program: str, address: str, bytecode: str) -> tuple[float, float]:
-    """Run a program to its end; return the seconds that it took, and those of CPU."""
+def run(program: str, address: str, bytecode: str) -> tuple[float, float, float]:
+    """Run a program to its end; return the seconds that it took, those of CPU, and the most memory that it had."""
     # An installed package has its bytecode, whatever the environment of the benchmark says of writing it.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
     started = time.perf_counter()
     process = os.spawnve(os.P_NOWAIT, sys.executable, [sys.executable, "-c", program, address], environment)
     _, status, usage = os.wait4(process, 0)
     assert status == 0  # noqa: S101 - a program that fails takes no time worth telling
-    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 def import_seconds() -> float:
@@ -56,16 +56,16 @@ def import_seconds() -> float:
     )
 
 
-def measure(rounds: int) -> tuple[float, float]:
-    """Return what this library takes in times of the raw stub: time, and CPU."""
+def measure(rounds: int) -> tuple[float, float, float]:
+    """Return what this library takes in times of the raw stub: time, CPU, and memory."""
     ratios = []
     with local_server() as address, tempfile.TemporaryDirectory() as bytecode:
         run(RAW, address, bytecode), run(OURS, address, bytecode)  # writes the bytecode
         for _ in range(rounds):
             taken = {program: run(program, address, bytecode) for program in random.sample((RAW, OURS), 2)}
             ratios.append([ours / raw for ours, raw in zip(taken[OURS], taken[RAW], strict=True)])
-    wall, cpu = (statistics.median(column) for column in zip(*ratios, strict=True))
-    return wall, cpu
+    wall, cpu, memory = (statistics.median(column) for column in zip(*ratios, strict=True))
+    return wall, cpu, memory
 
 
 def main() -> int:
@@ -74,10 +74,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30, help="starts of each program (default: 30)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     arguments = parser.parse_args()
-    wall, cpu = measure(arguments.rounds)
+    wall, cpu, memory = measure(arguments.rounds)
     targets = [
         Target("process start to first session, over the raw stub", wall, most=1.15, aim="(aim 1.10)"),
         Target("the same in CPU time", cpu, most=1.15, aim="(aim 1.10)"),
+        Target("the same in memory", memory, most=1.10),
         Target("import of the package, ms of CPU", import_seconds() * 1e3, most=5.0),
     ]
     print(*targets, sep="\n")

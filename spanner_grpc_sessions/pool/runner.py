@@ -55,7 +55,7 @@ class PoolRunner:
         self._events: deque[tuple[Callable[..., tuple[Effect, ...]], tuple[Any, ...], dict[str, Any]]] = deque()
         self._dispatching = False
         self._queue: deque[Create | Ping | Delete] = deque()
-        self._in_flight = 0
+        self._in_flight = self._filling = 0
         self._keeper: threading.Thread | None = None
         self._wake_at, self._failed, self._close_by = inf, 0, inf
         self._abandoned = False
@@ -143,15 +143,19 @@ class PoolRunner:
         statuses = None if patient else self._caller.retry.statuses
         self.dispatch(core.fill)
         with self._changed:
-            while not core.filled or core.closing:
-                error = core.last_error
-                if core.closing:
-                    raise PoolClosed("the pool was closed")
-                if self._failed != seen and error is not None and not is_transient(error, statuses):
-                    raise copy_to_raise(error) from error
-                if self._clock.now() >= until:
-                    raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
-                self._clock.wait(self._changed, until)
+            self._filling += 1
+            try:
+                while not core.filled or core.closing:
+                    error = core.last_error
+                    if core.closing:
+                        raise PoolClosed("the pool was closed")
+                    if self._failed != seen and error is not None and not is_transient(error, statuses):
+                        raise copy_to_raise(error) from error
+                    if self._clock.now() >= until:
+                        raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
+                    self._clock.wait(self._changed, until)
+            finally:
+                self._filling -= 1
 
     def close(self, timeout: float | None) -> None:
         """Delete all sessions and end the thread, in that time."""
@@ -284,7 +288,9 @@ class PoolRunner:
         with self._changed:
             self._in_flight -= 1
             done(answer)
-            self._changed.notify_all()
+            # Only when there is something to do: each thread that wakes up for nothing holds up this one.
+            if self._queue or self.core.closing or (self._filling and (self.core.filled or self.core.last_error)):
+                self._changed.notify_all()
 
     def _created(self, count: int, answer: Any) -> None:
         draw = random.random()  # noqa: S311 - jitter, not a secret
