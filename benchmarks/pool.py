@@ -137,9 +137,9 @@ def measure_opening(client: SessionsClient, stub: Any, rounds: int) -> tuple[flo
 
 def print_opening(endpoint: str) -> None:
     """Print what opening a pool takes in this process, in times of raw calls."""
-    with SessionsClient(options=ClientOptions(endpoint=endpoint, plaintext=True)) as client:
-        with grpc.insecure_channel(endpoint) as channel:
-            opening, raw = measure_opening(client, spanner_pb2_grpc.SpannerStub(channel), 5)
+    options = ClientOptions(endpoint=endpoint, plaintext=True)
+    with SessionsClient(options=options) as client, grpc.insecure_channel(endpoint) as channel:
+        opening, raw = measure_opening(client, spanner_pb2_grpc.SpannerStub(channel), 5)
     print(opening / raw)
 
 
