@@ -47,7 +47,7 @@ def stream_rows(
     """Yield the rows of a query, each as a list.
 
     Args:
-        session: one of a pool, with which nothing else may be done meanwhile, or the multiplexed one.
+        session: one of a pool, on which nothing else runs until the query ends, or the multiplexed one.
         sql: the query.
         params: its parameters, in the form that JSON has for them.
         param_types: their types, where JSON does not show them.

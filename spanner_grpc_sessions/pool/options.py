@@ -23,31 +23,32 @@ class PoolOptions:
 
     Attributes:
         min_size: sessions to create when the pool opens, and to keep. One by default: a wrong database or a missing
-            permission then shows when the pool opens, the first request finds a session, and one costs next to
-            nothing.
-        max_size: most sessions at any time, from 1 to 10,000. Google recommends at most 100 per channel.
-        max_waiting: acquires that may wait at the same time; a further one raises `PoolOverloaded`. None is no limit.
-            At least 1: to wait never, acquire with a timeout of 0.
-        acquire_timeout: longest wait of an acquire that names no timeout; None is no limit, 0 is no wait. A limit is
-            the default, because a caller that acquires while it holds the last session would wait for ever.
+            permission then shows when the pool opens, the first request finds a session, and one session costs next
+            to nothing.
+        max_size: the largest number of sessions at any time, from 1 to 10,000. Google recommends at most 100 per
+            channel.
+        max_waiting: acquires that may wait at the same time; one more raises `PoolOverloaded`. None is no limit. At
+            least 1: to never wait, acquire with a timeout of 0.
+        acquire_timeout: the longest wait of an acquire without a timeout of its own; None is no limit, 0 is no wait.
+            There is a limit by default, because a caller that acquires while it holds the last session would never
+            get one.
         labels: labels of every session, by the rules of the Session resource in the REST reference.
         creator_role: database role of every session.
         keep_alive_after: idle time after which a session is pinged, below the server's limit of an hour. Half an hour
-            by default, as Google's Java and Node clients do. Each session takes up to a fifth less, so that sessions
-            created together are not pinged together.
+            by default, as in Google's Java and Node clients. Each session takes up to a fifth less, so that sessions
+            that were created together are not pinged together.
         validate_after: time without a sign of life after which an idle session is pinged before it is handed out,
-            below an hour. Later than `keep_alive_after` it matters only where pings were late, as on a host that
-            gives no CPU between requests. Earlier, it makes acquires wait for pings.
-        max_idle: time after which a session beyond `min_size` is deleted that nobody has taken since; None keeps them
-            all.
-        max_lifetime: age at which a session is replaced, below the server's limit of 28 days; up to a fifth earlier,
-            so that sessions created together are not replaced together.
-        leak_after: time after which a lease that was not given back is reported; None reports none.
+            below an hour. Longer than `keep_alive_after`, it matters only if pings were late, as on a host that gets
+            no CPU between requests. Shorter, it makes acquires wait for pings.
+        max_idle: idle time after which a session beyond `min_size` is deleted; None keeps them all.
+        max_lifetime: the age at which a session is replaced, below the server's limit of 28 days; up to a fifth
+            earlier, so that sessions that were created together are not replaced together.
+        leak_after: time after which a lease that was not released is reported; None reports none.
         delete_on_close: delete the sessions when the pool closes. Otherwise the server drops them after an hour.
 
     Raises:
-        InvalidValue: a value is out of its range, or breaks the rules of labels and roles.
-        InvalidType: a value of the wrong type.
+        InvalidValue: a value is out of range, or breaks the rules of labels and roles.
+        InvalidType: a value has the wrong type.
     """
 
     min_size: int = 1
