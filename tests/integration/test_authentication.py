@@ -29,6 +29,7 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
 from tests.support.measuring import takes
+from tests.support.scripted import scripted_server
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _ADMIN = "https://www.googleapis.com/auth/spanner.admin"
@@ -280,3 +281,23 @@ def test_no_secret_is_shown(
     private_lines = [line for line in key.split("\\n") if len(line) > 40 and "-----" not in line]
     for secret in (token, jwt, *private_lines):
         assert secret not in "\n".join(shown)
+
+
+def test_the_wait_for_a_token_is_part_of_the_timeout(colour: Colour) -> None:
+    """A call that waited for its token has that much less time for its RPC."""
+    left: list[float] = []
+
+    class Slow(user_credentials.Credentials):
+        def refresh(self, request: object) -> None:
+            threading.Event().wait(0.5)
+            self.token = "t"  # noqa: S105 - no secret
+
+    def create(request: Any, context: grpc.ServicerContext) -> spanner_pb2.Session:
+        left.append(context.time_remaining())
+        return spanner_pb2.Session(name=f"{request.database}/sessions/s")
+
+    with scripted_server(CreateSession=create) as options:
+        credentials = Slow(None)  # type: ignore[no-untyped-call]  # google.oauth2 is typed in part only
+        with colour.client(credentials, options=options) as client:
+            client.create_session(_DATABASE, timeout=30)
+    assert left[0] < 29.6
