@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import urllib.parse
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -161,5 +161,7 @@ def test_stop_ends_requests_in_progress() -> None:
         with closing(connect(spanner)) as silent:
             silent.connect()
             spanner.stop()
-            assert silent.sock.recv(1) == b""
+            # A reset if the server had not come to take the connection.
+            with suppress(ConnectionResetError):
+                assert silent.sock.recv(1) == b""
     ended.wait()

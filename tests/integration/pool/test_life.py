@@ -392,7 +392,6 @@ from spanner_grpc_sessions import PoolOptions, SessionPool, SessionsClient
 
 client = SessionsClient()
 pool = SessionPool(client, {_DATABASE!r}, options=PoolOptions(min_size=3)).open()
-pool._runner._keeper and pool._runner._keeper.join(5)
 
 @atexit.register
 def end():
