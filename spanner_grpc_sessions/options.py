@@ -14,19 +14,7 @@ from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 from spanner_grpc_sessions.observers import Observer
 
-__all__ = [
-    "DEFAULT",
-    "MAX_TIMEOUT",
-    "SCOPE_DATA",
-    "CallMetadata",
-    "ClientOptions",
-    "Default",
-    "RetryOptions",
-    "Timeout",
-    "check_endpoint",
-    "check_timeout",
-    "check_universe",
-]
+__all__ = ["DEFAULT", "CallMetadata", "ClientOptions", "RetryOptions", "Timeout"]
 
 SCOPE_DATA: Final = "https://www.googleapis.com/auth/spanner.data"
 """The narrow scope: data only. All session RPCs accept it, as the REST reference of `sessions.create` says."""

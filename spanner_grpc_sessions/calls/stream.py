@@ -40,7 +40,7 @@ class Stream(Iterator[dict[str, Any]]):
         self._rpc = rpc
         self._request_id = request_id
         self._connection = connection
-        self._observation = observation
+        self._tell = _tell_nothing if observation is None else observation.end
         self._closed = False
         # Two threads that read from one call break gRPC, and its channel.
         self._reading = threading.Lock()
@@ -94,10 +94,6 @@ class Stream(Iterator[dict[str, Any]]):
         self._tell(failure)
         return failure
 
-    def _tell(self, error: BaseException | None = None) -> None:
-        if self._observation is not None:
-            self._observation.end(error)
-
 
 class AsyncStream(AsyncIterator[dict[str, Any]]):
     """The messages of a streaming RPC as REST bodies, each as soon as it arrives. Read it once.
@@ -114,7 +110,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         self._request_id = request_id
         self._connection = connection
         connection.streams.add(call)
-        self._observation = observation
+        self._tell = _tell_nothing if observation is None else observation.end
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
@@ -195,6 +191,6 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         if asyncio.get_running_loop() is not self._loop:
             raise ClientClosed("the stream belongs to another event loop: read it where it was begun")
 
-    def _tell(self, error: BaseException | None = None) -> None:
-        if self._observation is not None:
-            self._observation.end(error)
+
+def _tell_nothing(error: BaseException | None = None) -> None:
+    """Stand in for an observation."""

@@ -229,16 +229,6 @@ _NOT_FOUND_CLASSES: Final[dict[str, type[RpcError]]] = {
     **dict.fromkeys(DATABASE_RESOURCES, DatabaseNotFound),
 }
 
-__all__ = [  # noqa: PLE0604 - every class above, one per status
-    "DatabaseNotFound",
-    "InvalidRequest",
-    "RpcError",
-    "SessionNotFound",
-    "UnknownPath",
-    "from_grpc",
-    *(cls.__name__ for cls in _CLASSES.values()),
-]
-
 
 def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError:
     """Return the exception of this library for one that gRPC raised, sync or asyncio.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from spanner_grpc_sessions.errors import PoolError, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError
@@ -20,24 +20,12 @@ if TYPE_CHECKING:
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
 
-class _Runner(Protocol):
-    @property
-    def stub(self) -> Any:
-        """The stub that all leases of the pool share."""
-
-    def lose(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server has lost a session."""
-
-    def report(self, failure: RpcError, name: str) -> None:
-        """Note what the failure of a call says about a session, or about the database."""
-
-
 class _AnyLease:
     # `_owner` is there until the lease is released: of two threads that release it, only one can delete it.
     __slots__ = ("_owner", "_record")
 
     _record: SessionRecord
-    _owner: _Runner
+    _owner: Any  # the runner of the pool
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_owner') else ' released'}>"
@@ -62,7 +50,7 @@ class _AnyLease:
         """
         runner = getattr(self, "_owner", None)
         if runner is not None:
-            runner.lose(self._record, proven=False)
+            runner.dispatch(runner.core.lost, self._record, proven=False)
 
     def _report(self, error: BaseException) -> None:
         runner = getattr(self, "_owner", None)

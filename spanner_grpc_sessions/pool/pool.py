@@ -147,7 +147,9 @@ class SessionPool:
                 lease._owner = self._runner
                 return lease
             self._put(record)
-        return self._acquire(timeout)
+        lease = Lease()
+        self._runner.acquire(lease, self._options.acquire_timeout if timeout is DEFAULT else timeout)
+        return lease
 
     def release(self, lease: Lease) -> None:
         """Release a session to the pool.
@@ -166,7 +168,7 @@ class SessionPool:
             raise _not_leased(lease) from None
         record, core = lease._record, self._core
         if core.contended or record.discarded:
-            self._runner.give_back(record)
+            self._runner.dispatch(core.give_back, record)
         else:
             record.holder = None
             self._put(record)
@@ -234,12 +236,6 @@ class SessionPool:
             raise
         finally:
             self.release(lease)
-
-    def _acquire(self, timeout: Timeout) -> Lease:
-        limit = self._options.acquire_timeout if timeout is DEFAULT else timeout
-        lease = Lease()
-        self._runner.acquire(lease, limit)
-        return lease
 
 
 class LeasedSession:

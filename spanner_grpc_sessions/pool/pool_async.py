@@ -151,7 +151,9 @@ class AsyncSessionPool:
                 lease._owner = self._runner
                 return lease
             self._put(record)
-        return await self._acquire(timeout)
+        lease = AsyncLease()
+        await self._runner.acquire(lease, self._options.acquire_timeout if timeout is DEFAULT else timeout)
+        return lease
 
     async def release(self, lease: AsyncLease) -> None:
         """Release a session to the pool.
@@ -171,7 +173,7 @@ class AsyncSessionPool:
             raise _not_leased(lease) from None
         record, core = lease._record, self._core
         if core.contended or record.discarded:
-            self._runner.give_back(record)
+            self._runner.dispatch(core.give_back, record)
         else:
             record.holder = None
             self._put(record)
@@ -241,12 +243,6 @@ class AsyncSessionPool:
             raise
         finally:
             await self.release(lease)
-
-    async def _acquire(self, timeout: Timeout) -> AsyncLease:
-        limit = self._options.acquire_timeout if timeout is DEFAULT else timeout
-        lease = AsyncLease()
-        await self._runner.acquire(lease, limit)
-        return lease
 
 
 class AsyncLeasedSession:

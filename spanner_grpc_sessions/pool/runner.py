@@ -94,14 +94,6 @@ class PoolRunner:
         if self._abandoned:
             self._wake()
 
-    def give_back(self, record: SessionRecord) -> None:
-        """Take a leased session back."""
-        self.dispatch(self.core.give_back, record)
-
-    def lose(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server has lost a session; it said so itself if that is `proven`."""
-        self.dispatch(self.core.lost, record, proven=proven)
-
     def report(self, failure: RpcError, name: str) -> None:
         """Note what the failure of a call says about a session, or about the database."""
         if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
@@ -129,7 +121,7 @@ class PoolRunner:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
             answer = waiter.answer
             if isinstance(answer, SessionRecord) and answer.holder is lease:
-                self.give_back(answer)
+                self.dispatch(core.give_back, answer)
             raise
         if answer is not None:
             raise copy_to_raise(answer) from answer

@@ -85,14 +85,6 @@ class AsyncPoolRunner:
         """Tell the core of an event, and do what it decides."""
         self._perform(event(*args, self._clock.now(), **named))
 
-    def give_back(self, record: SessionRecord) -> None:
-        """Take a leased session back."""
-        self.dispatch(self.core.give_back, record)
-
-    def lose(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server has lost a session; it said so itself if that is `proven`."""
-        self.dispatch(self.core.lost, record, proven=proven)
-
     def report(self, failure: RpcError, name: str) -> None:
         """Note what the failure of a call says about a session, or about the database."""
         if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
