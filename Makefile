@@ -46,7 +46,7 @@ demo: install  ## show what the library does, against a local server
 serve: install  ## run the local server until it is interrupted
 	$(BIN)/spanner-sessions serve
 
-bench: dev  ## time calls beside the bare stub, pools beside google-cloud-spanner's, conversions beside json_format
+bench: dev  ## time calls and cold starts beside the bare stub, pools beside google-cloud-spanner's, JSON beside json_format
 	$(BIN)/python benchmarks/call.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/pool.py

@@ -1,7 +1,7 @@
 """The session pool as a state machine: events in, effects out. Pure: no clock, no random, no threads, no gRPC.
 
-A runner (one for threads, one for asyncio) holds a lock around each event, and carries out the effects after it let go
-of the lock. Only what follows may be done without it; this fast path is complete as it stands:
+A runner (one for threads, one for asyncio) holds a lock around each event and carries out its effects. Only the fast
+path may run without the lock, and this is all of it:
 
     # acquire
     try:
@@ -28,20 +28,19 @@ of the lock. Only what follows may be done without it; this fast path is complet
         if core.contended:
             # under the lock: core.serve_waiters(clock())
 
-The clock is read once for both, for that is a fifth of what they cost: a session counts as used when it was taken.
+The clock is read once for both, because that is a fifth of their cost: a session counts as used when it is taken.
 
-The second look at `contended` comes after the append, and the core sets it before it looks at `idle`: whichever of the
-two comes second sees the other, so that no waiter is forgotten and nothing stays behind in a closed pool. Two threads
-that release one lease in the same moment could both pass the check: a runner that allows this first takes something
-from the lease that only one of them can get. An acquire that comes between the append and the second look may get the
-session before those who wait; that is as if it had come before them.
+The fast path checks `contended` again after the append, and the core sets it before it checks `idle`. The second of the
+two sees the first, so no waiter is forgotten and no session stays behind in a closed pool. Two threads that release one
+lease at the same moment could both pass the check of the holder: the runner first takes something from the lease that
+only one of them can get. An acquire between the append and the second check may overtake the waiters, as if it had come
+before them.
 
-A waiter is any hashable object, new for each acquire. It gets one answer, `Deliver` or `Fail`, unless it goes before.
-A delivery is acknowledged by `accepted`, which needs no lock where the thread or task that waits says it, since only
-that one says `waiter_gone`. The waiter may be the lease itself; otherwise the runner makes the lease the `holder`
-before it accepts.
+A waiter is any hashable object, a new one for each acquire. It gets one answer, `Deliver` or `Fail`, unless it leaves
+first. It acknowledges a delivery by `accepted`, which needs no lock in its own thread or task, since no other calls
+`waiter_gone`. The waiter may be the lease itself; otherwise the runner makes the lease the `holder` before it accepts.
 
-The clock should go on while the machine sleeps, where there is such a monotonic clock: the server's does.
+The clock should go on while the machine sleeps, as the server's does.
 """
 
 from __future__ import annotations
@@ -72,8 +71,8 @@ class PoolCore:
     Attributes:
         idle: sessions that the fast path may take, the most recently used at the right; always the same deque.
         sessions: all sessions of the pool by name, also the leased ones, to read under the lock.
-        contended: whether a session that comes back must not just lie there: somebody waits, or the pool closes.
-        closing: whether `close` was called.
+        contended: a released session needs the core: a caller waits, or the pool closes.
+        closing: `close` was called.
     """
 
     def __init__(self, options: PoolOptions) -> None:
@@ -120,12 +119,12 @@ class PoolCore:
         )
 
     def fill(self, now: float) -> tuple[Effect, ...]:
-        """Ask for `min_size` sessions, at once if only a fatal failure was in the way."""
+        """Ask for `min_size` sessions, at once even after a fatal failure."""
         self._creation.caller_came()
         return self.serve_waiters(now)
 
     def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
-        """Ask for a session. The answer is a `Deliver` or a `Fail`, among these effects or those of a later event."""
+        """Ask for a session. The answer is a `Deliver` or a `Fail`, now or after a later event."""
         most = self._options.max_waiting
         if most is not None and len(self._waiters.since) >= most:
             error = PoolOverloaded(f"{most} acquires wait already, and max_waiting is {most}")
@@ -139,11 +138,11 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def accepted(self, waiter: Any, now: float) -> None:
-        """Note that a waiter has what it was delivered, uses it from now on, and will give it back."""
+        """Note that a waiter uses its session from now on, and will give it back."""
         self._waiters.accepted(waiter).last_used_at = now
 
     def waiter_gone(self, waiter: Any, now: float, *, timed_out: bool) -> tuple[Effect, ...]:
-        """Forget a waiter that timed out or was cancelled: what was delivered to it just now goes to the next."""
+        """Forget a waiter that timed out or was cancelled; a session that was just delivered to it goes to the next."""
         self._counters.timeouts += timed_out
         record = self._waiters.leave(waiter, now)
         if record is not None:
@@ -157,7 +156,7 @@ class PoolCore:
             PoolError: it is not leased, or belongs to another pool. Nothing was changed.
         """
         if record.holder is None or self.sessions.get(record.name) is not record:
-            raise PoolError(f"{record.name} is not leased from this pool: it was given back already, or is another's")
+            raise PoolError(f"{record.name} is not leased from this pool: it was released before, or is another's")
         record.holder = None
         record.last_used_at = now
         if self._waiters.since and record.is_valid(now):
@@ -168,11 +167,10 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def lost(self, record: SessionRecord, now: float, *, proven: bool = True) -> tuple[Effect, ...]:
-        """Note that the server no longer knows a session, wherever it is: nobody gets it any more.
+        """Note that the server has lost a session. It is not handed out again.
 
-        A leased one is replaced when it is given back; until then its holder may find out more. All others are pinged
-        before anybody gets them: what took this one, a restart of the server say, may have taken all. A loss that is
-        not proven is a caller's word: the session is deleted, should it be alive.
+        A leased one is replaced when it is given back. All others are pinged before they are handed out, because a
+        restart of the server, for one, loses them all. Without proof the session is also deleted: it may be alive.
         """
         if self.sessions.get(record.name) is record:
             self._discard(record, now, proven=proven)
@@ -194,7 +192,7 @@ class PoolCore:
         if not sessions:
             return self.create_failed(count, PoolError(f"the server created none of {count} sessions"), now, draw)
         self._counters.created += len(sessions)
-        # By name, for one name twice is one session.
+        # By name: one name twice is one session.
         created = {
             name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
@@ -202,11 +200,11 @@ class PoolCore:
         duplicates = self._discard_duplicates(created, now)
         fresh = list(created.values())
         self._sessions.add(fresh[:count], now)
-        # There may be no room for more than was asked for.
+        # There may be no room for more sessions than were asked for.
         for record in (*fresh[count:], *duplicates):
             self._sessions.delete(record)
         if not fresh:
-            error = PoolError(f"the server gave {len(sessions)} names to sessions that the pool's had already")
+            error = PoolError(f"the server returned {len(sessions)} names that the pool has already")
             return self.create_failed(count, error, now, draw)
         self._creation.succeeded(count)
         return self.serve_waiters(now)
@@ -214,10 +212,10 @@ class PoolCore:
     def create_failed(
         self, count: int, error: Exception, now: float, draw: float, *, fatal: bool = False
     ) -> tuple[Effect, ...]:
-        """Note that a create failed. It is repeated after a backoff, if sessions are missing then.
+        """Note that a create failed. It is repeated after a backoff, if sessions are still missing.
 
-        A failure is fatal if to repeat it will hardly help, as without the database or the permission: all who wait
-        fail with the error. The next acquire is reason enough to try once more.
+        A failure is fatal if repeating it is unlikely to help, as without the database or the permission: all waiters
+        fail with the error, and the next acquire tries again at once.
         """
         self._creation.failed(count, error, now, draw, fatal=fatal)
         if fatal:
@@ -236,8 +234,8 @@ class PoolCore:
     def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
         """Note that a ping failed.
 
-        A session that the server no longer knows is replaced. After another failure it is pinged again before anybody
-        gets it; after an hour of silence it is replaced too, for the server may have dropped it.
+        A lost session is replaced. After another failure it is pinged again before it is handed out; after an hour of
+        silence it is replaced too, because the server may have dropped it.
         """
         self._sessions.pinging.remove(record)
         if lost:
@@ -253,13 +251,13 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def deleted(self, record: SessionRecord, now: float, *, ok: bool = True) -> tuple[Effect, ...]:
-        """Note that a delete ended. If it failed, the server will drop the session by itself."""
+        """Note that a delete ended. If it failed, the server drops the session by itself."""
         self._sessions.deleting.remove(record)
         self._counters.deleted += ok
         return self.serve_waiters(now)
 
     def tick(self, now: float) -> tuple[Effect, ...]:
-        """Do what the time demands, and announce by a `WakeAt` when it will demand something again, if it will."""
+        """Do what is due, and tell by a `WakeAt` when something is due next."""
         self._outbox.forget_alarm()
         if not self.closing:
             self._sessions.set_unused_aside(now)
@@ -270,13 +268,13 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def close(self, now: float) -> tuple[Effect, ...]:
-        """Fail all who wait, and delete every session as soon as nobody has it; see `closed`."""
+        """Fail all waiters, and delete each session as soon as it is not leased; see `closed`."""
         self.contended = self.closing = self._sessions.closing = True
         self._outbox.forget_alarm()
         return self.serve_waiters(now)
 
     def serve_waiters(self, now: float) -> tuple[Effect, ...]:
-        """Attend to what the fast path gave back while the pool was contended."""
+        """Hand out what the fast path released while the pool was contended."""
         if self.closing:
             self._outbox.effects += self._waiters.fail(PoolClosed("the pool was closed"))
             self._sessions.delete_idle()
@@ -305,9 +303,9 @@ class PoolCore:
         self._sessions.suspect_all(now, record)
 
     def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> list[SessionRecord]:
-        """Part with sessions whose names new ones have; take these new ones out, for nobody is to get them either.
+        """Discard sessions whose names new ones have, and return those new ones, which are not handed out either.
 
-        An emulator that was restarted gives names again. The old session is gone, and its holder would use the new one.
+        A restarted emulator gives names again. The old session is gone, and its holder would use the new one.
         """
         duplicates = [created.pop(name) for name in tuple(created) if name in self.sessions]
         for duplicate in duplicates:

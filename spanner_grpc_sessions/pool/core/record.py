@@ -1,4 +1,4 @@
-"""One session of a pool, and the times that decide what becomes of it. Pure: no clock, no gRPC."""
+"""One session of a pool, and the times that decide what happens to it. Pure."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class SessionRecord:
         kept = 1 - MAX_SPREAD * draw
         self.name = name
         self.resource = resource
-        # The lease, or the waiter that it was delivered to; None while nobody has it.
+        # The lease, or the waiter that it was delivered to; None while it is not leased.
         self.holder: Any = None
         # The fast path notes when it takes a session, and not when it gives it back.
         self.created_at = self.pinged_at = self.last_used_at = now
         self.keep_alive_after = options.keep_alive_after * kept
         self.validate_after = options.validate_after
         self.expires_at = now + options.max_lifetime * kept
-        # Nobody gets a discarded session any more. A lost one is unknown to the server: there is nothing to delete.
+        # A discarded session is not handed out again. A lost one does not exist on the server: it is not deleted.
         self.discarded = self.lost = False
-        # A suspect one is to be pinged from `retry_at` on; the fast path may hand out the others until `valid_until`.
+        # A suspect one is pinged from `retry_at` on. The fast path hands out the others until `valid_until`.
         self.suspect = False
         self.failures = 0
         self.retry_at = -inf
@@ -67,13 +67,13 @@ class SessionRecord:
         self.is_valid(now)
 
     def mark_suspect(self, retry_at: float) -> None:
-        """Have nobody get it before a ping, from `retry_at` on, succeeds."""
+        """Do not hand it out before a ping, from `retry_at` on, succeeds."""
         self.suspect = True
         self.retry_at = retry_at
         self.valid_until = -inf
 
     def mark_discarded(self, *, lost: bool) -> None:
-        """Have nobody get it any more."""
+        """Do not hand it out again."""
         self.discarded = True
         self.lost = self.lost or lost
         self.valid_until = self.expires_at = -inf

@@ -1,4 +1,4 @@
-"""Where each session of a pool is, and what becomes of it. Pure: no clock, no threads, no gRPC."""
+"""The sessions of a pool: where each one is, and what happens to it. Pure."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from spanner_grpc_sessions.pool.core.schedule import MAX_LOOKS, Schedule
 from spanner_grpc_sessions.pool.core.wait_queue import WaitQueue
 from spanner_grpc_sessions.pool.options import PoolOptions
 
-# After a pause of the machine all sessions are due at once; the ones whose turn has not come can still be handed out.
+# After a pause of the machine all sessions are due at once; those not pinged yet can still be handed out.
 _MAX_PINGS: Final = 10
 # An unused pool shrinks in steps, so that the end of one burst does not delete what the next one needs.
 _SHRINK_STEP: Final = 10
 _PAUSE: Final = 1.0
-# What took one session, a restart of the server say, may have taken all. Where sessions vanish one by one, not all are
-# asked for each time.
+# A restart of the server loses all sessions at once. Where sessions are lost one by one, not all are pinged each time.
 _SUSPECT_INTERVAL: Final = 2.0
-# A lease comes back without a word: while somebody has one that is overdue, it is looked for in steps of this part of
-# the keep-alive time.
+# The fast path releases a lease without telling the core: a leased session that is due is looked for in steps of this
+# part of the keep-alive time.
 _LEASED_STEP: Final = 0.1
 
 
 class PoolSessions:
-    """The sessions of a pool. Each is idle, or being pinged, or else somebody leases it.
+    """The sessions of a pool. Each is idle, being pinged, or leased.
 
-    The fast path takes from the right of `idle` and adds to it at any moment. So nothing here trusts a look at it: what
-    is wanted from it is taken, and may turn out to be gone. Idle sessions that nobody has used for long, or nobody may
-    get without a ping, are set aside, where the fast path does not see them and each can be found at once.
+    The fast path takes from the right of `idle` and adds to it at any moment, so a session may be gone when it is taken
+    from there. Idle sessions that are unused for long, or need a ping first, are set aside: the fast path does not see
+    them, and each can be found at once.
     """
 
     def __init__(self, options: PoolOptions, outbox: Outbox) -> None:
         self.all: dict[str, SessionRecord] = {}
         self.idle: deque[SessionRecord] = deque()
         self.pinging: set[SessionRecord] = set()
-        # Sessions of the pool no more, whose deletes are in flight.
+        # No longer sessions of the pool; their deletes are in flight.
         self.deleting: set[SessionRecord] = set()
         self.closing = False
-        # Set aside: ready for whoever comes; to be pinged before; the same, but not before the end of a backoff.
+        # Set aside: ready; to be pinged first; to be pinged first, after a backoff.
         self._rested: dict[SessionRecord, None] = {}
         self._stale: dict[SessionRecord, None] = {}
         self._failed: dict[SessionRecord, None] = {}
@@ -56,31 +55,31 @@ class PoolSessions:
 
     @property
     def idle_count(self) -> int:
-        """How many are idle."""
+        """The number of idle sessions."""
         return len(self.idle) + len(self._rested) + len(self._stale) + len(self._failed)
 
     @property
     def leased(self) -> int:
-        """How many somebody holds: what is left, since the fast path keeps no count."""
+        """The number of leased sessions: the others are counted, because the fast path keeps no count."""
         return len(self.all) - self.idle_count - len(self.pinging)
 
     @property
     def surplus(self) -> int:
-        """How many there are beyond `min_size`; negative while some are missing."""
+        """The number of sessions beyond `min_size`; negative while some are missing."""
         return len(self.all) - self._options.min_size
 
     @property
     def capacity(self) -> int:
-        """How many more the server may be asked for: it still has those whose deletes are in flight."""
+        """The number of sessions that may be created: the server still has those whose deletes are in flight."""
         return self._options.max_size - len(self.all) - len(self.deleting)
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is nothing to hand out, to ping or to ask for: a new waiter can only wait."""
+        """Whether a new waiter can only wait: there is nothing to hand out, to ping or to create."""
         return not (self.idle or self._rested or self._stale) and self.capacity <= 0
 
     def add(self, records: list[SessionRecord], now: float) -> None:
-        """Take new sessions in."""
+        """Add new sessions."""
         had_surplus = self.surplus > 0
         if self.closing:
             for record in records:
@@ -92,7 +91,7 @@ class PoolSessions:
         self.idle.extend(records)
         self._outbox.wake_at(min(map(self._upkeep.add, records), default=inf))
         if self.surplus > 0:
-            # Those that were kept for `min_size` alone may have been unused for too long already.
+            # Sessions that only `min_size` kept may have been unused for too long already.
             self._outbox.wake_at(now + self._max_idle if had_surplus else self._unused.next_due())
 
     def put_back(self, record: SessionRecord, now: float, *, used: bool = True) -> None:
@@ -104,14 +103,14 @@ class PoolSessions:
             self.idle.append(record)
         else:
             self._set_aside(record, now)
-        # It may be planned for later, for it was not there when something was due.
+        # It may be planned for later, because it was not idle when something was due.
         self._outbox.wake_at(self._upkeep.add(record))
         unused_at = self._unused.add(record)
         if self.surplus > 0:
             self._outbox.wake_at(unused_at)
 
     def delete(self, record: SessionRecord) -> None:
-        """Part with a session that was taken from wherever it was."""
+        """Delete a session that is in none of the places any more."""
         if self.all.get(record.name) is record:
             del self.all[record.name]
         self._upkeep.remove(record)
@@ -121,21 +120,21 @@ class PoolSessions:
             self._outbox.effects.append(Delete(record))
 
     def discard(self, record: SessionRecord, now: float) -> None:
-        """Part with a session that nobody is to get any more: at once, or when it comes back."""
+        """Delete a discarded session: at once, or when it is given back."""
         if self._take(record):
             self.delete(record)
         elif not self.closing:
-            # The fast path may be about to give it back, or to put it back.
+            # The fast path may be about to release it, or to put it back.
             self._upkeep.add(record)
             self._outbox.wake_at(now)
 
     def delete_idle(self) -> None:
-        """Delete all that nobody leases and that is not being pinged."""
+        """Delete all idle sessions."""
         for record in self._take_all():
             self.delete(record)
 
     def hand_out(self, waiters: WaitQueue, now: float) -> None:
-        """Give those who wait what is idle and valid, and ping for the others what is idle only."""
+        """Give the waiters the valid idle sessions, and ping idle ones for the other waiters."""
         while waiters.since and (record := self._take_next()) is not None:
             if now >= record.expires_at:
                 self.delete(record)
@@ -147,7 +146,7 @@ class PoolSessions:
             self._ping(self._stale.popitem()[0], now)
 
     def ping_next(self, now: float) -> None:
-        """Ping the sessions that are due, as many as may be at the same time, and delete those past their lifetime."""
+        """Ping the sessions that are due, up to the limit, and delete those past their lifetime."""
         due = self._upkeep.pop_due(now)
         while len(self.pinging) < _MAX_PINGS and not self.closing and (record := next(due, None)) is not None:
             if self._take(record):
@@ -156,7 +155,7 @@ class PoolSessions:
                 self._upkeep.add(record, self._look_again(record, now))
 
     def shrink(self, now: float) -> None:
-        """Delete a few of the sessions that nobody used for long and nobody has to keep."""
+        """Delete a few of the sessions that are unused for long, down to `min_size`."""
         steps = min(self.surplus, _SHRINK_STEP)
         due = self._unused.pop_due(now)
         while steps > 0 and (record := next(due, None)) is not None:
@@ -167,7 +166,7 @@ class PoolSessions:
                 self._unused.add(record, self._look_again(record, now))
 
     def set_unused_aside(self, now: float) -> None:
-        """Set the sessions aside that are about to be due because nobody uses them: they gather at the left."""
+        """Set the unused sessions aside that are due soon: they gather at the left."""
         try:
             for _ in range(MAX_LOOKS):
                 if now < self.idle[0].last_used_at + self._rested_after:
@@ -177,8 +176,8 @@ class PoolSessions:
             pass  # the fast path has taken the last one
 
     def suspect_all(self, now: float, lost: SessionRecord | None = None) -> None:
-        """Have all sessions pinged before anybody gets them, unless the loss of this one says nothing new."""
-        # It says nothing new if that one was not alive after the last time.
+        """Have all sessions pinged before they are handed out, unless the loss of this one says nothing new."""
+        # It says nothing new if it was not alive after the last time.
         if self.closing or (lost is not None and lost.pinged_at <= self._suspected_at):
             return
         self._suspect_due = min(self._suspect_due, max(now, self._suspected_at + _SUSPECT_INTERVAL))
@@ -190,10 +189,10 @@ class PoolSessions:
         if self.closing or now < self._suspect_due:
             return
         self._suspected_at, self._suspect_due = now, inf
-        # Also those that somebody leases: they come back by the fast path, without a word of what their calls met.
+        # Leased ones too: the fast path releases them without telling whether their calls failed.
         for record in self.all.values():
-            # The one that was lost may have been pinged side by side with others, which were alive just now. That one
-            # was created just now says less: a server on this machine is back within a second.
+            # Sessions that were pinged at the same time as the lost one were alive just now. That one was created just
+            # now says less: a server on this machine is back within a second.
             just_pinged = record.pinged_at != record.created_at and now - record.pinged_at < _PAUSE
             if not just_pinged and record not in self.pinging:
                 record.mark_suspect(now)
@@ -205,9 +204,9 @@ class PoolSessions:
         self._outbox.wake_at(self.next_due(now))
 
     def next_due(self, now: float) -> float:
-        """Return when a session needs attention, after what is due now was attended to."""
+        """Return when a session is due next, after the ones that are due now."""
         due = min(self._upkeep.next_due(), self._unused.next_due() if self.surplus > 0 else inf)
-        # What is due still waits for its turn.
+        # A session that is still due waits for its turn.
         return min(due if due > now else now + _PAUSE, self._suspect_due)
 
     def _ping(self, record: SessionRecord, now: float) -> None:
@@ -235,7 +234,7 @@ class PoolSessions:
                 del place[record]
                 return True
         try:
-            # A search, but a rare one: sessions that nobody uses are set aside before they are due.
+            # A search, but a rare one: unused sessions are set aside before they are due.
             self.idle.remove(record)
         except (ValueError, IndexError):  # the fast path took this one, or another one during the search
             return False
@@ -244,7 +243,7 @@ class PoolSessions:
     def _take_next(self) -> SessionRecord | None:
         try:
             return self.idle.pop()
-        except IndexError:  # to look first would not help: the fast path is quicker
+        except IndexError:  # a check before would not help: the fast path may be quicker
             return self._rested.popitem()[0] if self._rested else None
 
     def _take_all(self) -> list[SessionRecord]:
@@ -258,7 +257,7 @@ class PoolSessions:
             return records
 
     def _look_again(self, record: SessionRecord, now: float) -> float:
-        """Return when to look again at a session that is due and could not be taken."""
+        """Return when to check a session again that is due and could not be taken."""
         if record.holder is None:
             return now + _PAUSE
         if self._leases_due <= now:
