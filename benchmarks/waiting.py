@@ -36,7 +36,7 @@ SESSIONS: Final = 8
 THREADS: Final = 32
 TASKS: Final = 64
 HELD: Final = 0.0005
-WINDOW: Final = 0.6
+WINDOW: Final = 0.25
 
 Turns = list[int]
 
@@ -175,7 +175,7 @@ def measure(rounds: int) -> list[Target]:
 def main() -> int:
     """Measure and report; with `--check`, fail when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="windows of 0.6 s for each way (default: 9)")
+    parser.add_argument("--rounds", type=int, default=25, help="windows of 0.25 s for each way (default: 25)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if one of the targets is missed")
     arguments = parser.parse_args()
     found = measure(arguments.rounds)

@@ -163,7 +163,8 @@ class AsyncSessionPool:
                 changes.
             InvalidType: it is not a lease.
         """
-        self._runner.require_loop()
+        if get_running_loop() is not self._runner.loop:
+            self._runner.require_loop()
         try:
             if lease._owner is not self._runner:
                 raise PoolError(f"{lease!r} belongs to another pool, or to the process that this one was forked from")

@@ -51,15 +51,18 @@ class PoolRunner:
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
-        # Events, because the garbage collector or a signal may bring one while this thread dispatches another.
-        self._events: deque[tuple[Callable[..., tuple[Effect, ...]], tuple[Any, ...], dict[str, Any]]] = deque()
+        self._now = clock.now
+        # Events that the garbage collector or a signal brought while this thread dispatched another.
+        self._events: deque[Callable[[], None]] = deque()
         self._dispatching = False
         self._queue: deque[Create | Ping | Delete] = deque()
-        self._in_flight = self._filling = 0
+        self._in_flight = 0
         self._keeper: threading.Thread | None = None
         self._wake_at, self._failed, self._close_by = inf, 0, inf
         self._abandoned = False
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        # What the keeper waits for, and what callers of `fill` and `close` wait for.
+        self._work, self._changed = threading.Condition(self._lock), threading.Condition(self._lock)
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
@@ -68,7 +71,7 @@ class PoolRunner:
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, unless it was started before."""
-        with self._changed:
+        with self._lock:
             if self.started or self.core.closing:
                 return
             self.started = True
@@ -77,18 +80,19 @@ class PoolRunner:
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides."""
-        with self._changed:
+        with self._lock:
             if self._dispatching:
-                self._events.append((event, args, named))
+                self._events.append(partial(self.dispatch, event, *args, **named))
                 return
             self._dispatching = True
             try:
-                self._perform(event(*args, self._clock.now(), **named))
-                while self._events:
-                    event, args, named = self._events.popleft()
-                    self._perform(event(*args, self._clock.now(), **named))
+                effects = event(*args, self._now(), **named)
+                if effects or self.core.closing:
+                    self._perform(effects)
             finally:
                 self._dispatching = False
+                while self._events:
+                    self._events.popleft()()
         if self._queue and self._keeper is None:
             self._begin_queued()
         if self._abandoned:
@@ -107,13 +111,13 @@ class PoolRunner:
         try:
             if not self.started:
                 self.start()
-            until = inf if timeout is None else self._clock.now() + timeout
+            until = inf if timeout is None else self._now() + timeout
             self.dispatch(core.acquire, waiter)
             waiter.wait(self._clock, until)
             answer = waiter.answer
             if isinstance(answer, SessionRecord):
                 lease._record, lease._owner, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
-                core.accepted(waiter, self._clock.now())
+                core.accepted(waiter, self._now())
                 if self.leaks is not None:
                     self._note_lease(self.leaks, answer)
                 return
@@ -131,35 +135,31 @@ class PoolRunner:
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
         self.start()
-        core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
+        core, until, seen = self.core, inf if timeout is None else self._now() + timeout, self._failed
         statuses = None if patient else self._caller.retry.statuses
         self.dispatch(core.fill)
-        with self._changed:
-            self._filling += 1
-            try:
-                while not core.filled or core.closing:
-                    error = core.last_error
-                    if core.closing:
-                        raise PoolClosed("the pool was closed")
-                    if self._failed != seen and error is not None and not is_transient(error, statuses):
-                        raise copy_to_raise(error) from error
-                    if self._clock.now() >= until:
-                        raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
-                    self._clock.wait(self._changed, until)
-            finally:
-                self._filling -= 1
+        with self._lock:
+            while not core.filled or core.closing:
+                error = core.last_error
+                if core.closing:
+                    raise PoolClosed("the pool was closed")
+                if self._failed != seen and error is not None and not is_transient(error, statuses):
+                    raise copy_to_raise(error) from error
+                if self._now() >= until:
+                    raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
+                self._clock.wait(self._changed, until)
 
     def close(self, timeout: float | None) -> None:
         """Delete all sessions and end the thread, in that time."""
         deadline = Deadline(timeout)
-        with self._changed:
+        with self._lock:
             self._close_by = inf if timeout is None else time.monotonic() + timeout
             interrupting = self._dispatching
         self.dispatch(self.core.close)
         self._wake()
         if interrupting:
             return  # a signal handler: what it interrupted closes the pool when the handler returns
-        with self._changed:
+        with self._lock:
             while not self.core.closed and (left := deadline.left()) != 0.0:
                 self._changed.wait(threading.TIMEOUT_MAX if left is None else min(left, threading.TIMEOUT_MAX))
         self._calls.end()
@@ -172,37 +172,36 @@ class PoolRunner:
         """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
         # A thread that has the lock, perhaps this one, checks the flag when it releases it.
-        if self._changed.acquire(blocking=False):
-            self._changed.notify_all()
-            self._changed.release()
+        if self._lock.acquire(blocking=False):
+            self._work.notify()
+            self._lock.release()
 
     def _wake(self) -> None:
-        with self._changed:
+        with self._lock:
+            self._work.notify()
             self._changed.notify_all()
 
     def _note_lease(self, leaks: LeakDetector, record: SessionRecord) -> None:
-        with self._changed:
-            leaks.note(record, self._clock.now())
-            self._changed.notify_all()
+        with self._lock:
+            leaks.note(record, self._now())
+            self._work.notify()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
         # Under the lock nothing waits: calls are queued, and answers are set.
-        if not (effects or self.core.closing):
-            return
         for effect in effects:
             match effect:
                 case Deliver(waiter, answer) | Fail(waiter, answer):
                     waiter.set_result(answer)
                 case WakeAt(when):
                     self._wake_at = when
-                    self._changed.notify_all()
+                    self._work.notify()
                 case Create() | Ping() | Delete():
                     self._queue.append(effect)
         if self._queue:
             self._start_keeper()
-            self._changed.notify_all()
+            self._work.notify()
         elif self.core.closing and self.core.closed:
-            self._changed.notify_all()
+            self._wake()
 
     def _start_keeper(self) -> None:
         if self._keeper is None:
@@ -217,15 +216,15 @@ class PoolRunner:
         """Begin calls, and tick when it is time; the body of the keeper's thread."""
         while True:
             self._begin_queued()
-            with self._changed:
-                now, until = self._clock.now(), self._next_look()
+            with self._lock:
+                now, until = self._now(), self._next_look()
                 if self._queue and self._in_flight < MAX_CALLS:
                     continue
                 if self.core.closing and not (self._queue or self._in_flight):
                     self._keeper = None
                     return
                 if now < until and (self.core.closing or not self._abandoned):
-                    self._clock.wait(self._changed, until)
+                    self._clock.wait(self._work, until)
                     continue
                 leaks = [] if self.leaks is None else self.leaks.report(now)
                 ticks = now >= self._wake_at
@@ -249,7 +248,7 @@ class PoolRunner:
                 effect = self._queue.popleft()
             except IndexError:
                 return
-            with self._changed:
+            with self._lock:
                 self._in_flight += 1
             match effect:
                 case Create(count):
@@ -277,11 +276,13 @@ class PoolRunner:
 
     def _ended(self, done: Callable[[Any], None], answer: Any) -> None:
         """Tell the core what became of a call, on a thread of gRPC."""
-        with self._changed:
+        with self._lock:
             self._in_flight -= 1
             done(answer)
             # Only when there is something to do: each thread that wakes up for nothing holds up this one.
-            if self._queue or self.core.closing or (self._filling and (self.core.filled or self.core.last_error)):
+            if self._queue or self.core.closing:
+                self._work.notify()
+            if self.core.filled or self.core.last_error is not None:
                 self._changed.notify_all()
 
     def _created(self, count: int, answer: Any) -> None:
@@ -323,5 +324,5 @@ class _Waiter:
 
     def wait(self, clock: Clock, until: float) -> None:
         """Wait for the answer, or until that time."""
-        while self.answer is None and clock.now() < until:
-            clock.wait_for(self._answered, until)
+        while self.answer is None and clock.wait_for(self._answered, until):
+            pass

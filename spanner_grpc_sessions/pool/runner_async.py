@@ -83,7 +83,9 @@ class AsyncPoolRunner:
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides."""
-        self._perform(event(*args, self._clock.now(), **named))
+        effects = event(*args, self._clock.now(), **named)
+        if effects or self.core.closing:
+            self._perform(effects)
 
     def report(self, failure: RpcError, name: str) -> None:
         """Note what the failure of a call says about a session, or about the database."""

@@ -32,9 +32,13 @@ class Clock:
         """Wait until the condition, which the caller holds, is notified, or until that time."""
         condition.wait(min(max(until - self.now(), 0.0), threading.TIMEOUT_MAX))
 
-    def wait_for(self, lock: threading.Lock, until: float) -> None:
-        """Wait until a lock is released, and take it, or until that time."""
-        lock.acquire(timeout=min(max(until - self.now(), 0.0), threading.TIMEOUT_MAX))
+    def wait_for(self, lock: threading.Lock, until: float) -> bool:
+        """Wait until a lock is released, and take it, or until that time; return False if that had come before."""
+        left = until - self.now()
+        if left <= 0:
+            return False
+        lock.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        return True
 
     async def wait_async(self, event: asyncio.Event, until: float) -> None:
         """Wait in asyncio until the event is set, or until that time."""

@@ -73,12 +73,14 @@ class HandMovedClock(Clock):
         if self._seconds < until:
             condition.wait(_HANG_TIMEOUT)
 
-    def wait_for(self, lock: threading.Lock, until: float) -> None:
+    def wait_for(self, lock: threading.Lock, until: float) -> bool:
         """Wait until the lock is released or the clock is moved, if it is not that time yet."""
         self._locks.add(lock)
-        if self._seconds < until:
+        waits = self._seconds < until
+        if waits:
             lock.acquire(timeout=_HANG_TIMEOUT)
         self._locks.discard(lock)
+        return waits
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Call a function when the clock is moved to that time."""

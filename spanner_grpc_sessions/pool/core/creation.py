@@ -27,8 +27,6 @@ class Creation:
     little use, but the next caller is worth a try at once: the cause may be gone.
     """
 
-    __slots__ = ("_failures", "_fatal", "in_flight", "last_error", "retry_at")
-
     def __init__(self) -> None:
         # Sessions that were asked for and are not answered yet.
         self.in_flight = 0
@@ -37,10 +35,9 @@ class Creation:
         self._failures = 0
         self._fatal = False
 
-    def begin(self, missing: int, now: float) -> list[int]:
-        """Return how many sessions to ask for, call by call; `missing` includes those in flight."""
-        missing -= self.in_flight
-        if missing <= 0 or now < self.retry_at or (self._failures and self.in_flight):
+    def begin(self, missing: int) -> list[int]:
+        """Return how many sessions to ask for, call by call, where so many are missing beside those in flight."""
+        if self._failures and self.in_flight:
             return []
         counts = [MAX_BATCH] * (missing // MAX_BATCH) + [missing % MAX_BATCH] * bool(missing % MAX_BATCH)
         if self._failures:

@@ -45,15 +45,15 @@ The clock should go on while the machine sleeps, as the server's does.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
 from spanner_grpc_sessions.pool.core.creation import Creation, retry_delay
-from spanner_grpc_sessions.pool.core.effects import Create, Effect, Fail, Outbox
+from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Fail, Outbox
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.core.sessions import PoolSessions
-from spanner_grpc_sessions.pool.core.wait_queue import WaitQueue
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.stats import PoolCounters, PoolStats
 from spanner_grpc_sessions.service.limits import IDLE_LIMIT
@@ -81,7 +81,11 @@ class PoolCore:
         self._sessions = PoolSessions(options, self._outbox)
         self._creation = Creation()
         self._counters = PoolCounters()
-        self._waiters = WaitQueue(self._counters.wait_seconds)
+        # Since when each waiter waits, first come, first served. To find its first key, a plain dict would pass over
+        # all those that were removed before.
+        self._waiting: OrderedDict[Any, float] = OrderedDict()
+        # Deliveries that were not acknowledged yet.
+        self._delivered: dict[Any, SessionRecord] = {}
         self.idle = self._sessions.idle
         self.sessions = self._sessions.all
         self.contended = self.closing = False
@@ -115,7 +119,7 @@ class PoolCore:
             size=len(self.sessions),
             idle=self._sessions.idle_count,
             leased=max(0, self._sessions.leased),
-            waiting=len(self._waiters.since),
+            waiting=len(self._waiting),
         )
 
     def fill(self, now: float) -> tuple[Effect, ...]:
@@ -126,11 +130,11 @@ class PoolCore:
     def acquire(self, waiter: Any, now: float) -> tuple[Effect, ...]:
         """Ask for a session. The answer is a `Deliver` or a `Fail`, now or after a later event."""
         most = self._options.max_waiting
-        if most is not None and len(self._waiters.since) >= most:
+        if most is not None and len(self._waiting) >= most:
             error = PoolOverloaded(f"{most} acquires wait already, and max_waiting is {most}")
             self._outbox.effects.append(Fail(waiter, error))
         else:
-            self._waiters.since[waiter] = now
+            self._waiting[waiter] = now
             self.contended = True
             self._creation.caller_came()
             if self._sessions.exhausted and not self.closing:
@@ -139,13 +143,17 @@ class PoolCore:
 
     def accepted(self, waiter: Any, now: float) -> None:
         """Note that a waiter uses its session from now on, and will give it back."""
-        self._waiters.accepted(waiter).last_used_at = now
+        self._delivered.pop(waiter).last_used_at = now
 
     def waiter_gone(self, waiter: Any, now: float, *, timed_out: bool) -> tuple[Effect, ...]:
         """Forget a waiter that timed out or was cancelled; a session that was just delivered to it goes to the next."""
         self._counters.timeouts += timed_out
-        record = self._waiters.leave(waiter, now)
+        since = self._waiting.pop(waiter, None)
+        if since is not None:
+            self._counters.wait_seconds.observe(now - since)
+        record = self._delivered.pop(waiter, None)
         if record is not None:
+            record.holder = None
             self._sessions.put_back(record, now)
         return self.serve_waiters(now)
 
@@ -159,9 +167,9 @@ class PoolCore:
             raise PoolError(f"{record.name} is not leased from this pool: it was released before, or is another's")
         record.holder = None
         record.last_used_at = now
-        if self._waiters.since and record.is_valid(now):
-            delivery = self._waiters.deliver(record, now)
-            self.contended = bool(self._waiters.since)
+        if self._waiting and not record.suspect and now < record.expires_at:
+            delivery = self._deliver(record, now)
+            self.contended = bool(self._waiting)
             return (delivery,)
         self._sessions.put_back(record, now)
         return self.serve_waiters(now)
@@ -183,7 +191,7 @@ class PoolCore:
 
     def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
         """Note that the database is gone: all who wait fail with the error, and no session is valid before a ping."""
-        self._outbox.effects += self._waiters.fail(error)
+        self._fail_waiters(error)
         self._sessions.suspect_all(now)
         return self.serve_waiters(now)
 
@@ -219,7 +227,7 @@ class PoolCore:
         """
         self._creation.failed(count, error, now, draw, fatal=fatal)
         if fatal:
-            self._outbox.effects += self._waiters.fail(error)
+            self._fail_waiters(error)
         return self.serve_waiters(now)
 
     def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
@@ -276,22 +284,37 @@ class PoolCore:
     def serve_waiters(self, now: float) -> tuple[Effect, ...]:
         """Hand out what the fast path released while the pool was contended."""
         if self.closing:
-            self._outbox.effects += self._waiters.fail(PoolClosed("the pool was closed"))
+            self._fail_waiters(PoolClosed("the pool was closed"))
             self._sessions.delete_idle()
         else:
-            self._sessions.hand_out(self._waiters, now)
+            while self._waiting and (record := self._sessions.take_valid(now)) is not None:
+                self._outbox.effects.append(self._deliver(record, now))
+            self._sessions.ping_stale(len(self._waiting), now)
             self._grow(now)
-        self.contended = self.closing or bool(self._waiters.since)
+        self.contended = self.closing or bool(self._waiting)
         return self._outbox.empty()
 
+    def _deliver(self, record: SessionRecord, now: float) -> Deliver:
+        waiter, since = self._waiting.popitem(last=False)
+        self._counters.wait_seconds.observe(now - since)
+        self._delivered[waiter] = record
+        record.holder = waiter
+        return Deliver(waiter, record)
+
+    def _fail_waiters(self, error: Exception) -> None:
+        self._outbox.effects += [Fail(waiter, error) for waiter in self._waiting]
+        self._waiting.clear()
+
     def _grow(self, now: float) -> None:
-        size = len(self.sessions)
-        # A session that is being pinged will serve a waiter as soon as one that is created for it.
-        wanted = max(self._options.min_size - size, len(self._waiters.since) - len(self._sessions.pinging))
-        missing = min(wanted, self._sessions.capacity)
-        if missing > self._creation.in_flight and now < self._creation.retry_at:
+        # A session that is being pinged serves a waiter as soon as a new one would.
+        waiting = len(self._waiting) - len(self._sessions.pinging)
+        missing = min(max(-self._sessions.surplus, waiting), self._sessions.capacity) - self._creation.in_flight
+        if missing <= 0:
+            return
+        if now < self._creation.retry_at:
             self._outbox.wake_at(self._creation.retry_at)
-        self._outbox.effects += map(Create, self._creation.begin(missing, now))
+        else:
+            self._outbox.effects += map(Create, self._creation.begin(missing))
 
     def _discard(self, record: SessionRecord, now: float, *, proven: bool) -> None:
         self._lose(record, now, proven=proven)

@@ -22,8 +22,6 @@ class Schedule:
     session is asked, and perhaps planned again.
     """
 
-    __slots__ = ("_due", "_heap", "_planned", "_serial")
-
     def __init__(self, due: Callable[[SessionRecord], float]) -> None:
         self._due = due
         self._heap: list[tuple[float, int, SessionRecord]] = []

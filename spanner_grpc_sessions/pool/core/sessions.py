@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from math import inf
 from typing import Final
 
 from spanner_grpc_sessions.pool.core.effects import Delete, Outbox, Ping
 from spanner_grpc_sessions.pool.core.record import MAX_SPREAD, SessionRecord
 from spanner_grpc_sessions.pool.core.schedule import MAX_LOOKS, Schedule
-from spanner_grpc_sessions.pool.core.wait_queue import WaitQueue
 from spanner_grpc_sessions.pool.options import PoolOptions
 
 # After a pause of the machine all sessions are due at once; those not pinged yet can still be handed out.
@@ -45,7 +46,8 @@ class PoolSessions:
         self._failed: dict[SessionRecord, None] = {}
         self._options = options
         self._outbox = outbox
-        max_idle = self._max_idle = inf if options.max_idle is None else options.max_idle
+        may_shrink = options.max_idle is not None and options.max_size > options.min_size
+        max_idle = self._max_idle = (options.max_idle or inf) if may_shrink else inf
         self._rested_after = options.keep_alive_after * (1 - MAX_SPREAD)
         self._upkeep = Schedule(SessionRecord.upkeep_due)
         self._unused = Schedule(lambda record: record.last_used_at + max_idle)
@@ -133,37 +135,32 @@ class PoolSessions:
         for record in self._take_all():
             self.delete(record)
 
-    def hand_out(self, waiters: WaitQueue, now: float) -> None:
-        """Give the waiters the valid idle sessions, and ping idle ones for the other waiters."""
-        while waiters.since and (record := self._take_next()) is not None:
+    def take_valid(self, now: float) -> SessionRecord | None:
+        """Take a session that may be handed out, if there is one; set aside or delete those on the way to it."""
+        while (record := self._take_next()) is not None:
             if now >= record.expires_at:
                 self.delete(record)
             elif record.is_valid(now):
-                self._outbox.effects.append(waiters.deliver(record, now))
+                return record
             else:
                 self._set_aside(record, now)
-        while self._stale and len(waiters.since) > len(self.pinging):
+        return None
+
+    def ping_stale(self, waiting: int, now: float) -> None:
+        """Ping a session for each waiter, as long as there are sessions that a ping can make valid."""
+        while self._stale and waiting > len(self.pinging):
             self._ping(self._stale.popitem()[0], now)
 
     def ping_next(self, now: float) -> None:
         """Ping the sessions that are due, up to the limit, and delete those past their lifetime."""
-        due = self._upkeep.pop_due(now)
+        due = self._take_due(self._upkeep, now)
         while len(self.pinging) < _MAX_PINGS and not self.closing and (record := next(due, None)) is not None:
-            if self._take(record):
-                self._ping(record, now)
-            else:
-                self._upkeep.add(record, self._look_again(record, now))
+            self._ping(record, now)
 
     def shrink(self, now: float) -> None:
         """Delete a few of the sessions that are unused for long, down to `min_size`."""
-        steps = min(self.surplus, _SHRINK_STEP)
-        due = self._unused.pop_due(now)
-        while steps > 0 and (record := next(due, None)) is not None:
-            if self._take(record):
-                self.delete(record)
-                steps -= 1
-            else:
-                self._unused.add(record, self._look_again(record, now))
+        for record in islice(self._take_due(self._unused, now), max(0, min(self.surplus, _SHRINK_STEP))):
+            self.delete(record)
 
     def set_unused_aside(self, now: float) -> None:
         """Set the unused sessions aside that are due soon: they gather at the left."""
@@ -225,6 +222,14 @@ class PoolSessions:
         else:
             self._stale[record] = None
 
+    def _take_due(self, schedule: Schedule, now: float) -> Iterator[SessionRecord]:
+        """Yield sessions that are due, taken from the idle ones."""
+        for record in schedule.pop_due(now):
+            if self._take(record):
+                yield record
+            else:
+                schedule.add(record, self._look_again(record, now))
+
     def _take(self, record: SessionRecord) -> bool:
         """Take a session from the idle ones, and return whether it was there."""
         if record.holder is not None or record in self.pinging:
@@ -247,14 +252,10 @@ class PoolSessions:
             return self._rested.popitem()[0] if self._rested else None
 
     def _take_all(self) -> list[SessionRecord]:
-        records = [*self._rested, *self._stale, *self._failed]
-        for place in (self._rested, self._stale, self._failed):
-            place.clear()
-        try:
-            while True:
-                records.append(self.idle.pop())
-        except IndexError:
-            return records
+        records = [*self._stale, *self._failed, *iter(self._take_next, None)]
+        self._stale.clear()
+        self._failed.clear()
+        return records
 
     def _look_again(self, record: SessionRecord, now: float) -> float:
         """Return when to check a session again that is due and could not be taken."""

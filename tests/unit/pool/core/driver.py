@@ -67,10 +67,10 @@ class Pool:
 
     def lease(self, waiter: str) -> SessionRecord:
         """Acquire a session that is there."""
-        (hand,) = self.do("acquire", waiter)
-        assert isinstance(hand, Deliver)
+        (delivery,) = self.do("acquire", waiter)
+        assert isinstance(delivery, Deliver)
         self.accept(waiter)
-        return hand.record
+        return delivery.record
 
     def accept(self, waiter: str) -> None:
         """Take what was handed over."""

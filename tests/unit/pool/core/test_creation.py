@@ -40,7 +40,7 @@ def test_what_a_short_answer_lacks_is_asked_for_again() -> None:
 
 
 def test_an_empty_answer_is_a_failure() -> None:
-    """An answer without a session would be asked for again for ever: it is only after a backoff."""
+    """An answer without a session is not asked for again at once, only after a backoff."""
     pool = Pool(min_size=10, max_size=10, fill=False)
     assert pool.do("created", 10, []) == []
     assert isinstance(pool.core.last_error, PoolError)
@@ -93,7 +93,7 @@ def test_backoff_doubles_up_to_four_seconds() -> None:
 
 
 def test_failures_in_a_row_lengthen_the_backoff_and_a_success_ends_it() -> None:
-    """Each failed attempt waits longer than the one before; after a success it starts anew."""
+    """Each failed attempt waits longer than the one before; after a success it starts again."""
     pool = Pool(min_size=1, fill=False)
     waits = []
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_after_a_failure_one_call_probes() -> None:
 
 
 def test_a_fatal_failure_fails_all_who_wait() -> None:
-    """Without the database nobody waits in vain, and no tick is due for those who are gone."""
+    """Without the database no caller waits for a timeout, and no tick is due for those who are gone."""
     pool = Pool()
     pool.do("acquire", "a")
     pool.do("acquire", "b")
@@ -154,7 +154,7 @@ def test_after_a_fatal_failure_the_next_acquire_tries_at_once() -> None:
 
 
 def test_after_a_fatal_failure_the_pool_fills_itself_after_backoff() -> None:
-    """What `min_size` demands is tried again also when nobody comes."""
+    """What `min_size` demands is tried again also when no caller comes."""
     pool = Pool(min_size=2, fill=False)
     assert pool.do("create_failed", 2, DENIED, fatal=True) == []
     assert pool.tick(pool.wake) == [Create(2)]

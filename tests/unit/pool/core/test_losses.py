@@ -11,7 +11,7 @@ from tests.unit.pool.core.driver import Pool, kinds
 GONE = LookupError("no such database")
 
 
-def test_after_a_loss_nobody_gets_an_idle_session_before_a_ping() -> None:
+def test_after_a_loss_no_idle_session_is_handed_out_before_a_ping() -> None:
     """What took one session, a restart of the server say, may have taken all."""
     pool = Pool(min_size=3, max_size=3)
     pool.now = 1.0
@@ -79,7 +79,7 @@ def test_a_session_that_was_leased_at_a_loss_is_suspect_too() -> None:
     assert pool.do("acquire", "c") == [Ping(record)]
 
 
-def test_nobody_gets_a_session_whose_name_is_given_again() -> None:
+def test_a_session_whose_name_is_given_again_is_not_handed_out() -> None:
     """An emulator counts from zero after its restart: with the new session the old one's holder would work."""
     pool = Pool(min_size=1, max_size=2)
     record = pool.lease("a")
@@ -93,7 +93,7 @@ def test_nobody_gets_a_session_whose_name_is_given_again() -> None:
 
 
 def test_a_loss_found_by_a_ping_makes_the_others_suspect_as_well() -> None:
-    """The server restarted while nobody asked for a session."""
+    """The server restarted while no caller asked for a session."""
     pool = Pool(min_size=2, max_size=2, keep_alive_after=10.0)
     first, second = list(pool.core.idle)[::-1]
     second.mark_pinged(5.0)
@@ -113,7 +113,7 @@ def test_sessions_that_were_pinged_just_now_are_not_suspect() -> None:
 
 
 def test_a_session_lost_while_it_is_leased_is_replaced_when_it_comes_back() -> None:
-    """Its holder may still find out more; nobody else gets it, and it is not deleted."""
+    """Its holder may still find out more; it is not handed out again, and not deleted."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
     assert pool.do("lost", record) == []
@@ -131,7 +131,7 @@ def test_an_idle_session_that_is_lost_leaves_at_once() -> None:
 
 
 def test_a_session_without_proof_of_its_loss_is_deleted() -> None:
-    """Somebody said that it is gone; should it live, the server would hold more than the pool may have."""
+    """A caller said that it is gone; if it is alive, the server would have more than the pool may have."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
     assert pool.do("lost", record, proven=False) == []
@@ -162,7 +162,7 @@ def test_a_lost_session_that_came_back_without_a_word_is_found_by_the_next_tick(
 
 
 def test_without_its_database_everybody_who_waits_learns_it_at_once() -> None:
-    """Nobody waits for a timeout, and the idle sessions are no longer trusted."""
+    """No caller waits for a timeout, and the idle sessions are no longer trusted."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
     pool.do("acquire", "b")

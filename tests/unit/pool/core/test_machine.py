@@ -37,7 +37,7 @@ def test_who_waits_is_served_first_come_first_served() -> None:
 
 
 def test_a_full_queue_refuses_at_once() -> None:
-    """`max_waiting` bounds the queue, and whoever is refused leaves no trace in it."""
+    """`max_waiting` bounds the queue, and a refused caller leaves no trace in it."""
     pool = Pool(max_size=1, max_waiting=1)
     assert pool.do("acquire", "a") == [Create(1)]
     (fail,) = pool.do("acquire", "b")
@@ -148,7 +148,7 @@ def test_a_lease_of_another_pool_is_refused() -> None:
 
 
 def test_a_session_that_the_fast_path_gave_back_goes_to_who_came_between() -> None:
-    """An append while somebody waits is followed by `serve_waiters`."""
+    """An append while callers wait is followed by `serve_waiters`."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
     assert not pool.core.contended
@@ -162,7 +162,7 @@ def test_a_session_that_the_fast_path_gave_back_goes_to_who_came_between() -> No
 
 @pytest.mark.parametrize("event", [("acquire", "b"), ("close",)])
 def test_the_fast_path_is_told_before_idle_sessions_are_looked_at(event: tuple[str, ...]) -> None:
-    """A session that is appended just after the look is then settled by whoever appended it, and not forgotten."""
+    """A session appended just after the look is handed out by the thread that appended it, and not forgotten."""
     pool = Pool()
     told: list[bool] = []
 
@@ -170,6 +170,10 @@ def test_the_fast_path_is_told_before_idle_sessions_are_looked_at(event: tuple[s
         def pop(self) -> SessionRecord:  # type: ignore[override]  # the core gives no index
             told.append(pool.core.contended)
             return super().pop()
+
+        def __len__(self) -> int:
+            told.append(pool.core.contended)
+            return super().__len__()
 
     pool.core._sessions.idle = Watched()
     pool.do(*event)
@@ -197,7 +201,7 @@ def test_closing_fails_who_waits_and_deletes_what_is_idle() -> None:
 
 
 def test_what_arrives_after_closing_is_deleted() -> None:
-    """Creates and pings that were in flight bring sessions that nobody will use."""
+    """Creates and pings that were in flight bring sessions that no caller will use."""
     pool = Pool(min_size=1, max_size=2, keep_alive_after=10.0)
     (record,) = pool.core.idle
     pool.tick(10.0)

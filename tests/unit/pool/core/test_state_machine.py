@@ -1,6 +1,6 @@
-"""The pool core under long random sequences of events, the fast path of its shells among them.
+"""The pool core under long random sequences of events, the fast path of its runner among them.
 
-The machine plays the shells, the callers and the server. It keeps its own books, in the plainest way, and compares.
+The machine plays the runner, the callers and the server. It keeps its own books, in the plainest way, and compares.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Books:
 
 
 class PoolMachine(RuleBasedStateMachine):
-    """A pool, its shells in the midst of their fast paths, and a server that answers as it likes."""
+    """A pool, its runner in the middle of fast paths, and a server that answers at random."""
 
     @initialize(
         min_size=st.sampled_from([0, 1, 2, 4, 25]),
@@ -126,7 +126,7 @@ class PoolMachine(RuleBasedStateMachine):
         return idle_sessions(self.core)
 
     def carry_out(self, effects: tuple[Effect, ...]) -> None:
-        """Note what the shell has to do now, and check that it may be asked for."""
+        """Note what the runner has to do now, and check that it may be asked for."""
         for effect in effects:
             match effect:
                 case Create(count):
@@ -162,7 +162,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert session.lost or (self.closing and not self.options.delete_on_close)
 
     def check_free(self, record: SessionRecord) -> None:
-        """Check that the core may do with a session as it likes."""
+        """Check that a session is in the hands of the core alone."""
         others = [*self.books.pings, *self.books.deletes, *self.books.popped]
         others += [held for _, held in (*self.books.leases, *self.books.handed)]
         assert record in self.books.sessions
@@ -322,7 +322,7 @@ class PoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.books.appended)
     @rule()
     def fast_release_ends(self) -> None:
-        """Look after the append whether somebody waits."""
+        """Check after the append whether callers wait."""
         self.books.appended -= 1
         if self.core.contended:
             self.carry_out(self.core.serve_waiters(self.now))
@@ -348,7 +348,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def lose_the_database(self) -> None:
-        """Find the database gone: whoever waits fails with that error."""
+        """Find the database gone: all waiters fail with that error."""
         self.fatal = RuntimeError("no such database")
         self.note_suspicion()
         self.carry_out(self.core.database_lost(self.fatal, self.now))
@@ -362,7 +362,7 @@ class PoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.idle or self.books.pings)
     @rule(pick=PICKS)
     def give_back_again(self, pick: int) -> None:
-        """Give back what nobody leases: it is refused and changes nothing."""
+        """Give back what is not leased: it is refused and changes nothing."""
         records = [*self.idle, *self.books.pings]
         before = repr(self.core), self.idle
         with pytest.raises(PoolError):
@@ -459,7 +459,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.books.sessions[record].alive_at = self.books.sessions[record].used_at = self.now
 
     def note_loss(self, record: SessionRecord, *, proven: bool) -> None:
-        """Note that the server does not know a session, or that somebody says so."""
+        """Note that the server has lost a session, or that a caller says so."""
         session = self.books.sessions[record]
         self.books.lost += not session.discarded
         session.discarded = True
@@ -510,12 +510,12 @@ class PoolMachine(RuleBasedStateMachine):
         assert stats.waiting == len(books.queue)
         assert (stats.created, stats.deleted, stats.lost) == (books.created, books.deleted, books.lost)
         assert (stats.timeouts, sum(stats.wait_seconds.counts)) == (books.timeouts, books.waits)
-        assert len(self.core._waiters._delivered) == len(books.handed)
+        assert len(self.core._delivered) == len(books.handed)
         assert self.core.filled is (stats.size >= self.options.min_size)
 
     @invariant()
     def waiters_are_never_forgotten(self) -> None:
-        """Whoever waits does so for something that is under way, and the fast path is told."""
+        """A waiter waits for something that is under way, and the fast path is told."""
         books = self.books
         assert self.core.contended is (self.closing or bool(books.queue))
         if books.queue:
@@ -538,7 +538,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def stale_sessions_are_asked_for(self) -> None:
-        """No session lies idle only because it is stale, while somebody waits who could have it after a ping."""
+        """No session lies idle only because it is stale, while a waiter could have it after a ping."""
         if len(self.books.queue) > len(self.books.pings) and not self.books.appended:
             assert all(self.books.sessions[record].suspect for record in self.idle)
 
@@ -560,7 +560,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_closed_pool_lets_go(self) -> None:
-        """After `close` nobody waits, nothing is idle, and it ends when nothing is left."""
+        """After `close` no caller waits, nothing is idle, and it ends when nothing is left."""
         books = self.books
         if self.closing:
             assert not books.queue
@@ -578,7 +578,7 @@ class PoolMachine(RuleBasedStateMachine):
                 break
             if not (self.books.creates or self.books.pings or self.books.handed or self.books.leases):
                 self.tick_on_time(times=1)
-        assert not self.books.queue, "somebody waits for ever"
+        assert not self.books.queue, "a waiter was forgotten"
         self.close(sure=True)
         self.answer_everything()
         assert self.core.closed

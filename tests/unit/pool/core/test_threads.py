@@ -24,7 +24,7 @@ class Crossing(deque[SessionRecord]):
     """Idle sessions at which threads change places: right before and after the steps of the fast path."""
 
     def append(self, record: SessionRecord) -> None:
-        """Append, and let another thread go on before this one looks whether somebody waits."""
+        """Append, and let another thread go on before this one checks whether callers wait."""
         time.sleep(0)
         super().append(record)
         time.sleep(0)
@@ -44,8 +44,8 @@ class Lease:
     handed: threading.Event = field(default_factory=threading.Event)
 
 
-class Shell:
-    """The least shell: the fast path as the core's documentation says, and a server that answers at once."""
+class Runner:
+    """The least runner: the fast path as the core's documentation says, and a server that answers at once."""
 
     def __init__(self, **options: Any) -> None:
         self.core = PoolCore(PoolOptions(**options))
@@ -103,28 +103,28 @@ class Shell:
 
 @pytest.mark.parametrize(("size", "max_size"), [(2, 1), (8, 3)])
 def test_threads_share_the_sessions_but_no_session(size: int, max_size: int) -> None:
-    """More threads than sessions, and these live short: nobody is forgotten, nobody meets another in a session."""
-    shell = Shell(min_size=1, max_size=max_size, max_lifetime=0.01)
+    """More threads than sessions, which live short: no thread is forgotten, and no two share a session."""
+    runner = Runner(min_size=1, max_size=max_size, max_lifetime=0.01)
     holders: dict[SessionRecord | None, Lease] = {}
     together = threading.Barrier(size)
 
     def work() -> None:
         for _ in range(300):
-            # In rounds, for otherwise the next acquire would mend what a release left undone.
+            # In rounds, because otherwise the next acquire would repair what a release left undone.
             together.wait(20)
-            lease = shell.acquire()
+            lease = runner.acquire()
             assert holders.setdefault(lease.record, lease) is lease
             time.sleep(0)
             del holders[lease.record]
-            shell.release(lease)
+            runner.release(lease)
 
     with ThreadPoolExecutor(size) as threads:
         for done in [threads.submit(work) for _ in range(size)]:
             done.result(60)
-    stats = shell.core.stats()
+    stats = runner.core.stats()
     assert (stats.leased, stats.waiting) == (0, 0)
     assert stats.idle == stats.size <= max_size
     assert stats.deleted > 0
     assert sum(stats.wait_seconds.counts) > 0
-    shell.tell("close")
-    assert shell.core.closed
+    runner.tell("close")
+    assert runner.core.closed

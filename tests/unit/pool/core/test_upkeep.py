@@ -40,7 +40,7 @@ def test_a_session_past_its_lifetime_that_came_back_without_a_word_is_found() ->
 
 
 def test_an_acquire_that_meets_a_session_past_its_lifetime_gets_another() -> None:
-    """Also before a late tick nobody gets it."""
+    """Also before a late tick it is not handed out."""
     pool = Pool(min_size=2, max_lifetime=10.0)
     young, old = pool.lease("a"), pool.lease("b")
     pool.do("give_back", young)
@@ -51,7 +51,7 @@ def test_an_acquire_that_meets_a_session_past_its_lifetime_gets_another() -> Non
 
 
 def test_unused_sessions_are_deleted_down_to_min_size() -> None:
-    """Those that nobody used for `max_idle` go, the others stay."""
+    """Those that were not used for `max_idle` go, the others stay."""
     pool = Pool(min_size=1, max_size=3, max_idle=10.0)
     leases = []
     for waiter in "abc":
@@ -147,7 +147,7 @@ def test_a_lost_session_is_replaced_after_its_ping() -> None:
     assert pool.core.stats().lost == 1
 
 
-def test_a_suspect_session_is_for_nobody_before_a_ping_succeeds() -> None:
+def test_a_suspect_session_is_not_handed_out_before_a_ping_succeeds() -> None:
     """After a ping that failed it is idle again, pinged after a backoff, and not handed out meanwhile."""
     pool = Pool(min_size=1, max_size=1, keep_alive_after=10.0)
     (record,) = pool.core.idle
@@ -204,7 +204,7 @@ def test_the_sessions_that_are_due_first_are_pinged_first() -> None:
 
 
 def test_who_comes_during_a_ping_gets_another_session() -> None:
-    """Pings keep nobody waiting while other sessions are idle."""
+    """Pings make no caller wait while other sessions are idle."""
     pool = Pool(min_size=2, keep_alive_after=10.0)
     first, second = pool.lease("a"), pool.lease("b")
     pool.do("give_back", first)
