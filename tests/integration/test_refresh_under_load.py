@@ -1,4 +1,4 @@
-"""Tokens are renewed under load without anybody noticing: one request per renewal, and no call waits for it."""
+"""Tokens are renewed under load by one request each, and no call waits for it."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def test_no_call_waits_for_a_renewal(local: LocalSpanner, colour: Colour, monkey
         with colour.client(credentials, options=local.client_options()) as client:
             client.warm_up()
             with _calling(client) as made:
+                until(lambda: all(made))
                 for renewal, seconds in enumerate(_LEAPS, 1):
                     endpoint.stall()
                     clock.advance(seconds)
