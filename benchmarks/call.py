@@ -1,6 +1,6 @@
 """What a call costs over the bare stub: time and CPU, sync and asyncio, against a server with a fixed answer.
 
-All ways of calling run in one process, in short blocks whose order is drawn anew each round, so that a machine that
+All ways of calling run in one process, in short blocks whose order is drawn for each round, so that a machine that
 speeds up or slows down does so for all. Absolute times mean little; the ratios do. The bare stub stands twice: how far
 the second is from the first is the noise.
 

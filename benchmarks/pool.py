@@ -1,6 +1,6 @@
 """What a session costs that a pool has ready, beside google-cloud-spanner's FixedSizePool; and what filling one takes.
 
-The pools are used in blocks whose order is drawn anew each round, in one process; the ratios count, not the times. The
+The pools are used in blocks whose order is drawn for each round, in one process; the ratios count, not the times. The
 server is a LocalSpanner in a process of its own. A pool of 1,000 sessions is opened in turn with ten calls of
 BatchCreateSessions for 100 each, one after the other, through the bare stub. Beside them: the name of the multiplexed
 session, which is read before each request.

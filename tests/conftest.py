@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the servers, the two colours, an environment of nobody's, and the closing report."""
+"""Fixtures of all tests: the servers, the two colours, a clean environment, and the closing report."""
 
 from __future__ import annotations
 

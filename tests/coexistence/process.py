@@ -122,7 +122,7 @@ def _fields(session: Any) -> list[Any]:
 
 
 def _created(parties: dict[str, Party], written: dict[str, bytes]) -> dict[str, dict[str, str]]:
-    """Let every stub call one server, which answers in bytes, so that it takes nobody's side."""
+    """Let every stub call one server, which answers in bytes, so that it favours none of them."""
     grpc: Any = importlib.import_module("grpc")
     answer = next(iter(written.values()))
     create = grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)

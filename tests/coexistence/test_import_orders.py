@@ -1,4 +1,4 @@
-"""Our stubs live in one process with google-cloud-spanner and with plain protoc stubs, whoever comes first.
+"""Our stubs live in one process with google-cloud-spanner and with plain protoc stubs, in any order of imports.
 
 Each order runs in a process of its own, once per protobuf implementation. google-cloud-spanner and plain stubs refuse
 each other, because both register the names of google.spanner.v1 in protobuf's one pool. The tests show that they do so
@@ -78,13 +78,13 @@ class TestWithUs:
     def test_exactly_those_are_refused_that_are_refused_without_us(
         self, run: Run, order: tuple[str, ...], implementation: str
     ) -> None:
-        """We are imported in every order, and nobody fails to import because of us."""
+        """Every order of imports works, and no library fails to import because of ours."""
         others = tuple(party for party in order if party != "ours")
         clashes = run(others, implementation)["refused"] if len(others) > 1 else {}
         assert run(order, implementation)["refused"].keys() == clashes.keys()
 
-    def test_everybody_reads_what_anybody_wrote(self, run: Run, order: tuple[str, ...], implementation: str) -> None:
-        """A Session, with a plain Timestamp in it, has the same bytes and fields whoever wrote and whoever reads."""
+    def test_all_stubs_read_what_any_of_them_wrote(self, run: Run, order: tuple[str, ...], implementation: str) -> None:
+        """A Session, with a plain Timestamp in it, has the same bytes and fields for all writers and readers."""
         report = run(order, implementation)
         present = set(order) - report["refused"].keys()
         assert report["protobuf"] == implementation

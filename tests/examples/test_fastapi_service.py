@@ -106,7 +106,7 @@ def test_the_service_serves_many_and_leaves_no_session(emulator: Emulator, datab
         assert [singer["name"] for singer in service.get("/singers").json()] == names
         read = threads.map(lambda response: service.get(f"/singers/{response.json()['id']}").json(), made)
         assert list(read) == [response.json() for response in made]
-        assert service.get("/singers/nobody").status_code == 404
+        assert service.get("/singers/none").status_code == 404
         assert service.get("/singers?limit=2").json() == [response.json() for response in made[:2]]
         assert service.get("/singers?limit=none").status_code == 422
         stats = service.get("/healthz").json()
@@ -114,7 +114,7 @@ def test_the_service_serves_many_and_leaves_no_session(emulator: Emulator, datab
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         log = "".join(_lines(process.stderr))
-        # uvicorn gives itself the signal again when all is done, so that whoever waits sees it.
+        # uvicorn gives itself the signal again when all is done, so that its parent sees it.
         assert process.wait(WAIT) in {0, -signal.SIGTERM}
     assert "Application shutdown complete" in log
     assert "Warning" not in log
@@ -155,7 +155,7 @@ class SlowCommits:
         return _COMMITTED
 
 
-def test_who_finds_no_session_in_time_is_told_to_come_again() -> None:
+def test_a_request_without_a_session_in_time_gets_retry_after() -> None:
     """While the only session is in use: 503, and when to come again."""
     commits = SlowCommits()
     with (
@@ -172,7 +172,7 @@ def test_who_finds_no_session_in_time_is_told_to_come_again() -> None:
         assert service.post("third").status_code == 201
 
 
-def test_who_would_wait_behind_too_many_is_told_to_come_again() -> None:
+def test_a_request_behind_too_many_others_gets_retry_after() -> None:
     """At once, while one who came before still waits, and gets what it waited for."""
     commits = SlowCommits()
     with (

@@ -106,7 +106,7 @@ def test_a_session_of_a_pool_takes_one_round_trip(example: Example) -> None:
     assert list(script.commits[0].mutations) == MUTATIONS
 
 
-def test_a_commit_that_may_have_been_done_is_not_repeated(example: Example) -> None:
+def test_a_commit_whose_outcome_is_unknown_is_not_repeated(example: Example) -> None:
     """A transaction of its own could be applied twice."""
     script = Script(grpc.StatusCode.UNAVAILABLE, COMMITTED)
     with pytest.raises(Unavailable):

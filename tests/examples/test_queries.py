@@ -109,7 +109,7 @@ def test_a_broken_stream_goes_on_after_its_token(example: Example, kind: str) ->
     assert script.requests[0].transaction.single_use.read_only.strong
 
 
-def test_a_stream_that_breaks_before_its_first_token_begins_anew(example: Example, kind: str) -> None:
+def test_a_stream_that_breaks_before_its_first_token_is_restarted(example: Example, kind: str) -> None:
     """No row is given twice."""
     script = Script([BROKEN], [piece("a", "b", "c"), BROKEN], [piece("a", "b"), piece("c", "d", token=b"1")])
     assert script.rows(example, kind) == [["a", "b"], ["c", "d"]]

@@ -34,7 +34,7 @@ def test_waits_grow_up_to_a_limit(time: list[float]) -> None:
     assert waits[-1] == 32.0
 
 
-def test_the_server_may_ask_for_more(time: list[float]) -> None:
+def test_the_server_can_ask_for_more(time: list[float]) -> None:
     """Its RetryInfo is the least wait."""
     assert Retries(30).delay(aborted(1.5)) == 1.5
 

@@ -90,7 +90,7 @@ def test_a_transfer_is_committed_and_a_failed_one_rolled_back(
 def test_an_aborted_transaction_is_run_again(
     example: Example, options: ClientOptions, database: str, balances: Balances
 ) -> None:
-    """As long as another one is in its way. Now and then the emulator aborts that one instead, which nobody repeats."""
+    """As long as another one is in its way. Sometimes the emulator aborts that one instead, which is not repeated."""
     tries: list[int] = []
     in_the_way: list[bytes] = []
 

@@ -244,7 +244,7 @@ def _count_started(work: Any) -> list[str]:
     return started
 
 
-def test_call_credentials_serve_a_channel_of_the_callers_own(local: LocalSpanner) -> None:
+def test_call_credentials_work_on_a_channel_that_the_user_builds(local: LocalSpanner) -> None:
     """gRPC-first code puts the client's tokens on its own channel."""
     root = grpc.ssl_channel_credentials(local.root_certificates)
     with SessionsClient(local.credentials(), options=local.client_options()) as client:

@@ -105,7 +105,7 @@ def test_a_stub_refuses_what_cannot_be_sent(local: LocalSpanner, colour: Colour)
         assert local.calls == []
 
 
-def test_the_callers_own_routing_headers_stay(local: LocalSpanner, colour: Colour) -> None:
+def test_routing_headers_of_the_caller_stay(local: LocalSpanner, colour: Colour) -> None:
     """Google's generated clients send their own, which take the place of ours."""
     with colour.client(local.credentials(), options=local.client_options()) as client:
         request = spanner_pb2.GetSessionRequest(name=client.create_session(_DATABASE)["name"])
@@ -236,7 +236,7 @@ def test_warming_up_connects_and_has_a_token(local: LocalSpanner, colour: Colour
         client.warm_up(timeout=WAIT)
 
 
-def test_warming_up_in_vain_ends_at_its_timeout(colour: Colour) -> None:
+def test_warming_up_without_success_ends_at_its_timeout(colour: Colour) -> None:
     """No server, no token, a client that is closed: each is told."""
     nowhere = ClientOptions(endpoint="127.0.0.1:1", plaintext=True)
     with colour.client(AnonymousCredentials(), options=nowhere) as client:

@@ -111,7 +111,7 @@ def test_wrong_arguments_are_wrong_usage(arguments: list[str]) -> None:
     assert caught.value.code == 2
 
 
-def test_missing_credentials_are_told_in_a_line(
+def test_missing_credentials_are_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, local: LocalSpanner
 ) -> None:
     """Without application default credentials the command says so and exits with 1."""
@@ -121,7 +121,7 @@ def test_missing_credentials_are_told_in_a_line(
     assert "credentials" in capsys.readouterr().err
 
 
-def test_missing_file_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A file that is not there is an error like another."""
     assert main(["create", _DATABASE, "--root-certificates", "no-such-file"]) == 1
     assert "no-such-file" in capsys.readouterr().err
@@ -160,7 +160,7 @@ def test_serve_serves_until_it_is_interrupted(plaintext: bool, end: signal.Signa
     assert not any(Path(path).exists() for path in told.values())
 
 
-def test_port_that_is_taken_is_told_in_a_line(local: LocalSpanner, capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_that_is_taken_is_reported_in_one_line(local: LocalSpanner, capsys: pytest.CaptureFixture[str]) -> None:
     """`serve` on a port that somebody else listens on says so and exits with 1."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

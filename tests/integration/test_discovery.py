@@ -190,7 +190,7 @@ def test_a_name_is_sent_as_it_was_given(local_face: Face) -> None:
 
 
 def test_closing_the_service_leaves_the_client_open(local_face: Face) -> None:
-    """Whoever made the client closes it, and then there are no more calls."""
+    """The owner of the client closes it, and then there are no more calls."""
     with local_face.service as service, service.projects() as projects:
         assert projects.instances().databases().sessions()
     local_face.service.close()
@@ -237,7 +237,7 @@ def test_a_failure_ends_the_work_of_the_server(colour: Colour) -> None:
 
 
 def test_a_cancellation_ends_the_work_of_the_server() -> None:
-    """Whoever gives an asynchronous call up gives up the server's part of it too."""
+    """A cancelled asynchronous call is cancelled on the server too."""
     query = Query(result_set_pb2.PartialResultSet(resume_token=b"1"))
 
     async def give_up() -> None:

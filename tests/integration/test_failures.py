@@ -59,7 +59,7 @@ def test_every_call_has_a_number_of_its_own(client: SessionsClient, local: Local
 
 
 @pytest.mark.parametrize("status", sorted({*_STATUSES} - {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}))
-def test_other_failure_is_told_at_once(client: SessionsClient, local: LocalSpanner, status: str) -> None:
+def test_other_failures_are_raised_at_once(client: SessionsClient, local: LocalSpanner, status: str) -> None:
     """One attempt, and an error of the status's own class with message, method, request id and REST body."""
     local.faults.add("CreateSession", status=status, message="as planned")
     with pytest.raises(RpcError) as caught:
@@ -94,7 +94,7 @@ def test_error_is_one_of_grpc_too(client: SessionsClient, local: LocalSpanner) -
     assert (type(restored), restored.to_rest()) == (FailedPrecondition, error.to_rest())
 
 
-def test_nothing_is_repeated_when_told_so(client: SessionsClient, local: LocalSpanner) -> None:
+def test_nothing_is_repeated_without_retries(client: SessionsClient, local: LocalSpanner) -> None:
     """`RetryOptions.none()` for one call makes one attempt of it."""
     local.faults.add("CreateSession", status="UNAVAILABLE")
     with pytest.raises(Unavailable):
@@ -162,7 +162,7 @@ def test_ping_whose_session_vanished_between_attempts_fails(client: SessionsClie
 
 
 def test_unreachable_server_is_unavailable(colour: Colour) -> None:
-    """A port that nobody listens on raises Unavailable at the deadline."""
+    """A port without a listener raises Unavailable at the deadline."""
     with LocalSpanner(tls=False) as gone:
         options = gone.client_options(retry=_AT_ONCE)
     with colour.client(options=options) as client:

@@ -41,8 +41,8 @@ def test_a_closed_client_stays_closed_in_workers(local: LocalSpanner, tmp_path: 
     assert all(text.startswith("ClientClosed: the client is closed") for text in outcome["workers"])
 
 
-def test_a_worker_may_make_a_client_after_the_masters_is_closed(local: LocalSpanner, tmp_path: Path) -> None:
-    """What was closed before the fork is in nobody's way."""
+def test_a_worker_can_make_a_client_after_the_one_of_its_parent_is_closed(local: LocalSpanner, tmp_path: Path) -> None:
+    """A client that was closed before the fork does not disturb the child's."""
     assert forked(local, tmp_path, "sync", "own", "closed")["workers"] == ["ok", "ok"]
 
 

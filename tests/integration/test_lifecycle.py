@@ -109,7 +109,7 @@ def test_wait_for_the_first_token_ends_when_the_client_is_closed(local: LocalSpa
         closing.result(WAIT)
 
 
-def test_signal_handler_may_close_the_client(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_handler_can_close_the_client(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that is closed while its own thread opens it says so, and does not hang."""
     client = SessionsClient(local.credentials(), options=local.client_options())
 

@@ -25,7 +25,7 @@ def _request_ids(local: LocalSpanner) -> list[str]:
     return [str(call.header(_REQUEST_ID)) for call in local.calls]
 
 
-def test_opening_and_closing_are_told_once(
+def test_opening_and_closing_are_logged_once(
     local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One INFO line each, with the address, however often it is done; calls that go well add none."""
@@ -41,7 +41,7 @@ def test_opening_and_closing_are_told_once(
     assert len(caplog.records) == 2
 
 
-def test_every_call_is_told_at_debug(local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_call_is_logged_at_debug(local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
     """One line per call with method, resource, status, attempts and the last request id; a stream when it has ended."""
     caplog.set_level(logging.DEBUG, logger=_LOGGER)
     options = local.client_options(retry=_AT_ONCE)
@@ -72,7 +72,7 @@ def test_every_call_is_told_at_debug(local: LocalSpanner, colour: Colour, caplog
 
 
 @pytest.mark.parametrize("method", ["CreateSession", "BatchCreateSessions"])
-def test_a_session_that_may_have_been_left_behind_is_told(
+def test_a_session_that_may_be_left_behind_is_logged(
     local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
     """Each attempt of a create whose answer got lost makes an INFO line with its request id: the server may have it."""
@@ -90,7 +90,7 @@ def test_a_session_that_may_have_been_left_behind_is_told(
     ]
 
 
-def test_a_create_that_runs_out_of_time_is_told_too(
+def test_a_create_that_runs_out_of_time_is_logged_too(
     local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The caller gets the error, and the log says what may be on the server."""
@@ -105,7 +105,7 @@ def test_a_create_that_runs_out_of_time_is_told_too(
 
 
 @pytest.mark.parametrize(("method", "status"), [("CreateSession", "PERMISSION_DENIED"), ("GetSession", "UNAVAILABLE")])
-def test_what_leaves_nothing_behind_is_not_told(
+def test_failures_that_leave_no_session_behind_are_not_logged(
     local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, method: str, status: str
 ) -> None:
     """A create that the server refused, and calls that create nothing, make no line."""

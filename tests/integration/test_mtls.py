@@ -117,7 +117,7 @@ def test_certificate_of_the_options_is_shown(server: _Server, colour: Colour, fo
     assert server.clients == ["options"]
 
 
-def test_server_that_asks_refuses_who_has_none(server: _Server, colour: Colour) -> None:
+def test_server_that_asks_for_a_certificate_refuses_clients_without(server: _Server, colour: Colour) -> None:
     """Without a certificate no call gets through: the other tests here prove something."""
     with colour.client(_ANONYMOUS, options=server.options()) as client:
         with pytest.raises(Unavailable):

@@ -146,7 +146,7 @@ def test_longest_waits_are_cut_to_the_deadline(
 def test_call_survives_an_outage_that_is_shorter(
     client: SessionsClient, proxy: Proxy, threads: ThreadPoolExecutor
 ) -> None:
-    """A call begun while nobody listens succeeds when somebody does."""
+    """A call that begins while the server is down succeeds when it is up."""
     proxy.refuse()
     proxy.cut()
     call = threads.submit(client.create_session, _DATABASE, timeout=WAIT)
@@ -267,7 +267,7 @@ def test_busy_connection_whose_peer_froze_is_replaced(client: SessionsClient, pr
 
 @pytest.mark.parametrize("impatient", ["grpc.min_reconnect_backoff_ms"], indirect=True)
 @pytest.mark.usefixtures("impatient")
-def test_connect_that_nobody_answers_is_given_up(client: SessionsClient, proxy: Proxy) -> None:
+def test_connecting_to_a_silent_host_ends_at_the_deadline(client: SessionsClient, proxy: Proxy) -> None:
     """A handshake into the void is not waited for beyond the patience: a later one may be answered."""
     proxy.stall()
     proxy.cut()

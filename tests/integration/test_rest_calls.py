@@ -175,7 +175,7 @@ def test_the_end_of_its_block_closes_a_stream(endless: tuple[SessionsClient, End
     assert query.ended.wait(WAIT)
 
 
-def test_whoever_waits_finds_a_closed_stream_at_its_end(endless: tuple[SessionsClient, Endless]) -> None:
+def test_a_waiting_reader_sees_the_end_of_a_closed_stream(endless: tuple[SessionsClient, Endless]) -> None:
     """A reader that waits for the next message gets no error from a close beside it."""
     client, _ = endless
     stream = client.rest(*_STREAM)
@@ -187,7 +187,7 @@ def test_whoever_waits_finds_a_closed_stream_at_its_end(endless: tuple[SessionsC
 
 
 def test_dropping_a_stream_ends_the_work_of_the_server() -> None:
-    """A stream that nobody holds is ended."""
+    """A stream without a reference to it is ended."""
     query = Endless()
     with scripted_server(ExecuteStreamingSql=query) as options:
         with SessionsClient(AnonymousCredentials(), options=options) as client:
@@ -243,7 +243,7 @@ def test_cancelling_a_reading_task_is_a_cancellation() -> None:
         asyncio.run(read())
 
 
-def test_a_stream_may_break_after_its_first_message(colour: Colour) -> None:
+def test_a_stream_can_break_after_its_first_message(colour: Colour) -> None:
     """The messages before are given, and then the error with all its details, every time it is asked for."""
     lost = error_details_pb2.ResourceInfo(resource_type="type.googleapis.com/google.spanner.v1.Session")
     details = any_pb2.Any()

@@ -176,7 +176,7 @@ def test_deleted_session_is_gone(client: SessionsClient, database: str) -> None:
     ]
 
 
-def test_missing_database_is_told_apart_from_a_missing_session(client: SessionsClient, server: Server) -> None:
+def test_missing_database_and_missing_session_are_distinguished(client: SessionsClient, server: Server) -> None:
     """A database that does not exist raises its own class of NotFound."""
     with pytest.raises(DatabaseNotFound):
         client.create_session(server.missing_database)

@@ -56,7 +56,7 @@ async def async_client_of(options: ClientOptions) -> AsyncIterator[AsyncSessions
         yield client
 
 
-def test_threads_may_share_a_stream() -> None:
+def test_threads_can_share_a_stream() -> None:
     """Each message goes to one of them, and the channel lives on."""
     with client_of(Query(200, ends=True)) as client, ThreadPoolExecutor(8) as threads:
         for _ in range(10):
@@ -104,7 +104,7 @@ def test_dropping_an_async_stream_ends_the_work_of_the_server() -> None:
 
 
 def test_a_stream_whose_read_was_cancelled_has_ended() -> None:
-    """Later reads say so, with an error and not by a cancellation that nobody asked for."""
+    """Later reads say so, with an error and not by a cancellation of the task."""
     query = Query()
 
     async def read() -> None:
@@ -123,7 +123,7 @@ def test_a_stream_whose_read_was_cancelled_has_ended() -> None:
         asyncio.run(read())
 
 
-def test_closing_a_stream_does_not_cancel_who_reads_it() -> None:
+def test_closing_a_stream_does_not_cancel_its_readers() -> None:
     """A task that waits for a message finds the end of the stream."""
     query = Query()
 

@@ -307,7 +307,7 @@ def test_stream_that_breaks_is_an_error(client: SessionsClient, watch: Watch) ->
 
 
 def test_stream_that_is_dropped_ends_its_span(local: LocalSpanner, colour: Colour, watch: Watch) -> None:
-    """A stream that nobody holds any more was given up."""
+    """A stream without a reference to it was given up."""
     local.faults.add("ExecuteStreamingSql", drop=True)
     with colour.client(local.credentials(), options=local.client_options(observer=watch.observer)) as client:
         path = f"/v1/{_DATABASE}/sessions/s:executeStreamingSql"

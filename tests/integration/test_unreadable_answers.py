@@ -32,7 +32,7 @@ def test_bytes_that_are_no_session_are_an_internal_error(colour: Colour, channel
 
 
 def test_a_call_without_a_body_does_not_hide_it(colour: Colour) -> None:
-    """A ping has no use for its answer, but one that nobody can read is no success."""
+    """A ping has no use for its answer, but one that cannot be parsed is no success."""
     with scripted_server(ExecuteSql=lambda *_: b"\x0a") as options:
         with colour.client(AnonymousCredentials(), options=options) as client:
             with pytest.raises(Internal):

@@ -37,7 +37,7 @@ def test_a_created_session_is_what_rest_would_answer(plain: LocalSpanner, plain_
     assert plain.sessions == [json_format.MessageToDict(session)]
 
 
-def test_what_only_the_server_may_say_is_ignored(plain_wire: Wire) -> None:
+def test_fields_that_only_the_server_sets_are_ignored(plain_wire: Wire) -> None:
     """Name and times that a client sends change nothing."""
     theirs = json_format.ParseDict(
         {"name": "mine", "createTime": "2001-01-01T00:00:00Z", "approximateLastUseTime": "2001-01-01T00:00:00Z"},
@@ -49,7 +49,7 @@ def test_what_only_the_server_may_say_is_ignored(plain_wire: Wire) -> None:
     assert json_format.MessageToDict(session)["createTime"] == START
 
 
-def test_a_session_message_may_be_absent(plain_wire: Wire) -> None:
+def test_a_session_message_can_be_absent(plain_wire: Wire) -> None:
     """A database alone is enough to create a session."""
     assert plain_wire.call("CreateSession", spanner_pb2.CreateSessionRequest(database=DATABASE)).name
 

@@ -137,7 +137,7 @@ def test_a_multiplexed_session_takes_no_labels_no_batch_and_no_delete() -> None:
 
 
 def test_an_idle_session_is_dropped_after_more_than_an_hour() -> None:
-    """An hour to the second is still fine; use starts the hour anew; a multiplexed session is never idle."""
+    """An hour to the second is still fine; use starts the hour again; a multiplexed session is never idle."""
     store = make_store()
     session, multiplexed = create(store), create(store, multiplexed=True)
     used = store.use(session.name, NOW + IDLE_LIMIT)

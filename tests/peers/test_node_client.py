@@ -1,4 +1,4 @@
-"""Google's client for Node, a peer that nobody here wrote, on LocalSpanner."""
+"""Google's client for Node, a peer that this project did not write, on LocalSpanner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates of clients, made anew each time and kept in memory."""
+"""Certificates of clients, made each time and kept in memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Authority:
 
 
 def make_authority() -> Authority:
-    """Make an authority that nobody knew before."""
+    """Make an authority that is unknown to all others."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _named("authority of clients")
     certificate = (

@@ -17,7 +17,7 @@ from spanner_grpc_sessions.runtime.clock import Clock, event_within
 
 __all__ = ["HandMovedClock", "WallClock"]
 
-# Far above what any test takes: whoever is forgotten wakes up, and its test fails.
+# Far above what any test takes: a forgotten waiter wakes up, and its test fails.
 _HANG_TIMEOUT = 60.0
 
 

@@ -52,7 +52,7 @@ class LoopThread:
         """Stop the loop.
 
         Raises:
-            AssertionError: tasks were still running: whoever started them did not end them.
+            AssertionError: tasks were still running: they were not ended by the test.
         """
         left_behind = self.run(_other_tasks())
         if not left_behind:

@@ -1,4 +1,4 @@
-"""What nobody here wrote: Cloud Spanner's discovery document and the client that Google builds from it, as judges.
+"""Written by Google: Cloud Spanner's discovery document and the client that Google builds from it, as judges.
 
 The document tells which methods there are and which form a body has. The client talks to the emulator's REST gateway,
 whose few departures from Google's own front end `GatewayHttp` undoes.

@@ -67,7 +67,7 @@ class Rig:
         return pool
 
     def loose_pool(self, *, clock: Clock | None = None, **options: Any) -> Any:
-        """Make a pool that nobody but the test closes, or holds."""
+        """Make a pool that only the test holds and closes."""
         return pool_of(self.client, self.database, clock=clock or self.clock, **options)
 
     def on(self, thing: Any) -> Any:

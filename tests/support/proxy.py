@@ -119,7 +119,7 @@ class Proxy:
             await _end(self._accepting)
             self._accepting = None
             self._listener.close()
-            # Bound but not listening: the port refuses, and is given to nobody else meanwhile.
+            # Bound but not listening: the port refuses, and no other process gets it meanwhile.
             self._listener = _bound(self._port)
 
     async def _accept(self) -> None:

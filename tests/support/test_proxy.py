@@ -146,7 +146,7 @@ def test_stalled_sender_has_to_wait(proxy: Proxy) -> None:
                 taken += connection.send(bytes(65536))
 
 
-def test_end_that_comes_in_a_stall_is_told_after_it(proxy: Proxy) -> None:
+def test_an_end_during_a_stall_is_passed_on_after_it(proxy: Proxy) -> None:
     """A client that goes away during a stall leaves the server a connection that ends when the stall does."""
     with _connect(proxy) as connection:
         assert _ask(connection) == b"x"
@@ -214,8 +214,8 @@ def test_vanished_peer_acknowledges_nothing(proxy: Proxy) -> None:
 
 def test_server_that_is_not_there_resets_the_client() -> None:
     """The proxy takes the connection before it knows; the client learns it as a reset, perhaps while it connects."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        target = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
     with Proxy(target) as proxy:
         with pytest.raises(ConnectionResetError), _connect(proxy) as connection:
             connection.recv(1)

@@ -56,7 +56,7 @@ def info(key: rsa.RSAPrivateKey) -> dict[str, str]:
         "private_key_id": "1",
         "private_key": pem,
         "client_email": "tester@p.iam.gserviceaccount.com",
-        # Nobody listens on port 1: who asks it for a token gets a TransportError.
+        # Port 1 has no listener: a request for a token there raises a TransportError.
         "token_uri": "http://127.0.0.1:1/token",
     }
 

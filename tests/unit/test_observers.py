@@ -101,7 +101,7 @@ def test_status_of_what_never_became_an_rpc_is_the_one_that_fits(error: BaseExce
     assert CallInfo(*_WHAT, error=error).status == status
 
 
-def test_nobody_watches_at_no_cost() -> None:
+def test_a_call_without_an_observer_costs_nothing() -> None:
     """Without an observer, and with the log above DEBUG, there is no observation at all."""
     assert observe(None, *_WHAT) is None
 
@@ -112,7 +112,7 @@ def test_the_log_watches_at_debug() -> None:
     assert _observe().headers == ()
 
 
-def test_an_observer_is_told_of_begin_and_end() -> None:
+def test_an_observer_sees_begin_and_end() -> None:
     """It gives the headers, and gets its own mark back with the call that has ended."""
     watcher = Watcher()
     observation = _observe(watcher)
@@ -135,7 +135,7 @@ def test_a_call_ends_once(caplog: pytest.LogCaptureFixture) -> None:
     assert observation.call.status == "OK"
 
 
-def test_a_call_whose_end_could_not_be_told_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_ends_when_its_observer_raises(caplog: pytest.LogCaptureFixture) -> None:
     """An observer that fails at the end does not make a second one possible, nor does one that ends it once more."""
     caplog.set_level(logging.DEBUG, logger=_LOGGER)
 

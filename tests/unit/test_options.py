@@ -64,7 +64,7 @@ def test_none_repeats_nothing() -> None:
     assert RetryOptions.none().statuses == frozenset()
 
 
-def test_retry_statuses_may_be_all_that_grpc_knows() -> None:
+def test_retry_statuses_can_be_all_that_grpc_knows() -> None:
     """Every canonical status but OK can be named, and any collection may hold the names."""
     names = [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
     assert RetryOptions(statuses=names).statuses == frozenset(names)  # type: ignore[arg-type]  # a list serves too
@@ -125,13 +125,13 @@ def test_client_defaults_are_spanners_global_endpoint_and_narrow_scope() -> None
 
 
 @pytest.mark.parametrize("channels", [1, 2, 100])
-def test_client_may_have_several_channels(channels: int) -> None:
+def test_a_client_can_have_several_channels(channels: int) -> None:
     """From one to a hundred."""
     assert ClientOptions(channels=channels).channels == channels
 
 
 def test_scopes_become_a_tuple() -> None:
-    """Scopes may come in any collection, and are kept in one that nobody changes."""
+    """Scopes may come in any collection, and are kept in one that cannot change."""
     scopes = ["a", "b"]
     options = ClientOptions(scopes=scopes)  # type: ignore[arg-type]  # a list serves too
     scopes.append("c")
@@ -235,20 +235,20 @@ def test_default_has_a_readable_repr() -> None:
 
 
 @given(anything())
-def test_whatever_timeout_is_given_only_our_errors_escape(value: Any) -> None:
+def test_any_timeout_raises_only_our_errors(value: Any) -> None:
     """`check_timeout` returns what it got, or raises one of our two exceptions."""
     with contextlib.suppress(InvalidValue, InvalidType):
         assert check_timeout(value) == value
 
 
 @given(st.dictionaries(st.sampled_from(RETRY_FIELDS), anything(), max_size=2))
-def test_whatever_retry_options_are_given_only_our_errors_escape(values: Mapping[str, Any]) -> None:
+def test_any_retry_options_raise_only_our_errors(values: Mapping[str, Any]) -> None:
     """`RetryOptions` takes the values, or raises one of our two exceptions."""
     _make(RetryOptions, values)
 
 
 @given(st.dictionaries(st.sampled_from(CLIENT_FIELDS), anything(), max_size=2))
-def test_whatever_client_options_are_given_only_our_errors_escape(values: Mapping[str, Any]) -> None:
+def test_any_client_options_raise_only_our_errors(values: Mapping[str, Any]) -> None:
     """`ClientOptions` takes the values, or raises one of our two exceptions."""
     _make(ClientOptions, values)
 

@@ -82,7 +82,7 @@ def test_it_works_on_both_servers(server: Server, colour: Colour) -> None:
         session.close()
 
 
-def test_however_many_come_first_one_creates_it(local: LocalSpanner, client: SessionsClient) -> None:
+def test_concurrent_first_uses_create_one_session(local: LocalSpanner, client: SessionsClient) -> None:
     """Single flight: all of them get the same session."""
     local.faults.add("CreateSession", delay=0.1)
     session = multiplexed_of(client, _DATABASE)
@@ -98,7 +98,7 @@ def test_a_first_creation_that_failed_is_tried_again(local: LocalSpanner, client
     session = multiplexed_of(client, _DATABASE)
     with ThreadPoolExecutor(4) as threads:
         failures = [future.exception(WAIT) for future in [threads.submit(session.open) for _ in range(4)]]
-    # Whoever came after the failure has tried anew.
+    # Callers that came after the failure have tried again.
     assert any(isinstance(failure, Internal) for failure in failures)
     assert all(failure is None or isinstance(failure, Internal) for failure in failures)
     session.open()
@@ -136,8 +136,8 @@ def test_the_old_one_serves_while_it_cannot_be_replaced(
     until(lambda: after_15_seconds(lambda: session.name != old))
 
 
-def test_a_loss_is_mended_once_however_many_saw_it(local: LocalSpanner, session: Any) -> None:
-    """Everybody names the session that was lost, and only the first has it replaced."""
+def test_a_loss_seen_by_many_callers_is_repaired_once(local: LocalSpanner, session: Any) -> None:
+    """All callers name the lost session, and only the first has it replaced."""
     lost = session.name
     local.forget(lost)
     local.faults.add("CreateSession", delay=0.1)
@@ -163,7 +163,7 @@ def test_its_stub_has_a_lost_session_replaced(local: LocalSpanner, session: Any,
     assert arrived(local, "CreateSession") == 2
 
 
-def test_a_loss_that_cannot_be_mended_is_told(local: LocalSpanner, session: Any) -> None:
+def test_a_loss_that_cannot_be_repaired_is_raised(local: LocalSpanner, session: Any) -> None:
     """The caller gets the creation's error, the old name stays, and the next attempt succeeds."""
     lost = session.name
     local.faults.add("CreateSession", status="INTERNAL")
@@ -225,7 +225,7 @@ def test_its_role_and_its_time_are_options(local: LocalSpanner, client: Sessions
     session.close()
 
 
-def test_who_gives_up_does_not_give_up_for_others(local: LocalSpanner) -> None:
+def test_a_caller_that_gives_up_does_not_fail_the_others(local: LocalSpanner) -> None:
     """A task that is cancelled while it waits for the first creation leaves it to the others."""
     gate = Gate()
 

@@ -111,7 +111,7 @@ class CreateWatcher(Watcher):
         self.at_end()
 
 
-caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")
+caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="none")
 
 
 def keepers(client: Any) -> list[Any]:
@@ -180,7 +180,7 @@ def test_an_interrupted_caller_ends_no_creation(gate: Gate) -> None:
 
 
 def test_a_failed_creation_leaves_nothing_running(local: LocalSpanner, colour: Colour) -> None:
-    """Nobody can close what a `with` did not enter, so nothing is left to close, and nothing warns."""
+    """A `with` that failed to enter cannot close: nothing is left to close, and nothing warns."""
     local.faults.add("CreateSession", status="INTERNAL")
     with colour.client(local.credentials(), options=local.client_options(retry=RetryOptions.none())) as client:
         with pytest.raises(Internal):
@@ -214,7 +214,7 @@ def test_tasks_never_lock_each_other_out(local: LocalSpanner) -> None:
 # ---- replacement
 
 
-def test_nobody_waits_for_a_replacement(gate: Gate, colour: Colour) -> None:
+def test_no_caller_waits_for_a_replacement(gate: Gate, colour: Colour) -> None:
     """While the new session is being made, the name, the resource and `open` give the old one at once."""
     with replacing(gate, colour) as session, ThreadPoolExecutor(1) as threads:
         old = session.name
@@ -224,7 +224,7 @@ def test_nobody_waits_for_a_replacement(gate: Gate, colour: Colour) -> None:
         until(lambda: session.name != old)
 
 
-def test_those_who_see_a_loss_during_a_replacement_wait_for_it(gate: Gate, colour: Colour) -> None:
+def test_callers_that_see_a_loss_during_a_replacement_wait_for_it(gate: Gate, colour: Colour) -> None:
     """They start none of their own."""
     with replacing(gate, colour) as session, ThreadPoolExecutor(4) as threads:
         lost = session.name
@@ -236,7 +236,7 @@ def test_those_who_see_a_loss_during_a_replacement_wait_for_it(gate: Gate, colou
 
 
 def test_a_server_that_gives_the_same_name_again_is_believed(colour: Colour) -> None:
-    """A replacement by a session of that name is one: nobody asks for ever."""
+    """A replacement by a session of that name counts: no caller asks for ever."""
     asked: list[Any] = []
 
     def create(request: Any, context: grpc.ServicerContext) -> spanner_pb2.Session:
@@ -284,7 +284,7 @@ def test_only_its_own_loss_counts(local: LocalSpanner, colour: Colour, what: str
         session.close()
 
 
-def test_creates_are_in_nobodys_context(local: LocalSpanner, colour: Colour) -> None:
+def test_creates_run_outside_the_context_of_callers(local: LocalSpanner, colour: Colour) -> None:
     """What serves all is no part of the trace of the caller who came first, nor does it keep his context alive."""
     watcher, clock = CreateWatcher(), HandMovedClock()
     with colour.client(local.credentials(), options=local.client_options(observer=watcher)) as client:
@@ -294,7 +294,7 @@ def test_creates_are_in_nobodys_context(local: LocalSpanner, colour: Colour) -> 
         old = session.name
         clock.advance(_WEEK)
         until(lambda: session.name != old)
-        assert watcher.contexts == ["nobody", "nobody"]
+        assert watcher.contexts == ["none", "none"]
         session.close()
 
 
@@ -344,7 +344,7 @@ def test_a_thread_that_cannot_start_is_started_by_the_next_use(
 
 @pytest.mark.parametrize("which", ["first", "replacement"])
 def test_closing_does_not_wait_for_a_creation(gate: Gate, colour: Colour, which: str) -> None:
-    """Whoever waits is told that it was closed, at once, and what was in flight ends."""
+    """Waiting callers get PoolClosed at once, and calls in flight end."""
     with client_of(gate, colour) as client, ThreadPoolExecutor(2) as threads:
         session, arrived = multiplexed_of(client, _DATABASE), 1
         use: Callable[[], Any] = session.open
@@ -407,7 +407,7 @@ def test_a_session_that_comes_with_the_close_stays_unused(local: LocalSpanner) -
         assert arrived(local, "CreateSession") == 1
 
 
-def test_a_session_that_nobody_closed_warns_and_leaves_nothing_running(local: LocalSpanner, colour: Colour) -> None:
+def test_a_session_that_was_not_closed_warns_and_leaves_nothing_running(local: LocalSpanner, colour: Colour) -> None:
     """Dropped, it says so; its thread or task ends, and the session on the server is not deleted."""
     with colour.client(local.credentials(), options=local.client_options()) as client:
         held = [multiplexed_of(client, _DATABASE, clock=HandMovedClock())]
@@ -451,7 +451,7 @@ else:
 
 
 @pytest.mark.parametrize("state", ["idle", "replacing"])
-def test_a_process_ends_though_nobody_closed_it(gate: Gate, colour: Colour, state: str) -> None:
+def test_a_process_ends_when_it_was_not_closed(gate: Gate, colour: Colour, state: str) -> None:
     """Also while a replacement hangs. Else there is a warning, for who looks."""
     require_an_end(colour)
     gate.open.set()
@@ -477,7 +477,7 @@ def test_a_process_ends_though_nobody_closed_it(gate: Gate, colour: Colour, stat
 # ---- other loops, other processes
 
 
-def test_another_loop_is_told_whatever_it_calls(local: LocalSpanner) -> None:
+def test_every_method_refuses_another_loop(local: LocalSpanner) -> None:
     """To use, to report a loss to, and to close: each belongs to the first loop while that lives, and not after."""
     loop = asyncio.new_event_loop()
 
@@ -530,7 +530,7 @@ def in_child():
         assert session.name == name, session.name
         assert len(keepers()) == 1, keepers()
     elif sys.argv[2] == "lost":
-        # Also if nobody has read the name in this process before.
+        # Also if no caller has read the name in this process before.
         session.invalidate(name)
         assert session.name != name
     elif sys.argv[2] == "closed":

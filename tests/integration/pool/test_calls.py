@@ -51,7 +51,7 @@ def test_the_sessions_of_a_pool_keep_to_their_connections(colour: Colour) -> Non
     assert all(len(used) == 1 for used in peers.values())
 
 
-def test_an_observer_is_told_of_the_calls_of_the_background(local: LocalSpanner, colour: Colour) -> None:
+def test_an_observer_sees_the_background_calls(local: LocalSpanner, colour: Colour) -> None:
     """Creates, pings and deletes are calls like any other."""
     watcher = Watcher()
     options = local.client_options(observer=watcher)

@@ -105,7 +105,7 @@ def _names(local: LocalSpanner) -> set[str]:
 
 
 def _is_at_rest(pool: SessionPool | AsyncSessionPool, local: LocalSpanner) -> bool:
-    """Return whether it has shrunk, and the pings have found out what was forgotten while nobody called."""
+    """Return whether it has shrunk, and the pings have found what was forgotten while there were no calls."""
     stats = pool.stats()
     known = set(pool._core.sessions)
     at_rest = (stats.size, stats.leased, stats.waiting) == (1, 0, 0)
@@ -219,7 +219,7 @@ def test_a_release_is_overtaken(
             pool.release(waiting[0].result(WAIT))
 
 
-def test_threads_that_may_not_wait_long_or_at_all(client: SessionsClient) -> None:
+def test_threads_with_short_timeouts_or_none(client: SessionsClient) -> None:
     """Of 16 on two sessions, three may wait, and not for long: each gets one, or one of two errors."""
     seen: Counter[str] = Counter()
     waiting = 0
@@ -248,7 +248,7 @@ def test_threads_that_may_not_wait_long_or_at_all(client: SessionsClient) -> Non
         assert (stats.leased, stats.waiting, stats.idle, stats.size) == (0, 0, 2, 2)
 
 
-def test_tasks_that_may_not_wait_long_or_at_all(local: LocalSpanner) -> None:
+def test_tasks_with_short_timeouts_or_none(local: LocalSpanner) -> None:
     """The same in asyncio."""
     seen: Counter[str] = Counter()
     waiting = 0

@@ -123,8 +123,8 @@ def test_a_cancelled_close_is_taken_up_by_the_next(plain: LocalSpanner) -> None:
 
 
 @pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
-def test_the_garbage_collector_may_give_a_lease_back_at_any_moment(rig: Rig) -> None:
-    """A generator that nobody holds is closed in the midst of the pool's own work: it does not wait for itself."""
+def test_the_garbage_collector_can_release_a_lease_at_any_moment(rig: Rig) -> None:
+    """A collected generator releases its lease while the pool works: the pool does not wait for itself."""
     pool = rig.pool(min_size=4, max_size=4)
     pool.open()
 

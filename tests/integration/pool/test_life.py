@@ -68,7 +68,7 @@ def test_a_pool_lives_and_leaves_nothing(client: SessionsClient, server: Server)
             refused()
 
 
-def test_a_missing_database_fails_everybody_at_once(client: SessionsClient, server: Server) -> None:
+def test_a_missing_database_fails_all_callers_at_once(client: SessionsClient, server: Server) -> None:
     """`open` and every acquire raise DatabaseNotFound instead of a timeout."""
     pool = pool_of(client, server.missing_database, min_size=1)
     with pytest.raises(DatabaseNotFound):
@@ -80,7 +80,7 @@ def test_a_missing_database_fails_everybody_at_once(client: SessionsClient, serv
 
 
 def test_a_pool_opened_by_many_at_once_opens_once(rig: Rig, plain: LocalSpanner) -> None:
-    """One call creates its sessions, whoever asks for it, and one thread or task keeps it."""
+    """One call creates its sessions for all who open it, and one thread or task keeps it."""
     plain.faults.add("BatchCreateSessions", delay=0.05)
     pool = rig.pool(min_size=5)
     for opened in [rig.start(use) for _ in range(15) for use in (pool.open, pool.wait)]:
@@ -103,7 +103,7 @@ def test_a_failed_first_create_is_tried_again_by_the_next_use(rig: Rig, plain: L
 
 
 def test_a_failed_open_leaves_nothing_behind(rig: Rig, plain: LocalSpanner) -> None:
-    """Nobody can close what a `with` did not enter; dropped, it says that it is not closed, and ends."""
+    """A `with` that failed to enter cannot close it; dropped, it warns and ends."""
     plain.faults.add("BatchCreateSessions", status="PERMISSION_DENIED", times=None)
     pools = [rig.loose_pool(min_size=1)]
     with pytest.raises(PermissionDenied):
@@ -152,7 +152,7 @@ def test_a_pool_shows_its_state_and_its_numbers(rig: Rig, plain: LocalSpanner) -
 # ---- the close
 
 
-def test_close_wakes_whoever_waits_and_drains_what_is_leased(rig: Rig) -> None:
+def test_close_wakes_waiting_callers_and_drains_leased_sessions(rig: Rig) -> None:
     """Acquires end at once; the close itself goes on until the last lease came back, and nothing is left then."""
     pool = rig.pool(min_size=3, max_size=3)
     leases = [pool.acquire() for _ in range(3)]
@@ -168,7 +168,7 @@ def test_close_wakes_whoever_waits_and_drains_what_is_leased(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("use", ["open", "wait"])
-def test_close_wakes_whoever_opens(rig: Rig, plain: LocalSpanner, use: str) -> None:
+def test_close_wakes_callers_of_open(rig: Rig, plain: LocalSpanner, use: str) -> None:
     """Also while the server does not answer."""
     plain.faults.add("BatchCreateSessions", drop=True)
     pool = rig.pool(min_size=1)
@@ -207,7 +207,7 @@ def test_sessions_that_come_after_the_close_are_deleted(colour: Colour) -> None:
         ("slow", "pinging"),
     ],
 )
-def test_close_is_bounded_whatever_the_server_does(
+def test_close_ends_by_its_timeout_with_a_silent_server(
     plain: LocalSpanner, colour: Colour, server: str, doing: str
 ) -> None:
     """At its timeout it gives up, and the calls in flight with it: no thread and no task is left."""
@@ -244,7 +244,7 @@ def test_a_close_without_time_leaves_nothing_running(rig: Rig) -> None:
     assert (pool.stats().size, rig.background()) == (0, [])
 
 
-def test_sessions_may_be_left_to_the_server(rig: Rig) -> None:
+def test_sessions_can_be_left_to_the_server(rig: Rig) -> None:
     """Without `delete_on_close` nothing is deleted at the end, also not what comes back later; before it, as ever."""
     pool = rig.pool(min_size=3, delete_on_close=False)
     lease, wrong = pool.acquire(), pool.acquire()
@@ -287,7 +287,7 @@ def test_a_pool_that_was_never_opened_is_closed_for_good(rig: Rig) -> None:
     assert (rig.requests(), rig.background()) == ([], [])
 
 
-def test_many_may_close_at_once(rig: Rig) -> None:
+def test_many_callers_can_close_at_once(rig: Rig) -> None:
     """All of them wait until nothing is left."""
     pool = rig.pool(min_size=3)
     lease = pool.acquire()
@@ -304,7 +304,7 @@ def test_many_may_close_at_once(rig: Rig) -> None:
     assert (rig.names, rig.background()) == (set(), [])
 
 
-# ---- pools that nobody closes, and ends of programs
+# ---- pools that are not closed, and ends of programs
 
 
 def _dropped(rig: Rig, pools: list[Any]) -> bool:
@@ -355,7 +355,7 @@ else:
 @pytest.mark.parametrize(
     ("state", "said"), [("leased", ""), ("creating", "PoolTimeout"), ("failed", "PermissionDenied")]
 )
-def test_a_process_ends_though_nobody_closed_its_pool(colour: Colour, state: str, said: str) -> None:
+def test_a_process_ends_when_its_pool_was_not_closed(colour: Colour, state: str, said: str) -> None:
     """Also while a create hangs, and after one that failed."""
     require_an_end(colour)
     gate = Gate()
@@ -411,7 +411,7 @@ def end():
 # ---- callers that are in the wrong
 
 
-def test_another_loop_is_told_whatever_it_calls(plain: LocalSpanner) -> None:
+def test_every_method_refuses_another_loop(plain: LocalSpanner) -> None:
     """To acquire, to release, to open, to wait and to close: each belongs to the loop that came first."""
 
     async def other(pool: AsyncSessionPool, lease: Any) -> None:

@@ -61,7 +61,7 @@ def test_a_full_queue_refuses_at_once_and_has_room_again(rig: Rig) -> None:
     assert pool.stats().timeouts == 3
 
 
-def test_who_tries_once_never_waits(rig: Rig) -> None:
+def test_an_acquire_with_timeout_zero_never_waits(rig: Rig) -> None:
     """It gets what is idle, and no more; what was begun for it serves the next."""
     pool = rig.pool(min_size=0, max_size=1)
     with pytest.raises(PoolTimeout, match="within 0 s"):
@@ -203,7 +203,7 @@ def test_an_async_leak_is_reported_with_its_stack(plain: LocalSpanner, caplog: p
         assert "spanner_grpc_sessions/pool" not in report
 
 
-def test_a_leak_is_noticed_though_nothing_else_happens(
+def test_a_leak_is_noticed_when_nothing_else_happens(
     rig: Rig, colour: Colour, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The pool is woken for it each time, though it is asleep until the next ping."""
@@ -215,7 +215,7 @@ def test_a_leak_is_noticed_though_nothing_else_happens(
             pool.release(lease)
             assert lease.name in _reports(caplog)[-1]
             if colour is SYNC:
-                assert "in test_a_leak_is_noticed_though_nothing_else_happens" in _reports(caplog)[-1]
+                assert "in test_a_leak_is_noticed_when_nothing_else_happens" in _reports(caplog)[-1]
 
 
 def _reports(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -227,7 +227,7 @@ def _until_reported(caplog: pytest.LogCaptureFixture, count: int) -> None:
 
 
 @pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
-def test_a_handler_of_the_log_may_use_the_pool(rig: Rig) -> None:
+def test_a_log_handler_can_use_the_pool(rig: Rig) -> None:
     """The pool holds no lock while it says that a lease is kept for too long."""
     pool, used = rig.pool(min_size=2, leak_after=60.0), threading.Event()
 

@@ -34,7 +34,7 @@ _DAY = 86400.0
 
 
 def test_an_invalidated_session_that_lives_is_deleted(rig: Rig) -> None:
-    """Its holder may have been wrong: the server is rid of it, and nobody gets it again."""
+    """Its holder may have been wrong: it is deleted on the server and not handed out again."""
     pool = rig.pool(min_size=1, max_size=1)
     lease = pool.acquire()
     rig.on(lease).invalidate()
@@ -60,7 +60,7 @@ def test_a_lease_that_was_given_back_invalidates_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("rpc", ["ExecuteStreamingSql", "StreamingRead"])
-def test_a_loss_that_the_first_message_of_a_stream_tells_counts(rig: Rig, plain: LocalSpanner, rpc: str) -> None:
+def test_a_loss_before_the_first_message_of_a_stream_counts(rig: Rig, plain: LocalSpanner, rpc: str) -> None:
     """Such a session is not handed out again, though its holder has swallowed the error."""
     pool = rig.pool(min_size=1, max_size=1)
     lease = pool.acquire()
@@ -74,7 +74,7 @@ def test_a_loss_that_the_first_message_of_a_stream_tells_counts(rig: Rig, plain:
     assert pool.stats().lost == 1
 
 
-def test_a_loss_in_the_midst_of_a_stream_counts(colour: Colour) -> None:
+def test_a_loss_in_the_middle_of_a_stream_counts(colour: Colour) -> None:
     """The server may drop a session while it is read from."""
 
     def rows(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
@@ -140,14 +140,16 @@ def test_a_failed_replacement_loses_no_slot(rig: Rig, plain: LocalSpanner, statu
 
 @pytest.mark.parametrize("asleep", [False, True], ids=["awake", "starved"])
 @pytest.mark.parametrize("seconds", [_HOUR + 1, 29 * _DAY], ids=["an hour", "29 days"])
-def test_after_a_pause_nobody_gets_a_dead_session(rig: Rig, plain: LocalSpanner, seconds: float, asleep: bool) -> None:
+def test_after_a_pause_no_caller_gets_a_dead_session(
+    rig: Rig, plain: LocalSpanner, seconds: float, asleep: bool
+) -> None:
     """A host that was suspended, or gave no time for pings: acquires find out, and the pool is itself again."""
     pool = rig.pool(min_size=3, max_size=3)
     pool.open()
     old = rig.names
     plain.advance(seconds)
     if asleep:
-        rig.clock._seconds += seconds  # nobody is woken: what happens is the doing of the acquires
+        rig.clock._seconds += seconds  # no thread is woken: only the acquires act
     else:
         rig.clock.advance(seconds)
     leases = [future.result(WAIT) for future in [rig.start(pool.acquire) for _ in range(3)]]
@@ -232,7 +234,7 @@ def test_run_repeats_nothing_else(rig: Rig, plain: LocalSpanner) -> None:
 # ---- the database
 
 
-def test_a_lost_database_is_told_to_whoever_waits(rig: Rig, plain: LocalSpanner) -> None:
+def test_a_lost_database_is_raised_to_all_waiting_callers(rig: Rig, plain: LocalSpanner) -> None:
     """At once, and as what it is: no session is counted as lost."""
     pool = rig.pool(min_size=1, max_size=1)
     lease = pool.acquire()
@@ -245,7 +247,7 @@ def test_a_lost_database_is_told_to_whoever_waits(rig: Rig, plain: LocalSpanner)
     pool.release(lease)
 
 
-def test_nobody_gets_an_idle_session_of_a_lost_database(rig: Rig, plain: LocalSpanner) -> None:
+def test_no_idle_session_of_a_lost_database_is_handed_out(rig: Rig, plain: LocalSpanner) -> None:
     """Once one caller has met the loss, those who come later learn it from the pool."""
     pool = rig.pool(min_size=2, max_size=2)
     lease = pool.acquire()

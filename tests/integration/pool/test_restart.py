@@ -230,7 +230,7 @@ def check(answer: Any, text: str) -> None:
 
 
 def test_all_work_again_soon_after_the_emulator_was_killed(outer_environment: dict[str, str]) -> None:
-    """It comes back empty and gives names anew: errors are ours and in time, answers right, no slot is lost."""
+    """It comes back empty and repeats names: errors are ours and in time, answers right, no slot is lost."""
     try:
         own = OwnEmulator(outer_environment)
     except EmulatorUnavailable as reason:
@@ -260,7 +260,7 @@ def test_all_work_again_soon_after_the_emulator_was_killed(outer_environment: di
 
 
 def test_after_a_restart_without_its_sessions_each_is_missed_once(local: LocalSpanner, colour: Colour) -> None:
-    """Under load: whoever had a lease may meet its loss, and nobody that comes after the first loss meets another."""
+    """Under load: holders of leases may meet their loss, and no later caller meets another."""
     with colour.client(local.credentials(), options=local.client_options()) as client:
         with crowd_of(client, _DATABASE, one) as crowd:
             crowd.until(lambda caller: caller.clean >= 20)
@@ -276,7 +276,7 @@ def test_after_a_restart_without_its_sessions_each_is_missed_once(local: LocalSp
 
 
 def test_no_session_is_handed_out_dead_after_the_first_loss(client: SessionsClient, server: Server) -> None:
-    """All vanish; one of three holders finds out. Nobody gets what was idle, or comes back from a holder unaware."""
+    """All vanish; one of three holders finds out. Neither idle sessions nor those of other holders are handed out."""
     database = server.new_database()
     with open_pool(client, database, min_size=_SESSIONS, max_size=_SESSIONS) as pool:
         leases = [pool.acquire() for _ in range(3)]
@@ -290,7 +290,7 @@ def test_no_session_is_handed_out_dead_after_the_first_loss(client: SessionsClie
         assert pool.stats().lost == _SESSIONS
 
 
-def test_a_name_that_is_given_anew_has_one_holder(local: LocalSpanner, colour: Colour) -> None:
+def test_a_name_that_is_given_again_has_one_holder(local: LocalSpanner, colour: Colour) -> None:
     """The emulator counts from 0 after a restart. Who has the old session may well work with the new one."""
 
     def forget_all() -> None:

@@ -69,7 +69,7 @@ def test_without_max_idle_none_is_deleted(rig: Rig) -> None:
 
 
 def test_idle_sessions_past_their_lifetime_are_replaced(rig: Rig) -> None:
-    """Up to a fifth before it ends, nobody gets them any more; the server is rid of them, and the pool is full."""
+    """Up to a fifth before it ends they are no longer handed out; they are deleted, and the pool is full."""
     pool = rig.pool(min_size=3, max_size=6, max_lifetime=1000.0)
     pool.open()
     old = rig.names
@@ -131,7 +131,7 @@ def test_use_is_a_sign_of_life(rig: Rig) -> None:
 
 @pytest.mark.parametrize("status", ["UNAVAILABLE", "INTERNAL", "PERMISSION_DENIED", "NOT_FOUND"])
 def test_a_ping_that_fails_is_repeated_with_a_backoff(rig: Rig, plain: LocalSpanner, status: str) -> None:
-    """Nobody gets the session meanwhile, and no slot is lost: whoever waits has it after the ping that succeeds."""
+    """It is not handed out meanwhile, and no slot is lost: a waiting caller gets it after the ping that succeeds."""
     pool = rig.pool(min_size=1, max_size=1)
     pool.open()
     (name,) = rig.names
@@ -141,7 +141,7 @@ def test_a_ping_that_fails_is_repeated_with_a_backoff(rig: Rig, plain: LocalSpan
     (waiting,) = rig.wait_in_line(pool, timeout=None)
     for pings, longest in ((1, 0.25), (2, 0.5), (3, 1.0)):
         until_answered(pool, lambda: rig.requests("ExecuteSql"), pings)
-        # Before half of the longest wait is over, an acquire asks nobody.
+        # Before half of the longest wait is over, an acquire makes no call.
         rig.clock.advance(longest / 2 - 0.01)
         with pytest.raises(PoolTimeout):
             pool.acquire(timeout=0)
@@ -156,7 +156,7 @@ def test_a_session_that_survived_a_pause_is_validated_once(rig: Rig) -> None:
     """Past `validate_after` an acquire waits for one ping; the next one finds it fresh."""
     pool = rig.pool(min_size=1, max_size=1)
     pool.open()
-    rig.clock._seconds += 3001  # nobody is woken
+    rig.clock._seconds += 3001  # no thread is woken
     for _ in range(2):
         lease = pool.acquire()
         assert {lease.name} == rig.names
@@ -213,7 +213,7 @@ def test_too_long_an_answer_is_cut(colour: Colour) -> None:
 
 @pytest.mark.parametrize("use", ["open", "wait", "acquire"])
 def test_an_empty_answer_ends_the_attempt(colour: Colour, use: str) -> None:
-    """It is not asked again before a backoff; whoever waits has a session when the server gives one."""
+    """It is not asked again before a backoff; a waiting caller has a session when the server gives one."""
     asked: list[Any] = []
 
     def create(request: Any, context: grpc.ServicerContext) -> Any:

@@ -105,7 +105,7 @@ def test_application_default_credentials_are_found(
     assert TokenFetcher(lambda: loaded)().headers[0][0] == "authorization"
 
 
-def test_no_application_default_credentials_is_told() -> None:
+def test_missing_application_default_credentials_raise_credentials_error() -> None:
     """Where there are none, google-auth says so, and the caller learns it as our error."""
     with pytest.raises(DefaultCredentialsError):
         load_credentials(None, OPTIONS)

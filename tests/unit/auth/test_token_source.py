@@ -66,7 +66,7 @@ def test_start_asks_for_the_first_token_without_waiting(source: TokenSource, end
 def test_a_token_is_renewed_ahead_of_expiry_while_the_old_one_serves(
     source: TokenSource, endpoint: Endpoint, clock: Clock
 ) -> None:
-    """Past `renew_at` a fetch begins though nobody waits for it, and nobody has to."""
+    """Past `renew_at` a fetch begins, and no caller waits for it."""
     endpoint.answer(FIRST)
     source.wait(DEADLINE)
     endpoint.await_fetch()

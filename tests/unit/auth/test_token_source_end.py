@@ -1,4 +1,4 @@
-"""The token source when it is closed, or when a caller gives up: nobody is left waiting, nothing is left running."""
+"""The token source when it is closed, or when a caller gives up: no caller is left waiting, nothing is left running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.auth.token_endpoints import DEADLINE, FIRST, Clock, Endpoint, in
 RANDOM = "random.random"
 
 
-def test_close_wakes_those_who_wait(source: TokenSource, endpoint: Endpoint) -> None:
+def test_close_wakes_waiting_callers(source: TokenSource, endpoint: Endpoint) -> None:
     """Threads and tasks that wait for a fetch that hangs get an error that says why, at once."""
 
     async def wait_and_close() -> None:
@@ -52,7 +52,7 @@ def test_close_wakes_a_thread_that_pauses(
         call.result()
 
 
-def test_close_ends_the_thread_and_may_be_repeated(source: TokenSource, endpoint: Endpoint, clock: Clock) -> None:
+def test_close_ends_the_thread_and_can_be_repeated(source: TokenSource, endpoint: Endpoint, clock: Clock) -> None:
     """After it no fetch begins any more, whatever time it gets, and a new wait is refused."""
     endpoint.answer(FIRST)
     source.wait(DEADLINE)
@@ -98,7 +98,7 @@ def test_close_async_waits_for_the_thread(source: TokenSource, endpoint: Endpoin
     assert not any(thread.is_alive() for thread in endpoint.threads)
 
 
-def test_a_cancelled_task_cancels_nobody_else(source: TokenSource, endpoint: Endpoint) -> None:
+def test_a_cancelled_task_cancels_no_other(source: TokenSource, endpoint: Endpoint) -> None:
     """The fetch goes on for those who still wait: tasks and threads."""
 
     async def main() -> tuple[object, bool]:

@@ -47,7 +47,7 @@ def test_a_permanent_error_ends_the_wait_at_once(source: TokenSource, endpoint: 
     ids=lambda cause: type(cause).__name__,
 )
 @pytest.mark.parametrize("colour", ["sync", "async"])
-def test_whatever_a_fetch_raises_is_a_credentials_error(
+def test_any_exception_of_a_fetch_becomes_a_credentials_error(
     source: TokenSource, endpoint: Endpoint, cause: BaseException, colour: str
 ) -> None:
     """No exception of the credentials reaches a caller bare, ends the source's thread or leaves anybody waiting."""
@@ -117,7 +117,7 @@ def test_the_old_token_serves_while_renewal_fails_and_then_no_more(
 
 
 def test_a_failed_renewal_is_not_tried_again_at_once(source: TokenSource, endpoint: Endpoint, clock: Clock) -> None:
-    """The pause grows from one second to half a minute, and starts anew after a success."""
+    """The pause grows from one second to half a minute, and starts again from one after a success."""
     endpoint.answer(FIRST)
     source.wait(DEADLINE)
     endpoint.await_fetch()
@@ -187,7 +187,7 @@ class _Mute(Exception):
         raise RuntimeError("no text")
 
 
-def test_an_error_that_cannot_be_asked_is_told_all_the_same() -> None:
+def test_an_error_whose_attributes_raise_is_reported_all_the_same() -> None:
     """Whatever its methods do, the caller gets a CredentialsError with it as the cause."""
 
     def fetch() -> Token:
@@ -201,8 +201,8 @@ def test_an_error_that_cannot_be_asked_is_told_all_the_same() -> None:
         source.close()
 
 
-def test_those_who_gave_up_leave_nothing_behind() -> None:
-    """A thousand asyncio callers that waited in vain for one token are forgotten at once."""
+def test_callers_that_gave_up_leave_nothing_behind() -> None:
+    """A thousand asyncio callers that waited for a token that did not come are forgotten at once."""
     release = threading.Event()
 
     def fetch() -> Token:

@@ -153,7 +153,7 @@ def test_only_delete_is_done_when_the_session_is_gone(rpc: Rpc) -> None:
     ("resource", "error_class"),
     [(SESSION_RESOURCE, SessionNotFound), *((resource, DatabaseNotFound) for resource in DATABASE_RESOURCES)],
 )
-def test_a_lost_session_is_told_apart_from_a_lost_database(resource: str, error_class: type[RpcError]) -> None:
+def test_a_lost_session_and_a_lost_database_are_distinguished(resource: str, error_class: type[RpcError]) -> None:
     """The class of the error says what is gone."""
     lost = failure(grpc.StatusCode.NOT_FOUND, trailers=[status_trailer(ResourceInfo(resource_type=resource))])
     with pytest.raises(error_class):

@@ -140,7 +140,7 @@ def test_metadata_that_grpc_can_send_is_kept(metadata: Any) -> None:
     assert check_metadata(metadata) == tuple(map(tuple, metadata))
 
 
-def test_metadata_may_be_grpcs_own_class_or_an_iterator() -> None:
+def test_metadata_can_be_an_aio_metadata_or_an_iterator() -> None:
     """What gRPC hands to interceptors can be handed on."""
     assert check_metadata(grpc.aio.Metadata(("a", "b"))) == (("a", "b"),)
     assert check_metadata(iter([("a", "b")])) == (("a", "b"),)
@@ -196,7 +196,7 @@ def test_metadata_of_other_shapes_and_types_is_refused(metadata: Any) -> None:
 
 
 @given(anything())
-def test_whatever_metadata_is_given_only_our_errors_escape(value: Any) -> None:
+def test_any_metadata_raises_only_our_errors(value: Any) -> None:
     """The pairs come out, or one of our two exceptions."""
     for metadata in (value, [value], [("key", value)], [(value, "value")], [("key-bin", value)]):
         with contextlib.suppress(InvalidValue, InvalidType):

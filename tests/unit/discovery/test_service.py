@@ -119,7 +119,7 @@ def test_the_signature_tells_the_keywords(method: str) -> None:
 
 
 @each_method
-def test_an_unknown_keyword_is_told_what_there_is(method: str) -> None:
+def test_the_error_for_an_unknown_keyword_lists_the_known_ones(method: str) -> None:
     """The error lists every keyword of the method."""
     with pytest.raises(InvalidType) as caught:
         getattr(ours(), method)(**resource(method), bogus=1)

@@ -86,7 +86,7 @@ def test_unknown_and_damaged_details_are_kept_as_they_came(detail: AnyMessage) -
 
 
 @pytest.mark.parametrize("prefix", ["type.googleapis.com/", "/", "example.com/types/"])
-def test_a_type_is_known_by_its_name_whatever_its_prefix(prefix: str) -> None:
+def test_a_type_is_known_by_its_name_with_any_prefix(prefix: str) -> None:
     """The part before the last slash says where a type is described, not what it is; it is kept."""
     detail = AnyMessage(type_url=f"{prefix}google.rpc.ErrorInfo", value=rpc.ErrorInfo(reason="R").SerializeToString())
     assert read_details([status_trailer(detail)]).entries == ({"@type": detail.type_url, "reason": "R"},)

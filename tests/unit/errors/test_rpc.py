@@ -133,7 +133,9 @@ def test_it_is_caught_by_the_clauses_that_people_have() -> None:
     ],
 )
 @pytest.mark.parametrize("alone", [False, True], ids=["status-details", "resourceinfo-only"])
-def test_what_is_not_found_is_told_by_the_resource(resource: str, error_class: type[RpcError], alone: bool) -> None:
+def test_the_class_of_not_found_depends_on_the_resource(
+    resource: str, error_class: type[RpcError], alone: bool
+) -> None:
     """ResourceInfo decides, in either trailer; the text, which is the same in all of these, does not."""
     info = ResourceInfo(resource_type=resource)
     trailer = ("google.rpc.resourceinfo-bin", info.SerializeToString()) if alone else status_trailer(info)

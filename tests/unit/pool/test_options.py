@@ -57,12 +57,12 @@ def test_none_is_no_limit(name: str) -> None:
     assert getattr(PoolOptions(**options), name) is None
 
 
-def test_acquires_may_try_once() -> None:
+def test_acquires_can_try_once() -> None:
     """A timeout of 0 is no wait."""
     assert PoolOptions(acquire_timeout=0).acquire_timeout == 0
 
 
-def test_a_pool_may_be_empty_or_of_fixed_size() -> None:
+def test_a_pool_can_be_empty_or_of_fixed_size() -> None:
     """`min_size` goes from nothing to all."""
     assert PoolOptions(min_size=0, max_size=1).min_size == 0
     assert PoolOptions(min_size=10_000, max_size=10_000).max_size == 10_000
@@ -158,7 +158,7 @@ def test_multiplexed_values_that_break_a_rule_are_refused(options: dict[str, Any
         MultiplexedOptions(**options)
 
 
-def test_multiplexed_sessions_may_be_replaced_within_a_second() -> None:
+def test_multiplexed_sessions_can_be_replaced_within_a_second() -> None:
     """Fractions of a second serve tests."""
     assert MultiplexedOptions(replace_after=0.2, check_interval=0.05, retry_after=0.05).replace_after == 0.2
 
@@ -191,7 +191,7 @@ def test_options_are_keyword_only() -> None:
 
 @patient
 @given(st.dictionaries(st.sampled_from(POOL_FIELDS), anything(), max_size=2))
-def test_whatever_pool_options_are_given_only_our_errors_escape(values: Mapping[str, Any]) -> None:
+def test_any_pool_options_raise_only_our_errors(values: Mapping[str, Any]) -> None:
     """`PoolOptions` takes the values, or raises one of our two exceptions."""
     with contextlib.suppress(InvalidValue, InvalidType):
         hash(PoolOptions(**values))
@@ -199,7 +199,7 @@ def test_whatever_pool_options_are_given_only_our_errors_escape(values: Mapping[
 
 @patient
 @given(st.dictionaries(st.sampled_from(MULTIPLEXED_FIELDS), anything(), max_size=2))
-def test_whatever_multiplexed_options_are_given_only_our_errors_escape(values: Mapping[str, Any]) -> None:
+def test_any_multiplexed_options_raise_only_our_errors(values: Mapping[str, Any]) -> None:
     """`MultiplexedOptions` takes the values, or raises one of our two exceptions."""
     with contextlib.suppress(InvalidValue, InvalidType):
         hash(MultiplexedOptions(**values))

@@ -67,7 +67,7 @@ def test_bodies_are_read_as_documented(body: dict[str, Any], fields: dict[str, A
 
 
 @pytest.mark.parametrize("value", [None, True, 1.5, 7, "text", ["a", [None]], {"a": {"b": []}}, float("nan"), (1, ())])
-def test_a_value_may_be_any_json(value: Any) -> None:
+def test_a_value_can_be_any_json(value: Any) -> None:
     """A Value takes null too, where other fields would be absent."""
     assert_agreement(struct_pb2.Value, value)
     message = from_rest(KINDS, {"wkValue": value, "wkValueList": [value], "wkValueMap": {"k": value}})

@@ -65,7 +65,7 @@ def test_an_encoded_slash_adds_no_segment() -> None:
         (SESSIONS, {"pageSize": 2, "pageToken": ("a+b",), "filter": ["labels.x:*"], "alt": None}),
     ],
 )
-def test_a_query_may_be_in_the_path_and_beside_it(path: str, query: Any) -> None:
+def test_a_query_can_be_in_the_path_and_beside_it(path: str, query: Any) -> None:
     """Both give parameters, and None stands for an absent one."""
     expected = spanner_pb2.ListSessionsRequest(database=DATABASE, page_size=2, page_token="a+b", filter="labels.x:*")  # noqa: S106 - no password
     assert request("get", path, query=query) == expected
@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_what_rest_answers_with_400(
         (("GET", SESSIONS, [("pageSize", 2)], None), "query must be a mapping"),
     ],
 )
-def test_wrong_types_are_told(arguments: tuple[Any, ...], message: str) -> None:
+def test_wrong_types_raise_invalid_type(arguments: tuple[Any, ...], message: str) -> None:
     """What is no REST call at all is of the wrong type."""
     with pytest.raises(InvalidType, match=message):
         route(*arguments)

@@ -57,7 +57,7 @@ def test_label_values_outside_the_rule_are_refused(value: str) -> None:
     assert "'key'" in str(error.value)
 
 
-def test_a_label_may_be_empty() -> None:
+def test_a_label_can_be_empty() -> None:
     """A label with an empty value is sent: it is there or not there."""
     assert dict(requests.create_session(DATABASE, {"a": ""}, None, False).session.labels) == {"a": ""}
 
@@ -76,7 +76,7 @@ def test_a_session_has_at_most_64_labels(count: int, accepted: bool) -> None:
 
 
 @pytest.mark.parametrize("labels", [UserDict({"a": "b"}), MappingProxyType({"a": "b"})])
-def test_labels_may_be_any_mapping(labels: Any) -> None:
+def test_labels_can_be_any_mapping(labels: Any) -> None:
     """Labels are not bound to be a dict."""
     assert dict(requests.create_session(DATABASE, labels, None, False).session.labels) == {"a": "b"}
 
@@ -197,21 +197,21 @@ def test_requests_of_one_session_name_it() -> None:
 
 
 @given(anything(), anything(), anything())
-def test_whatever_is_given_to_create_only_our_errors_escape(labels: Any, role: Any, multiplexed: Any) -> None:
+def test_any_arguments_of_create_raise_only_our_errors(labels: Any, role: Any, multiplexed: Any) -> None:
     """A request comes out, or one of our two exceptions."""
     _ours_or_nothing(lambda: requests.create_session(DATABASE, labels, role, multiplexed))
     _ours_or_nothing(lambda: requests.create_session(DATABASE, labels, None, True))
 
 
 @given(anything(), anything(), anything())
-def test_whatever_is_given_to_batch_create_only_our_errors_escape(count: Any, labels: Any, role: Any) -> None:
+def test_any_arguments_of_batch_create_raise_only_our_errors(count: Any, labels: Any, role: Any) -> None:
     """A request comes out, or one of our two exceptions."""
     _ours_or_nothing(lambda: requests.batch_create_sessions(DATABASE, count, labels, role))
     _ours_or_nothing(lambda: requests.batch_create_sessions(DATABASE, 1, labels, None))
 
 
 @given(anything(), anything(), anything())
-def test_whatever_is_given_to_list_only_our_errors_escape(size: Any, token: Any, filter_: Any) -> None:
+def test_any_arguments_of_list_raise_only_our_errors(size: Any, token: Any, filter_: Any) -> None:
     """A request comes out, or one of our two exceptions."""
     _ours_or_nothing(lambda: requests.list_sessions(DATABASE, size, token, filter_))
     _ours_or_nothing(lambda: requests.list_sessions(DATABASE, 0, "", filter_))

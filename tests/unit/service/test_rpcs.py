@@ -69,7 +69,7 @@ def test_a_row_says_what_is_published(rpc: Rpc) -> None:
         ("BeginTransaction", {"options": {"readOnly": {}}}, False),
     ],
 )
-def test_what_may_write_goes_to_the_leader_when_it_does(rpc: str, body: dict[str, object], writes: bool) -> None:
+def test_requests_that_write_go_to_the_leader(rpc: str, body: dict[str, object], writes: bool) -> None:
     """Of the RPCs that may read or write, the request decides."""
     decide = RPCS[rpc].writes
     assert decide is not None

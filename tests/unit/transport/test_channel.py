@@ -198,7 +198,7 @@ def test_channels_share_no_connection() -> None:
     """Two channels to the same place make two connections: without that, several would be as one."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        # Less than the 5 s after which gRPC makes a new connection, for nobody answers this one.
+        # Less than the 5 s after which gRPC makes a new connection, for this one is not answered.
         listener.settimeout(3)
         options = ClientOptions(endpoint=f"127.0.0.1:{listener.getsockname()[1]}", plaintext=True, channels=2)
         target = resolve(options, None, {})
@@ -227,7 +227,7 @@ def test_an_emulator_with_a_scheme_or_without_a_port_is_refused(host: str) -> No
 
 @pytest.mark.parametrize("credentials", [None, ANONYMOUS], ids=["default", "anonymous"])
 @pytest.mark.parametrize("address", [*LOOPBACK, "emulator.test:1"])
-def test_plaintext_without_credentials_may_go_anywhere(address: str, credentials: Credentials | None) -> None:
+def test_plaintext_without_credentials_can_go_anywhere(address: str, credentials: Credentials | None) -> None:
     """There is nothing to steal: application default credentials are not used in plaintext."""
     target = resolve(ClientOptions(endpoint=address, plaintext=True), credentials, {})
     assert (target.address, target.security, target.authenticated) == (address, Security.PLAINTEXT, False)

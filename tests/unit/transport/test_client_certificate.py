@@ -124,7 +124,7 @@ def test_roots_in_pem_are_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", NO_ROOTS)
 def test_roots_that_cannot_be_parsed_are_refused(name: str) -> None:
-    """Every certificate of the bundle has to be one: gRPC would do without the rest, or connect to nobody."""
+    """Every certificate of the bundle has to be one: gRPC would do without the rest, or connect to no server."""
     with pytest.raises(InvalidValue, match="root_certificates must be certificates in PEM") as error:
         check_root_certificates(NO_ROOTS[name])
     assert not _shows_key(error.value)
@@ -147,7 +147,7 @@ def test_certificates_that_cannot_be_used_are_refused(name: str) -> None:
 
 
 @given(st.binary(max_size=80), st.sampled_from([b"", CHAIN, KEY, b"-----BEGIN CERTIFICATE-----\n"]), st.booleans())
-def test_whatever_certificates_are_given_only_our_error_escapes(noise: bytes, frame: bytes, after: bool) -> None:
+def test_any_certificates_raise_only_our_error(noise: bytes, frame: bytes, after: bool) -> None:
     """The checks pass, or raise `InvalidValue`."""
     text = frame + noise if after else noise + frame
     with contextlib.suppress(InvalidValue):

@@ -65,7 +65,7 @@ def test_the_pool_grows_by_what_waits_and_is_not_covered() -> None:
     assert pool.core.stats().waiting == 4
 
 
-def test_creates_in_flight_cover_those_who_come_meanwhile() -> None:
+def test_creates_in_flight_cover_callers_that_come_meanwhile() -> None:
     """While the pool fills, acquires ask for nothing more than is on its way."""
     pool = Pool(min_size=2, max_size=3, fill=False)
     assert [pool.do("acquire", waiter) for waiter in "abc"] == [[], [], [Create(1)]]
@@ -132,7 +132,7 @@ def test_after_a_failure_one_call_probes() -> None:
     )
 
 
-def test_a_fatal_failure_fails_all_who_wait() -> None:
+def test_a_fatal_failure_fails_all_waiters() -> None:
     """Without the database no caller waits for a timeout, and no tick is due for those who are gone."""
     pool = Pool()
     pool.do("acquire", "a")

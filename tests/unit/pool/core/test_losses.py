@@ -161,7 +161,7 @@ def test_a_lost_session_that_came_back_without_a_word_is_found_by_the_next_tick(
     assert record.name not in pool.core.sessions
 
 
-def test_without_its_database_everybody_who_waits_learns_it_at_once() -> None:
+def test_a_lost_database_fails_all_waiters_at_once() -> None:
     """No caller waits for a timeout, and the idle sessions are no longer trusted."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")

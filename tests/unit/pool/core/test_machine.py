@@ -71,7 +71,7 @@ def test_a_session_handed_to_a_waiter_that_goes_is_not_lost() -> None:
     assert record.holder is None
 
 
-def test_a_waiter_that_failed_already_may_go() -> None:
+def test_a_waiter_that_failed_already_can_leave() -> None:
     """A timeout that comes together with the failure changes nothing but the count."""
     pool = Pool()
     pool.do("acquire", "a")
@@ -112,7 +112,7 @@ def test_a_lost_session_is_replaced_where_it_is_missing() -> None:
     assert pool.core.stats().lost == 2
 
 
-def test_a_lost_session_is_replaced_for_who_waits() -> None:
+def test_a_lost_session_is_replaced_for_a_waiter() -> None:
     """With room again, the waiter gets a new one."""
     pool = Pool(max_size=1)
     pool.do("acquire", "a")
@@ -147,7 +147,7 @@ def test_a_lease_of_another_pool_is_refused() -> None:
     assert pool.idle != [record]
 
 
-def test_a_session_that_the_fast_path_gave_back_goes_to_who_came_between() -> None:
+def test_a_session_that_the_fast_path_released_goes_to_a_waiter_that_came_between() -> None:
     """An append while callers wait is followed by `serve_waiters`."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
@@ -181,7 +181,7 @@ def test_the_fast_path_is_told_before_idle_sessions_are_looked_at(event: tuple[s
     assert all(told)
 
 
-def test_closing_fails_who_waits_and_deletes_what_is_idle() -> None:
+def test_closing_fails_waiters_and_deletes_idle_sessions() -> None:
     """No lease is given any more, and no tick is due."""
     pool = Pool(min_size=1, max_size=1)
     record = pool.lease("a")
@@ -235,7 +235,7 @@ def test_closing_twice_is_closing_once() -> None:
     assert pool.do("close") == []
 
 
-def test_sessions_may_be_left_to_the_server() -> None:
+def test_sessions_can_be_left_to_the_server() -> None:
     """Without `delete_on_close` the pool forgets its sessions, before and after closing, and is closed at once."""
     pool = Pool(min_size=2, delete_on_close=False, fill=False)
     pool.answer_creates()
