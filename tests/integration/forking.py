@@ -84,7 +84,9 @@ def main() -> None:
     for worker in workers:
         worker.join(20)
     outcomes = ["ended badly" if worker.exitcode else results.get() for worker in workers]
-    print(json.dumps({"workers": outcomes, "master": "closed" if state == "closed" else attempt(service)}))  # noqa: T201 - its answer
+    print(json.dumps({"workers": outcomes, "master": "closed" if state == "closed" else attempt(service)}), flush=True)  # noqa: T201 - its answer
+    # The end of the interpreter, which grpcio 1.66.2 may not survive after an asyncio client, is none of this.
+    os._exit(0)
 
 
 if __name__ == "__main__":
