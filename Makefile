@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What is old has no wheels for the newest Python and would be compiled: there uv takes another one, or downloads it.
-OLD_PYTHON = $(shell $(PYTHON) -c 'import sys; print(sys.executable if sys.version_info < (3, 14) else "3.13")')
+OLD_PYTHON = $(shell $(PYTHON) -c 'import sys; print(sys.executable if sys.version_info < (3, 14) else ">=3.10,<3.14")')
 
 # The stub compiler has an environment of its own, because an old protoc decides what users may run:
 # grpcio-tools 1.66.2 writes code for protobuf >= 5.27.2 and grpcio >= 1.66.2; a newer one would raise both floors.
@@ -105,7 +105,7 @@ build/node/.installed: Makefile
 
 # $(1): requirements beside our own. They are installed first and then kept, so that the test tools cannot raise them.
 define install_lowest
-	$(BIN)/uv venv --quiet --clear --python $(OLD_PYTHON) $(@D)
+	$(BIN)/uv venv --quiet --clear --python '$(OLD_PYTHON)' $(@D)
 	$(UV_INSTALL) --python $(@D)/bin/python --resolution lowest-direct --editable . \
 	    $(foreach requirement,$(1),'$(requirement)')
 	$(UV_INSTALL) --python $(@D)/bin/python hypothesis pytest pytest-xdist
@@ -119,7 +119,7 @@ $(LOWEST_GOOGLE_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
 	$(call install_lowest,$(LOWEST_GOOGLE))
 
 $(STUBS_VENV)/.installed: Makefile | $(VENV)/.dev
-	$(BIN)/uv venv --quiet --clear --python $(OLD_PYTHON) $(STUBS_VENV)
+	$(BIN)/uv venv --quiet --clear --python '$(OLD_PYTHON)' $(STUBS_VENV)
 	$(UV_INSTALL) --python $(STUBS_VENV)/bin/python $(STUBS_TOOLS)
 	touch $@
 
