@@ -6,7 +6,7 @@ import concurrent.futures
 import logging
 from collections.abc import Callable
 from functools import partial
-from threading import Event
+from threading import Event, main_thread
 from typing import Any, Final
 
 import grpc
@@ -24,6 +24,10 @@ from spanner_grpc_sessions.transport.connection import Connection
 
 _ONCE: Final = RetryOptions.none()
 _log: Final = logging.getLogger("spanner_grpc_sessions")
+
+# Set once gRPC could not start the thread that completes futures. It takes the thread for running all the same, and
+# would never complete a later future: calls block from then on.
+_threadless: Final = Event()
 
 
 class BackgroundCalls:
@@ -129,13 +133,15 @@ class _Answered(concurrent.futures.Future[Any]):
 
 
 def _future(call: Any, request: Any, timeout: float | None, metadata: Any) -> Any:
-    try:
-        return call.future(request, timeout, metadata)
-    except RuntimeError:
-        # At the end of the interpreter gRPC cannot start the thread that a future needs: the call blocks.
-        answered = _Answered()
-        answered.set_result(call(request, timeout, metadata))
-        return answered
+    # The main thread has ended when the interpreter ends. Python 3.12 starts no threads then.
+    if main_thread().is_alive() and not _threadless.is_set():
+        try:
+            return call.future(request, timeout, metadata)
+        except RuntimeError:
+            _threadless.set()
+    answered = _Answered()
+    answered.set_result(call(request, timeout, metadata))
+    return answered
 
 
 def _finish(observation: Observation | None, done: Callable[[Any], None], answer: Any) -> None:
