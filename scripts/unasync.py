@@ -48,7 +48,10 @@ RULES: Final = [
         (r"\bAsyncIterator\b", "Iterator"),
         (r"\bAsync(?=[A-Z])", ""),
         (r"\bSpannerAsyncStub\b", "SpannerStub"),
+        (r" +import grpc\.aio\n", ""),
         (r"\bgrpc\.aio\.Channel\b", "grpc.Channel"),
+        # gRPC's sync interceptors have no class in common.
+        (r"\bgrpc\.aio\.ClientInterceptor\b", "Any"),
         (r"(?<=[a-z])_async\b", ""),
     )
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
     import grpc
+    import grpc.aio
     from google.auth.credentials import Credentials
     from spanner_grpc_sessions_pb import spanner_pb2_grpc
     from typing_extensions import Self
@@ -260,14 +261,26 @@ class AsyncSessionsClient:
         request = requests.ping_session(name)
         await self._caller.call(rpcs.EXECUTE_SQL, name, request, timeout, retry, metadata)
 
-    def channel(self) -> grpc.aio.Channel:
+    def channel(
+        self, *, interceptors: Iterable[grpc.aio.ClientInterceptor] = (), retry: RetryOptions | None = None
+    ) -> grpc.aio.Channel:
         """Return a channel for stubs of google.spanner.v1, ours or yours, on the client's connections.
 
-        Their calls carry the client's token and headers, and Google's published deadline if they set none. They are
-        not retried, and raise the exceptions of the client's own calls. The channel ends with the client; closing it
-        does nothing.
+        Their calls carry the client's token and headers, and Google's published deadline if they set none. Headers of
+        their own take the place of the client's, but for `authorization`. They raise the exceptions of the client's own
+        calls, which are gRPC's too, and the client's observer is told of them. The channel ends with the client;
+        closing it does nothing.
+
+        Args:
+            interceptors: gRPC's client interceptors, the first one outermost.
+            retry: which failures are retried: of calls with one answer, and of streams before their first message.
+                None is `ClientOptions.stub_retry`, by default no retry. Retry only what may be done twice: reads, and
+                a commit of a transaction by its id.
+
+        Raises:
+            InvalidType: an interceptor or `retry` has the wrong type.
         """
-        return self._caller.channel()
+        return self._caller.channel(retry=retry, interceptors=interceptors)
 
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:

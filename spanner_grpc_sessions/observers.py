@@ -85,10 +85,17 @@ class Observation:
         self.headers: tuple[tuple[str, str], ...] = ()
         self._observer = observer
         self._mark: Any = None
+        self._began = False
         # The first end takes it and never gives it back: one thread may read a stream while another one closes it.
         self._first_end = threading.Lock()
         if observer is not None:
             self.headers, self._mark = observer.begin(call)
+        self._began = True
+
+    def __del__(self) -> None:
+        # A call whose caller dropped it, a stream for one, before its end.
+        if self._began:
+            self.end(GeneratorExit())
 
     def end(self, error: BaseException | None = None) -> None:
         """Report how the call has ended; only the first end counts."""

@@ -131,9 +131,11 @@ class ClientOptions:
         quota_project_id: the project whose quota is used and which is billed, sent as x-goog-user-project.
         scopes: OAuth scopes of the tokens; by default the narrow data scope.
         retry: which failures are retried; see `RetryOptions`.
+        stub_retry: which failures of stub calls are retried: none by default, since a stub may call what must not be
+            repeated. `channel(retry=…)` says it for one channel.
         leader_aware_routing: route to the leader region the calls that it serves best.
         user_agent: text in front of gRPC's own user agent.
-        observer: observes the calls of the client's own methods, not those of stubs; for example
+        observer: observes the calls of the client's own methods and of stubs on its channels; for example
             `telemetry.OpenTelemetry()`.
         channels: the number of connections, 1 to 100. Each carries about 100 calls at a time.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
@@ -151,6 +153,7 @@ class ClientOptions:
     quota_project_id: str | None = None
     scopes: tuple[str, ...] = (SCOPE_DATA,)
     retry: RetryOptions = field(default_factory=RetryOptions)
+    stub_retry: RetryOptions = field(default_factory=RetryOptions.none)
     leader_aware_routing: bool = True
     user_agent: str | None = None
     channels: int = 1
@@ -166,6 +169,7 @@ class ClientOptions:
             checks.boolean(name, getattr(self, name))
         checks.whole("channels", self.channels, 1, _MAX_CHANNELS)
         checks.instance("retry", self.retry, RetryOptions)
+        checks.instance("stub_retry", self.stub_retry, RetryOptions)
         checks.optional("root_certificates", self.root_certificates, bytes)
         _require_certificate(self.client_certificate)
         if not isinstance(self.observer, Observer | None):

@@ -18,8 +18,9 @@ from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
+    import grpc
+
     from spanner_grpc_sessions.calls.stream import Stream
-    from spanner_grpc_sessions.calls.stub_channel import StubChannel
 
 
 class Caller:
@@ -33,11 +34,14 @@ class Caller:
         self.observer = options.observer
         self._tokens = connection.tokens
 
-    def channel(self, report: Report | None = None) -> StubChannel:
+    def channel(
+        self, report: Report | None = None, retry: RetryOptions | None = None, interceptors: Any = ()
+    ) -> grpc.Channel:
         """Return a channel for stubs, whose calls tell their failures to `report`."""
-        from spanner_grpc_sessions.calls.stub_channel import StubChannel  # noqa: PLC0415 - not every client
+        from spanner_grpc_sessions.calls.stub_channel import stub_channel  # noqa: PLC0415 - not every client
 
-        return StubChannel(self.connection, self.preparation, report)
+        checks.optional("retry", retry, RetryOptions)
+        return stub_channel(self, report, retry or self.options.stub_retry, interceptors)
 
     def call(
         self,
@@ -91,18 +95,19 @@ class Caller:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
             attempts = Attempts(rpc, number, options, Deadline(limit, started), observed)
-            return self._retry_or_raise(error, call, request, headers, attempts)
+            return self.retry_or_raise(error, call, request, headers, attempts)
         return answer
 
-    def _retry_or_raise(
+    def retry_or_raise(
         self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
+        """Make further attempts of a call that failed; return the answer, or raise the last failure."""
         while True:
             pause = attempts.next_delay_after(self.connection.rpc_error(error))
             if pause is None:
                 return attempts.rpc.response_class()
             if self.connection.closes_within(pause):
-                raise ClientClosed("the client was closed between two attempts of the call") from error
+                raise ClientClosed.between_attempts() from error
             token = self._tokens.current()
             if token is None:
                 token = self._tokens.wait(attempts.deadline.left())

@@ -17,8 +17,10 @@ from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
+    import grpc
+    import grpc.aio
+
     from spanner_grpc_sessions.calls.stream import AsyncStream
-    from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel
 
 
 class AsyncCaller:
@@ -34,11 +36,14 @@ class AsyncCaller:
         self.observer = options.observer
         self._tokens = connection.tokens
 
-    def channel(self, report: Report | None = None) -> AsyncStubChannel:
+    def channel(
+        self, report: Report | None = None, retry: RetryOptions | None = None, interceptors: Any = ()
+    ) -> grpc.aio.Channel:
         """Return a channel for stubs, whose calls tell their failures to `report`."""
-        from spanner_grpc_sessions.calls.stub_channel_async import AsyncStubChannel  # noqa: PLC0415 - not every client
+        from spanner_grpc_sessions.calls.stub_channel_async import stub_channel  # noqa: PLC0415 - not every client
 
-        return AsyncStubChannel(self.connection, self.preparation, report)
+        checks.optional("retry", retry, RetryOptions)
+        return stub_channel(self, report, retry or self.options.stub_retry, interceptors)
 
     async def call(
         self,
@@ -92,18 +97,19 @@ class AsyncCaller:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
             attempts = Attempts(rpc, number, options, Deadline(limit, started), observed)
-            return await self._retry_or_raise(error, call, request, headers, attempts)
+            return await self.retry_or_raise(error, call, request, headers, attempts)
         return answer
 
-    async def _retry_or_raise(
+    async def retry_or_raise(
         self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
+        """Make further attempts of a call that failed; return the answer, or raise the last failure."""
         while True:
             pause = attempts.next_delay_after(self.connection.rpc_error(error))
             if pause is None:
                 return attempts.rpc.response_class()
             if await self.connection.closes_within(pause):
-                raise ClientClosed("the client was closed between two attempts of the call") from error
+                raise ClientClosed.between_attempts() from error
             token = self._tokens.current()
             if token is None:
                 token = await self._tokens.wait_async(attempts.deadline.left())

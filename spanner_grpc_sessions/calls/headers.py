@@ -9,9 +9,9 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import google.protobuf
 import grpc
@@ -106,12 +106,43 @@ class RequestIds:
         self._prefix = f"1.{_process_id(os.getpid())}.{self._client}.1."
 
 
-class AsyncMetadata(tuple[tuple[str, "str | bytes"], ...]):
-    """Headers for a call in asyncio: gRPC only iterates over them, while its own class sorts them into lists first."""
+class AsyncMetadata:
+    """Headers for a call in asyncio, with all that `grpc.aio.Metadata` can.
 
-    __slots__ = ()
+    gRPC only iterates over them, while its own class sorts them into lists first: it is made when something else is
+    asked for, as interceptors do.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Metadata) -> None:
+        self._pairs = pairs
+
+    def __iter__(self) -> Iterator[tuple[str, str | bytes]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
 
 
+def _as_metadata(name: str) -> Callable[..., Any]:
+    def method(self: AsyncMetadata, *args: Any) -> Any:
+        metadata = grpc.aio.Metadata(*self._pairs)
+        # Its comparison takes a class that is registered for one of its own.
+        others = (grpc.aio.Metadata(*arg) if isinstance(arg, AsyncMetadata) else arg for arg in args)
+        answer = getattr(metadata, name)(*others)
+        self._pairs = tuple(metadata)
+        return answer
+
+    method.__name__ = name
+    return method
+
+
+for _name in (
+    *("add", "delete_all", "get", "get_all", "items", "keys", "set_all", "values"),
+    *("__add__", "__contains__", "__delitem__", "__eq__", "__getitem__", "__repr__", "__setitem__"),
+):
+    setattr(AsyncMetadata, _name, _as_metadata(_name))
 grpc.aio.Metadata.register(AsyncMetadata)
 
 

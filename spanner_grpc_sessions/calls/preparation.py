@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container
-from typing import Any, Final
+from typing import Any
 
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.calls.headers import REQUEST_ID, RESERVED, Headers, Metadata, RequestIds, check_metadata
-from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+from spanner_grpc_sessions.calls.headers import RESERVED, Headers, Metadata, RequestIds, check_metadata
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, Timeout, check_timeout
-from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
-
-_RESERVED_OF_STUBS: Final = frozenset({"authorization", REQUEST_ID})
-_PLUGIN_FAILED: Final = "Getting metadata from plugin failed with error: "
+from spanner_grpc_sessions.service.rpcs import Rpc
 
 # Is told each failure of a stub's call, and the name of the database or session that the call was about.
 Report = Callable[[RpcError, str], None]
@@ -54,46 +52,19 @@ class Preparation:
         return headers, rpc.timeout if timeout is DEFAULT else check_timeout(timeout)
 
 
-class StubCalls:
-    """Prepares the calls of one RPC of a stub, whose messages may be of any class with the fields of ours."""
-
-    def __init__(self, preparation: Preparation, path: str, report: Report | None) -> None:
-        self._preparation = preparation
-        self._rpc = rpc_of(path)
-        self._report = report
-
-    def prepare(
-        self, request: Any, timeout: float | None, metadata: CallMetadata | None
-    ) -> tuple[Metadata, float | None, str]:
-        """Return the headers of a call, but for its token and number, the seconds that it may take, and its number.
-
-        Routing headers in `metadata`, which Google's clients send, take the place of ours.
-        """
-        message = request if self._rpc.writes is None else _message(request)
-        limit: Timeout = DEFAULT if timeout is None else timeout
-        headers, left = self._preparation.prepare(
-            self._rpc, self._name(request), message, limit, metadata, _RESERVED_OF_STUBS
-        )
-        return headers, left, f"{self._preparation.next_number()}1"
-
-    def failure(self, error: grpc.RpcError, request_id: str, request: Any, *, closed: bool) -> SpannerSessionsError:
-        """Return the exception to raise for one of gRPC; report it."""
-        failure = failure_of(error, method=self._rpc.name, request_id=request_id, closed=closed)
-        if isinstance(failure, RpcError) and failure.message.startswith(_PLUGIN_FAILED):
-            # gRPC reports an unavailable server, but it was the token that could not be fetched.
-            return CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED))
-        if isinstance(failure, RpcError) and self._report is not None:
-            self._report(failure, self._name(request))
-        return failure
-
-    def _name(self, request: Any) -> str:
-        name: str = "" if self._rpc.on is None else getattr(request, self._rpc.on)
-        return name
-
-
 def failure_of(error: grpc.RpcError, *, method: str, request_id: str, closed: bool) -> SpannerSessionsError:
     """Return the exception to raise for one of gRPC."""
     return ClientClosed.during_call() if closed else from_grpc(error, method=method, request_id=request_id)
+
+
+def cancel(call: Any) -> bool:
+    """Cancel a call; return whether it was still running, where gRPC tells."""
+    if hasattr(call, "cancel"):
+        return bool(call.cancel())
+    # The contributed instrumentation of OpenTelemetry makes a generator of a stream. Its reader may run it now.
+    with contextlib.suppress(ValueError):
+        call.close()
+    return True
 
 
 def unreadable_answer() -> grpc.RpcError:
@@ -101,8 +72,3 @@ def unreadable_answer() -> grpc.RpcError:
     nothing = grpc.aio.Metadata()
     details = "Exception deserializing response!"
     return grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details=details)
-
-
-def _message(request: Any) -> Any:
-    # google-cloud-spanner wraps its messages, and their class unwraps them.
-    return request if hasattr(request, "WhichOneof") else type(request).pb(request)

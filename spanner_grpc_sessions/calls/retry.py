@@ -8,7 +8,7 @@ from typing import Final
 
 import grpc
 
-from spanner_grpc_sessions.errors.rpc import NotFound, from_grpc
+from spanner_grpc_sessions.errors.rpc import NotFound, RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
@@ -53,7 +53,14 @@ def next_delay(
 
 @dataclass(slots=True)
 class Attempts:
-    """The attempts of a call whose first one failed; `number` is its request id without the number of the attempt."""
+    """The attempts of a call whose first one failed.
+
+    Attributes:
+        number: the request id of the call without the number of the attempt.
+        count: the number of attempts so far.
+        first: the number of the first attempt in the request id. Google's clients may have made some before.
+        of_stub: a stub made the call, and gets the server's last word as it is.
+    """
 
     rpc: Rpc
     number: str
@@ -61,17 +68,27 @@ class Attempts:
     deadline: Deadline
     observed: CallInfo | None = None
     count: int = 1
+    first: int = 1
+    of_stub: bool = False
 
     def next_delay_after(self, error: grpc.RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if an earlier one has done the work.
 
         Raises `RpcError`, made from the error, if there should be no other attempt.
         """
-        failure = from_grpc(error, method=self.rpc.name, request_id=f"{self.number}{self.count}")
+        failure = from_grpc(error, method=self.rpc.name, request_id=self._id())
+        done = self.rpc.not_found_means_done and self.count > 1 and not self.of_stub
+        if done and isinstance(failure, NotFound):
+            return None
+        pause = self.pause_after(failure)
+        if pause is None:
+            raise failure from error
+        return pause
+
+    def pause_after(self, failure: RpcError) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there should be none."""
         if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED:
             _log.info("%s may have left a session behind: %s", self.rpc.name, failure)
-        if self.rpc.not_found_means_done and self.count > 1 and isinstance(failure, NotFound):
-            return None
         import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
 
         delay = next_delay(
@@ -83,14 +100,17 @@ class Attempts:
             fraction=random.random(),  # noqa: S311 - jitter, not a secret
         )
         if delay is None:
-            raise failure from error
+            return None
         self.count += 1
         # Without a deadline, a server may ask for more than any clock of Python can wait.
         return min(delay, MAX_TIMEOUT)
 
     def request_id(self) -> str:
         """Return the request id of the attempt that is about to be made."""
-        request_id = f"{self.number}{self.count}"
+        request_id = self._id()
         if self.observed is not None:
             self.observed.attempt(request_id)
         return request_id
+
+    def _id(self) -> str:
+        return f"{self.number}{self.first + self.count - 1}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.calls.preparation import failure_of
+from spanner_grpc_sessions.calls.preparation import cancel, failure_of
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import Cancelled, Internal, from_grpc
 from spanner_grpc_sessions.observers import Observation
@@ -66,7 +66,7 @@ class Stream(Iterator[dict[str, Any]]):
             raise self._failure(error) from error
         except BaseException as error:
             # A signal handler raised during the wait. gRPC does not allow another wait on this call.
-            self._call.cancel()
+            cancel(self._call)
             self._tell(error)
             raise
         answer: dict[str, Any] = to_rest(message)
@@ -81,11 +81,7 @@ class Stream(Iterator[dict[str, Any]]):
     def close(self) -> None:
         """End the RPC. Idempotent; a reader that waits for a message gets the end of the stream."""
         self._closed = True
-        self._call.cancel()
-        self._tell(GeneratorExit())
-
-    def __del__(self) -> None:
-        # gRPC tells the server; this tells the observer.
+        cancel(self._call)
         self._tell(GeneratorExit())
 
     def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
@@ -119,7 +115,6 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         if not self._closed and not self._call.done():
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the call with it
                 self._loop.call_soon_threadsafe(self._call.cancel)
-        self._tell(GeneratorExit())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._rpc.name}{' closed' if self._closed else ''}>"

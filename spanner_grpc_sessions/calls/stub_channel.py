@@ -5,59 +5,86 @@ It makes the calls itself: an interceptor would cost a tenth of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from spanner_grpc_sessions.calls.headers import REQUEST_ID
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
-from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata
+from spanner_grpc_sessions.calls.preparation import Report
+from spanner_grpc_sessions.calls.stub_call import StubCall
+from spanner_grpc_sessions.calls.stub_rpc import StubRpc
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError
+from spanner_grpc_sessions.errors.finished_call import as_failed_call
+from spanner_grpc_sessions.observers import Observation
+from spanner_grpc_sessions.options import CallMetadata, RetryOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
-from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from spanner_grpc_sessions.calls.call import Caller
+
+
+_INTERCEPTORS: Final = (
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+)
+
 
 class StubChannel(grpc.Channel):
-    """The channel that `SessionsClient.channel` returns.
+    """The channel that `SessionsClient.channel` returns. It ends with the client; closing it does nothing."""
 
-    Calls are made once, and raise `RpcError`, which is a `grpc.RpcError` too. The channel ends with the client; closing
-    it does nothing.
-    """
-
-    def __init__(self, connection: Connection, preparation: Preparation, report: Report | None = None) -> None:
-        self._connection = connection
-        self._preparation = preparation
+    def __init__(self, caller: Caller, report: Report | None, retry: RetryOptions) -> None:
+        self._caller = caller
         self._report = report
+        self._retry = retry
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._connection!r}>"
+        return f"<{type(self).__name__} {self._caller.connection!r}>"
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.Channel.unary_unary`."""
-        calls = StubCalls(self._preparation, method, self._report)
-        return _UnaryUnary(self._connection, calls, lambda channel: channel.unary_unary(method, *args, **kwargs))
+        return _UnaryUnary(
+            self._caller, self._rpc(method), lambda channel: channel.unary_unary(method, *args, **kwargs)
+        )
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.Channel.unary_stream`."""
-        calls = StubCalls(self._preparation, method, self._report)
-        return _UnaryStream(self._connection, calls, lambda channel: channel.unary_stream(method, *args, **kwargs))
+        return _UnaryStream(
+            self._caller, self._rpc(method), lambda channel: channel.unary_stream(method, *args, **kwargs)
+        )
 
-    def stream_unary(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: Spanner has no RPC that streams to the server."""
-        raise NotImplementedError("Spanner has no RPC that streams to the server")
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as something to call; as `grpc.Channel.stream_unary`. Spanner has none of this kind."""
+        return _StreamUnary(
+            self._caller,
+            self._rpc(method, RetryOptions.none()),
+            lambda channel: channel.stream_unary(method, *args, **kwargs),
+        )
 
-    stream_stream = stream_unary
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as something to call; as `grpc.Channel.stream_stream`. Spanner has none of this kind."""
+        return _StreamStream(
+            self._caller,
+            self._rpc(method, RetryOptions.none()),
+            lambda channel: channel.stream_stream(method, *args, **kwargs),
+        )
+
+    def _rpc(self, method: str, retry: RetryOptions | None = None) -> StubRpc:
+        return StubRpc(self._caller, method, self._report, retry or self._retry)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool | None = False) -> None:
         """Call back with the connection's states; as `grpc.Channel.subscribe`."""
-        self._connection.open().subscribe(callback, try_to_connect=bool(try_to_connect))
+        self._caller.connection.open().subscribe(callback, try_to_connect=bool(try_to_connect))
 
     def unsubscribe(self, callback: Callable[[Any], None]) -> None:
         """Stop calling back."""
-        self._connection.open().unsubscribe(callback)
+        self._caller.connection.open().unsubscribe(callback)
 
     def close(self) -> None:
         """Do nothing: the client closes its connection."""
@@ -69,93 +96,193 @@ class StubChannel(grpc.Channel):
         self.close()
 
 
-class _Rpc:
-    def __init__(self, connection: Connection, calls: StubCalls, multi_callable: Callable[[Any], Any]) -> None:
-        self._connection = connection
-        self._calls = calls
-        self._multi_callable = multi_callable
-        self._rpc: Any = None
+def stub_channel(
+    caller: Caller, report: Report | None, retry: RetryOptions, interceptors: Iterable[Any]
+) -> grpc.Channel:
+    """Return a channel for stubs, with client interceptors of gRPC, of which the first one is outermost."""
+    chosen = tuple(interceptors)
+    for interceptor in chosen:
+        if not isinstance(interceptor, _INTERCEPTORS):
+            raise InvalidType(f"interceptors must be client interceptors of gRPC, got {type(interceptor).__name__}")
+    return grpc.intercept_channel(StubChannel(caller, report, retry), *chosen)
+
+
+class _MultiCallable:
+    """An RPC as something to call."""
+
+    def __init__(self, caller: Caller, rpc: StubRpc, make: Callable[[Any], Any]) -> None:
+        self._caller = caller
+        self._connection = caller.connection
+        self._rpc = rpc
+        self._make = make
+        self._made: Any = None
         self._made_on: Any = self  # which no channel is
 
+    def _ready(self) -> Any:
+        """Return the RPC on the connection's channel, opening the connection if need be."""
+        channel = self._connection.channel
+        if self._made_on is not channel or channel is None:
+            channel = self._connection.open()
+            self._made = self._make(channel)
+            self._made_on = channel
+        return self._made
+
     def _begin(
-        self, way: str, request: Any, timeout: float | None = None, metadata: Any = None, *others: Any, **named: Any
-    ) -> tuple[Any, str]:
-        """Return what a way of calling returns, and the request id."""
-        headers, left, request_id = self._calls.prepare(request, timeout, metadata)
-        deadline = Deadline(left)
-        rpc = self._rpc if self._made_on is self._connection.channel else self._ready()
+        self,
+        way: str,
+        request: Any,
+        timeout: float | None = None,
+        metadata: CallMetadata | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        *others: Any,
+        **named: Any,
+    ) -> StubCall:
+        """Make a call that goes on when this returns."""
+        observation = self._rpc.observe(request)
+        try:
+            headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
+            observed = observation.call if observation else None
+            if observed is not None:
+                observed.attempt(request_id)
+            attempts = None
+            if way != "future" and self._rpc.retry.statuses:
+                attempts = self._rpc.attempts(request_id, Deadline(left), observed)
+            again = partial(self._attempt, getattr(self._ready(), way), request, headers, credentials, others, named)
+            call = StubCall(
+                again(request_id, left), self._rpc, request, request_id, self._connection, observation, attempts, again
+            )
+        except BaseException as error:
+            if observation is not None:
+                observation.end(error)
+            raise
+        if observation is not None and way == "future":
+            call.observe_end()
+        return call
+
+    def _attempt(
+        self,
+        call: Callable[..., Any],
+        request: Any,
+        headers: Metadata,
+        credentials: grpc.CallCredentials | None,
+        others: tuple[Any, ...],
+        named: dict[str, Any],
+        request_id: str,
+        left: float | None,
+    ) -> Any:
         token = self._connection.tokens.current()
         if token is None:
-            token = self._connection.tokens.wait(left)
-            left = deadline.left()
+            token, credentials = (), self._waiting_for_token(credentials)
         try:
-            answer = getattr(rpc, way)(request, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
-        except grpc.RpcError as error:
-            raise self._failure(error, request_id, request) from error
-        except ValueError as error:
+            return call(request, left, (*headers, *token, (REQUEST_ID, request_id)), credentials, *others, **named)
+        except self._connection.CALL_ERRORS as error:
             if not self._connection.closing.is_set():
                 raise
-            raise ClientClosed.during_call() from error
-        return answer, request_id
+            raise as_failed_call(ClientClosed.during_call()) from error
 
-    def _ready(self) -> Any:
-        channel = self._connection.open()
-        self._rpc = self._multi_callable(channel)
-        self._made_on = channel
-        return self._rpc
+    def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
+        # The caller does not wait: gRPC waits for this token itself.
+        from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
 
-    def _failure(self, error: grpc.RpcError, request_id: str, request: Any) -> SpannerSessionsError:
-        return self._calls.failure(error, request_id, request, closed=self._connection.closing.is_set())
-
-    def _in_flight(self, way: str, request: Any, *others: Any, **named: Any) -> _Call:
-        call, request_id = self._begin(way, request, *others, **named)
-        return _Call(call, lambda error: self._failure(error, request_id, request))
+        ours = call_credentials(self._connection.tokens)
+        return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
 
 
-class _UnaryUnary(_Rpc):
-    """An RPC that answers with one message; as `grpc.UnaryUnaryMultiCallable`."""
+class _UnaryAnswer(_MultiCallable):
+    """An RPC that answers with one message."""
 
+    def _blocking(
+        self,
+        way: str,
+        request: Any,
+        timeout: float | None = None,
+        metadata: CallMetadata | None = None,
+        *others: Any,
+        **named: Any,
+    ) -> Any:
+        """Make a call, and return when it has ended."""
+        observation = self._rpc.observe(request)
+        if observation is None:
+            return self._attempts(None, way, request, timeout, metadata, *others, **named)
+        try:
+            answer = self._attempts(observation, way, request, timeout, metadata, *others, **named)
+        except BaseException as error:
+            observation.end(error)
+            raise
+        observation.end()
+        return answer
+
+    def _attempts(
+        self,
+        observation: Observation | None,
+        way: str,
+        request: Any,
+        timeout: float | None,
+        metadata: CallMetadata | None,
+        *others: Any,
+        **named: Any,
+    ) -> Any:
+        headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
+        limit, started = left, monotonic()
+        call = getattr(self._ready(), way)
+        token = self._connection.tokens.current()
+        if token is None:
+            token, left = self._token_within(left)
+        if observation is not None:
+            observation.call.attempt(request_id)
+        try:
+            return call(request, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
+        except self._connection.CALL_ERRORS as error:
+            if not isinstance(error, grpc.RpcError) and not self._connection.closing.is_set():
+                raise
+            attempts = self._rpc.attempts(
+                request_id, Deadline(limit, started), observation.call if observation else None
+            )
+
+            def again(request: Any, timeout: float | None, metadata: Metadata) -> Any:
+                return call(request, timeout, metadata, *others, **named)
+
+            try:
+                return self._caller.retry_or_raise(error, again, request, headers, attempts)
+            except SpannerSessionsError as failure:
+                self._rpc.tell(failure, request)
+                raise as_failed_call(failure) from failure.__cause__
+
+    def _token_within(self, seconds: float | None) -> tuple[Any, float | None]:
+        deadline = Deadline(seconds)
+        try:
+            return self._connection.tokens.wait(seconds), deadline.left()
+        except SpannerSessionsError as error:
+            raise as_failed_call(error) from error.__cause__
+
+
+class _UnaryUnary(_UnaryAnswer, grpc.UnaryUnaryMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
     def __call__(self, request: Any, *others: Any, **named: Any) -> Any:
-        return self._begin("__call__", request, *others, **named)[0]
+        return self._blocking("__call__", request, *others, **named)
 
     def with_call(self, request: Any, *others: Any, **named: Any) -> Any:
-        return self._begin("with_call", request, *others, **named)[0]
+        return self._blocking("with_call", request, *others, **named)
 
     def future(self, request: Any, *others: Any, **named: Any) -> Any:
-        return self._in_flight("future", request, *others, **named)
+        return self._begin("future", request, *others, **named)
 
 
-class _UnaryStream(_Rpc):
-    """An RPC that streams its answer; as `grpc.UnaryStreamMultiCallable`."""
+class _StreamUnary(_UnaryAnswer, grpc.StreamUnaryMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
+    def __call__(self, request_iterator: Any, *others: Any, **named: Any) -> Any:
+        return self._blocking("__call__", request_iterator, *others, **named)
 
+    def with_call(self, request_iterator: Any, *others: Any, **named: Any) -> Any:
+        return self._blocking("with_call", request_iterator, *others, **named)
+
+    def future(self, request_iterator: Any, *others: Any, **named: Any) -> Any:
+        return self._begin("future", request_iterator, *others, **named)
+
+
+class _UnaryStream(_MultiCallable, grpc.UnaryStreamMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
     def __call__(self, request: Any, *others: Any, **named: Any) -> Any:
-        return self._in_flight("__call__", request, *others, **named)
+        return self._begin("__call__", request, *others, **named)
 
 
-class _Call(Iterator[Any]):
-    """A call in flight: gRPC's own object, but for the exceptions that it raises."""
-
-    def __init__(self, call: Any, failure: Callable[[grpc.RpcError], SpannerSessionsError]) -> None:
-        self._call = call
-        self._failure = failure
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
-
-    def __next__(self) -> Any:
-        try:
-            return next(self._call)
-        except grpc.RpcError as error:
-            raise self._failure(error) from error
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Return the answer, as `grpc.Future.result`."""
-        try:
-            return self._call.result(timeout)
-        except grpc.RpcError as error:
-            raise self._failure(error) from error
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return the exception, as `grpc.Future.exception`."""
-        error: BaseException | None = self._call.exception(timeout)
-        return self._failure(error) if isinstance(error, grpc.RpcError) else error
+class _StreamStream(_MultiCallable, grpc.StreamStreamMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
+    def __call__(self, request_iterator: Any, *others: Any, **named: Any) -> Any:
+        return self._begin("__call__", request_iterator, *others, **named)

@@ -3,65 +3,104 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, StubCalls
-from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
-from spanner_grpc_sessions.runtime.clock import task_is_cancelled
-from spanner_grpc_sessions.transport.connection_async import AsyncConnection
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata
+from spanner_grpc_sessions.calls.preparation import Report
+from spanner_grpc_sessions.calls.stub_call_async import (
+    AsyncStubCall,
+    StreamStream,
+    StreamUnary,
+    UnaryStream,
+    UnaryUnary,
+)
+from spanner_grpc_sessions.calls.stub_rpc import StubRpc
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType
+from spanner_grpc_sessions.errors.finished_call import as_failed_call
+from spanner_grpc_sessions.options import CallMetadata, RetryOptions
+from spanner_grpc_sessions.runtime.deadline import Deadline
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from spanner_grpc_sessions.calls.call_async import AsyncCaller
+
 
 class AsyncStubChannel(grpc.aio.Channel):
-    """The channel that `AsyncSessionsClient.channel` returns.
+    """The channel that `AsyncSessionsClient.channel` returns. It ends with the client; closing it does nothing."""
 
-    Calls are made once, and raise `RpcError`, which is a `grpc.RpcError` too. The channel ends with the client; closing
-    it does nothing.
-    """
-
-    def __init__(self, connection: AsyncConnection, preparation: Preparation, report: Report | None = None) -> None:
-        self._connection = connection
-        self._preparation = preparation
+    def __init__(
+        self,
+        caller: AsyncCaller,
+        report: Report | None,
+        retry: RetryOptions,
+        interceptors: Iterable[grpc.aio.ClientInterceptor] = (),
+    ) -> None:
+        self.connection = caller.connection
+        self._caller = caller
         self._report = report
+        self._retry = retry
+        # Named as in gRPC's own channel: Google's generated clients append to these lists.
+        self._unary_unary_interceptors: list[Any] = []
+        self._unary_stream_interceptors: list[Any] = []
+        self._stream_unary_interceptors: list[Any] = []
+        self._stream_stream_interceptors: list[Any] = []
+        for interceptor in interceptors:
+            self._add(interceptor)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._connection!r}>"
+        return f"<{type(self).__name__} {self.connection!r}>"
+
+    def _add(self, interceptor: object) -> None:
+        kinds = (
+            (grpc.aio.UnaryUnaryClientInterceptor, self._unary_unary_interceptors),
+            (grpc.aio.UnaryStreamClientInterceptor, self._unary_stream_interceptors),
+            (grpc.aio.StreamUnaryClientInterceptor, self._stream_unary_interceptors),
+            (grpc.aio.StreamStreamClientInterceptor, self._stream_stream_interceptors),
+        )
+        lists = [interceptors for kind, interceptors in kinds if isinstance(interceptor, kind)]
+        if not lists:
+            raise InvalidType(f"interceptors must be client interceptors of grpc.aio, got {type(interceptor).__name__}")
+        for interceptors in lists:
+            interceptors.append(interceptor)
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_unary`."""
-        calls = StubCalls(self._preparation, method, self._report)
-        return _Rpc(self._connection, calls, lambda channel: channel.unary_unary(method, *args, **kwargs), _UnaryCall)
+        return _UnaryUnary(self, method, self._unary_unary_interceptors, args, kwargs)
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_stream`."""
-        calls = StubCalls(self._preparation, method, self._report)
-        return _Rpc(self._connection, calls, lambda channel: channel.unary_stream(method, *args, **kwargs), _StreamCall)
+        return _UnaryStream(self, method, self._unary_stream_interceptors, args, kwargs)
 
-    def stream_unary(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: Spanner has no RPC that streams to the server."""
-        raise NotImplementedError("Spanner has no RPC that streams to the server")
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as something to call; as `grpc.aio.Channel.stream_unary`. Spanner has none of this kind."""
+        return _StreamUnary(self, method, self._stream_unary_interceptors, args, kwargs)
 
-    stream_stream = stream_unary
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as something to call; as `grpc.aio.Channel.stream_stream`. Spanner has none of this kind."""
+        return _StreamStream(self, method, self._stream_stream_interceptors, args, kwargs)
+
+    def rpc(self, method: str, *, repeatable: bool) -> StubRpc:
+        """Return what the calls of the RPC with this path have in common."""
+        return StubRpc(self._caller, method, self._report, self._retry if repeatable else RetryOptions.none())
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the connection's state; as `grpc.aio.Channel.get_state`."""
-        state: grpc.ChannelConnectivity = self._connection.open().get_state(try_to_connect)
+        state: grpc.ChannelConnectivity = self.connection.open().get_state(try_to_connect)
         return state
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """Wait until the connection has another state."""
-        await self._connection.open().wait_for_state_change(last_observed_state)
+        await self.connection.open().wait_for_state_change(last_observed_state)
 
     async def channel_ready(self) -> None:
         """Wait until the connection is there."""
-        await self._connection.open().channel_ready()
+        await self.connection.open().channel_ready()
 
     async def close(self, grace: float | None = None) -> None:
         """Do nothing: the client closes its connection."""
@@ -73,55 +112,104 @@ class AsyncStubChannel(grpc.aio.Channel):
         await self.close()
 
 
-class _Rpc:
-    """An RPC, as `grpc.aio.UnaryUnaryMultiCallable` and `grpc.aio.UnaryStreamMultiCallable`."""
+def stub_channel(
+    caller: AsyncCaller, report: Report | None, retry: RetryOptions, interceptors: Iterable[grpc.aio.ClientInterceptor]
+) -> grpc.aio.Channel:
+    """Return a channel for stubs, with interceptors of grpc.aio, of which the first one is outermost."""
+    return AsyncStubChannel(caller, report, retry, interceptors)
+
+
+class _MultiCallable:
+    """An RPC as something to call."""
+
+    kind: str
+    call_class: type[AsyncStubCall]
 
     def __init__(
-        self,
-        connection: AsyncConnection,
-        calls: StubCalls,
-        multi_callable: Callable[[Any], Any],
-        call_class: type[_Call],
+        self, channel: AsyncStubChannel, method: str, interceptors: list[Any], args: Any, kwargs: dict[str, Any]
     ) -> None:
-        self._connection = connection
-        self._calls = calls
-        self._multi_callable = multi_callable
-        self._rpc: Any = None
+        self._channel = channel
+        self._connection = channel.connection
+        # An iterator of requests is used up by the first attempt.
+        self._rpc = channel.rpc(method, repeatable=self.kind.startswith("unary"))
+        self._interceptors = interceptors
+        self._args, self._kwargs = args, kwargs
+        self._made: Any = None
         self._made_on: Any = self  # which no channel is
-        self._call_class = call_class
 
-    def __call__(
+    def _call(self, request: Any, details: Any, compression: grpc.Compression | None) -> Any:
+        """Make a call, through the interceptors if there are some. `details` are those of an interceptor."""
+        if not self._interceptors:
+            return self.begin(request, details, compression)
+        from spanner_grpc_sessions.calls.interception import intercepted  # noqa: PLC0415 - seldom needed
+
+        def begin(method: str, request: Any, details: Any) -> Any:
+            # An interceptor may have chosen another RPC of the same kind.
+            chosen = (
+                self
+                if method == self._rpc.path
+                else getattr(self._channel, self.kind)(method, *self._args, **self._kwargs)
+            )
+            return chosen.begin(request, details, compression)
+
+        return intercepted(self.kind, self._interceptors, begin, self._rpc.path, request, details)
+
+    def begin(self, request: Any, details: Any, compression: grpc.Compression | None) -> AsyncStubCall:
+        """Make a call, which goes on when this returns."""
+        timeout, metadata, credentials, wait_for_ready = details
+        rpc = self._rpc
+        observation = rpc.observe(request)
+        try:
+            headers, left, request_id = rpc.prepare(request, timeout, metadata, observation)
+            again = partial(self._attempt, request, headers, credentials, wait_for_ready, compression)
+            attempts = None
+            if rpc.retry.statuses:
+                attempts = rpc.attempts(request_id, Deadline(left), observation.call if observation else None)
+            if observation is not None:
+                observation.call.attempt(request_id)
+            return self.call_class(
+                again(request_id, left), rpc, request, request_id, self._connection, observation, attempts, again
+            )
+        except BaseException as error:
+            if observation is not None:
+                observation.end(error)
+            raise
+
+    def _attempt(
         self,
         request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: grpc.CallCredentials | None = None,
-        **named: Any,
+        headers: Metadata,
+        credentials: grpc.CallCredentials | None,
+        wait_for_ready: bool | None,
+        compression: grpc.Compression | None,
+        request_id: str,
+        left: float | None,
     ) -> Any:
-        headers, left, request_id = self._calls.prepare(request, timeout, metadata)
         token = self._connection.tokens.current()
         if token is None:
             # A call cannot wait before it is made: gRPC waits for this token itself, off the loop.
             token, credentials = (), self._waiting_for_token(credentials)
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
         try:
-            begun = self._ready()(request, timeout=left, metadata=pairs, credentials=credentials, **named)
+            return self._ready()(
+                request,
+                timeout=left,
+                metadata=pairs,
+                credentials=credentials,
+                wait_for_ready=wait_for_ready,
+                compression=compression,
+            )
         except grpc.aio.UsageError as error:
-            raise ClientClosed.during_call() from error
-        if self._call_class is _StreamCall:
-            self._connection.streams.add(begun)
-        closing = self._connection.closing
-        return self._call_class(
-            begun, closing, lambda error: self._calls.failure(error, request_id, request, closed=closing.is_set())
-        )
+            raise as_failed_call(ClientClosed.during_call()) from error
 
     def _ready(self) -> Any:
+        """Return the RPC on the connection's channel, opening the connection if need be."""
         connection = self._connection
         if self._made_on is not connection.channel or asyncio.get_running_loop() is not connection.loop:
             self._made_on = connection.open()
-            self._rpc = self._multi_callable(self._made_on)
-        return self._rpc
+            make = getattr(self._made_on, self.kind)
+            self._made = make(self._rpc.path, *self._args, **self._kwargs)
+        return self._made
 
     def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
         from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
@@ -130,50 +218,44 @@ class _Rpc:
         return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
 
 
-class _Call:
-    """A call in flight: gRPC's own object, but for the exceptions that it raises."""
-
-    def __init__(
-        self, call: Any, closing: asyncio.Event, failure: Callable[[grpc.RpcError], SpannerSessionsError]
-    ) -> None:
-        self._call = call
-        self._closing = closing
-        self._failure = failure
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
-
-    async def _with_our_exceptions(self, wait: Callable[[], Any]) -> Any:
-        try:
-            return await wait()
-        except grpc.RpcError as error:
-            raise self._failure(error) from error
-        except asyncio.CancelledError as error:
-            if not self._closing.is_set() or task_is_cancelled():
-                raise
-            raise ClientClosed.during_call() from error
+class _OneRequest(_MultiCallable):
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: CallMetadata | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        return self._call(request, (timeout, metadata, credentials, wait_for_ready), compression)
 
 
-class _UnaryCall(_Call):
-    """As `grpc.aio.UnaryUnaryCall`."""
+class _ManyRequests(_MultiCallable):
+    def __call__(
+        self,
+        request_iterator: Any = None,
+        timeout: float | None = None,
+        metadata: CallMetadata | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        return self._call(request_iterator, (timeout, metadata, credentials, wait_for_ready), compression)
 
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._with_our_exceptions(self._answer).__await__()
 
-    async def _answer(self) -> Any:
-        return await self._call
+class _UnaryUnary(_OneRequest, grpc.aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
+    kind, call_class = "unary_unary", UnaryUnary
 
 
-class _StreamCall(_Call):
-    """As `grpc.aio.UnaryStreamCall`."""
+class _UnaryStream(_OneRequest, grpc.aio.UnaryStreamMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
+    kind, call_class = "unary_stream", UnaryStream
 
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._iterate()
 
-    async def read(self) -> Any:
-        """Return the next message, or `grpc.aio.EOF`."""
-        return await self._with_our_exceptions(self._call.read)
+class _StreamUnary(_ManyRequests, grpc.aio.StreamUnaryMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
+    kind, call_class = "stream_unary", StreamUnary
 
-    async def _iterate(self) -> AsyncIterator[Any]:
-        while (message := await self.read()) is not grpc.aio.EOF:
-            yield message
+
+class _StreamStream(_ManyRequests, grpc.aio.StreamStreamMultiCallable):  # type: ignore[type-arg]  # generic in its stubs alone
+    kind, call_class = "stream_stream", StreamStream

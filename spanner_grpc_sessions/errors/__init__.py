@@ -69,6 +69,11 @@ class ClientClosed(SpannerSessionsError):
         """Return the exception of a call that the end of its client ended."""
         return cls("the client was closed during the call")
 
+    @classmethod
+    def between_attempts(cls) -> ClientClosed:
+        """Return the exception of a call that the end of its client kept from another attempt."""
+        return cls("the client was closed between two attempts of the call")
+
 
 class PoolError(SpannerSessionsError):
     """A lease was released twice or to the wrong pool, or the server cannot serve the pool."""

@@ -1,6 +1,6 @@
 """Failed calls as exceptions: one class per canonical status, made from the errors that gRPC raises.
 
-RpcError (also grpc.RpcError)
+RpcError (also grpc.RpcError, and a failed call: see `errors.finished_call`)
 ├── Cancelled, Unknown, DeadlineExceeded, AlreadyExists, PermissionDenied, ResourceExhausted,
 │   FailedPrecondition, Aborted, OutOfRange, Unimplemented, Internal, Unavailable, DataLoss, Unauthenticated
 ├── InvalidArgument
@@ -14,13 +14,15 @@ RpcError (also grpc.RpcError)
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
 import grpc
+import grpc.aio
 
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
+from spanner_grpc_sessions.errors.finished_call import FinishedCall, Metadata
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 
 # The `resourceType` under which Spanner reports a session that is gone.
@@ -33,11 +35,12 @@ DATABASE_RESOURCES: Final = (
 )
 
 
-class RpcError(SpannerSessionsError, grpc.RpcError):
+class RpcError(SpannerSessionsError, FinishedCall):
     """A call failed: the server answered with an error, or the network broke.
 
-    It is a `grpc.RpcError` too, with `code()`, `details()` and `trailing_metadata()`, so that `except` clauses written
-    for gRPC keep working. The error of gRPC that it was made from is its `__cause__`.
+    It is a `grpc.RpcError` too, and all that gRPC's own errors are: the finished `grpc.Call` and `grpc.Future` in sync
+    code, a `grpc.aio.AioRpcError` in asyncio. So `except` clauses and interceptors written for gRPC keep working. The
+    error of gRPC that it was made from is its `__cause__`.
 
     Attributes:
         status: canonical name, like "NOT_FOUND".
@@ -60,7 +63,7 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         code: grpc.StatusCode | None = None,
         error_details: Iterable[dict[str, Any]] = (),
         retry_delay: float | None = None,
-        trailing_metadata: tuple[tuple[str, str | bytes], ...] = (),
+        trailing_metadata: Metadata = (),
     ) -> None:
         self._code = code if code is not None else grpc.StatusCode[self._status]
         self.status: str = self._code.name
@@ -73,17 +76,9 @@ class RpcError(SpannerSessionsError, grpc.RpcError):
         sent = f" [request id {request_id}]" if request_id else ""
         super().__init__(f"{method}: {self.status}: {message}{sent}")
 
-    def code(self) -> grpc.StatusCode:
-        """Return the status as gRPC's enum."""
-        return self._code
-
     def details(self) -> str:
         """Return the server's message, as `grpc.RpcError` objects do."""
         return self.message
-
-    def trailing_metadata(self) -> tuple[tuple[str, str | bytes], ...]:  # type: ignore[override]  # pairs, as in asyncio
-        """Return the trailers of the last attempt as pairs of key and value."""
-        return self._trailing_metadata
 
     def to_rest(self) -> dict[str, Any]:
         """Return the error body that Spanner's REST API would answer.
@@ -250,15 +245,25 @@ def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError
     if error_class is NotFound:
         # By the type of the resource, never by the text: the wording is not stable.
         error_class = _NOT_FOUND_CLASSES.get(details.resource_type, NotFound)
-    return error_class(
+    failure = error_class(
         str(_ask(error, "details") or ""),
         method=method,
         request_id=request_id,
         code=code,
         error_details=details.entries,
         retry_delay=details.retry_delay,
-        trailing_metadata=trailers,
+        trailing_metadata=_as_of(error, trailers),
     )
+    failure._initial_metadata = _as_of(error, tuple(_ask(error, "initial_metadata") or ()))  # noqa: SLF001 - ours
+    # A stream or future that was ended here would wait for it for ever.
+    if not isinstance(error, Iterator):
+        failure._debug_error_string = str(_ask(error, "debug_error_string") or "")  # noqa: SLF001 - ours
+    return failure
+
+
+def _as_of(error: grpc.RpcError, pairs: tuple[tuple[str, str | bytes], ...]) -> Metadata:
+    """Return headers or trailers in the form that gRPC gives them in: in asyncio as an object that looks up by key."""
+    return grpc.aio.Metadata(*pairs) if isinstance(error, grpc.aio.AioRpcError) else pairs
 
 
 def _ask(error: grpc.RpcError, question: str) -> Any:

@@ -86,13 +86,14 @@ class _Rpc:
         path: str,
         request_serializer: Any = None,
         response_deserializer: Any = None,
-        **settings: Any,
+        *others: Any,
+        **named: Any,
     ) -> None:
         self._affinity = affinity
         self._rpc = rpc_of(path)
         self._on = {
             pooled: getattr(pooled.channel, kind)(
-                path, request_serializer, affinity.reader(self._rpc, pooled, response_deserializer), **settings
+                path, request_serializer, affinity.reader(self._rpc, pooled, response_deserializer), *others, **named
             )
             for pooled in affinity.channels
         }
@@ -134,8 +135,10 @@ class _NonBlockingRpc(_Rpc):
 
 
 def _counted(pooled: PooledChannel, call: Any) -> Any:
-    pooled.in_flight.add(call)
-    call.add_done_callback(pooled.in_flight.discard)
+    # The contributed instrumentation of OpenTelemetry makes a generator of a stream, which tells no end.
+    if hasattr(call, "add_done_callback"):
+        pooled.in_flight.add(call)
+        call.add_done_callback(pooled.in_flight.discard)
     return call
 
 
@@ -153,6 +156,14 @@ class ChannelPool:
     def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as `grpc.Channel.unary_stream` does."""
         return _NonBlockingRpc(self._affinity, "unary_stream", path, *args, **kwargs)
+
+    def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as `grpc.Channel.stream_unary` does."""
+        return _BlockingRpc(self._affinity, "stream_unary", path, *args, **kwargs)
+
+    def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as `grpc.Channel.stream_stream` does."""
+        return _NonBlockingRpc(self._affinity, "stream_stream", path, *args, **kwargs)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool = False) -> None:
         """Call back with the states of the first channel, which stands for all."""
@@ -182,6 +193,14 @@ class AsyncChannelPool:
     def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
         """Return an RPC as `grpc.aio.Channel.unary_stream` does."""
         return _NonBlockingRpc(self._affinity, "unary_stream", path, *args, **kwargs)
+
+    def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as `grpc.aio.Channel.stream_unary` does."""
+        return _NonBlockingRpc(self._affinity, "stream_unary", path, *args, **kwargs)
+
+    def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Return an RPC as `grpc.aio.Channel.stream_stream` does."""
+        return _NonBlockingRpc(self._affinity, "stream_stream", path, *args, **kwargs)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the first channel, which stands for all."""

@@ -51,6 +51,7 @@ PAIRS = [
     Pair(
         package.SessionsClient,
         package.AsyncSessionsClient,
+        types={"grpc.aio.ClientInterceptor": "Any"},
         sentences=TASKS,
         plain=frozenset({"call_credentials", "channel"}),
     ),

@@ -1,0 +1,141 @@
+"""A call of a stub that goes on while its caller does something else: a future, or a stream of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from spanner_grpc_sessions.calls.preparation import cancel
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.errors.finished_call import as_failed_call
+from spanner_grpc_sessions.errors.rpc import RpcError
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.calls.retry import Attempts
+    from spanner_grpc_sessions.calls.stub_rpc import StubRpc
+    from spanner_grpc_sessions.observers import Observation
+    from spanner_grpc_sessions.transport.connection import Connection
+
+
+def _of_call(name: str) -> Callable[..., Any]:
+    def method(self: StubCall, *args: Any) -> Any:
+        return getattr(self._call, name)(*args)
+
+    method.__name__ = name
+    return method
+
+
+class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]  # generic in its stubs alone
+    """gRPC's own object for a call, but for the exceptions that it raises, and repeated as the channel says.
+
+    Args:
+        call: gRPC's object for the first attempt.
+        observation: is ended with the call.
+        attempts: decide on others, until the first message of a stream is there; None for no others.
+        again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
+    """
+
+    def __init__(
+        self,
+        call: Any,
+        rpc: StubRpc,
+        request: Any,
+        request_id: str,
+        connection: Connection,
+        observation: Observation | None,
+        attempts: Attempts | None,
+        again: Callable[[str, float | None], Any],
+    ) -> None:
+        self._call = call
+        self._rpc = rpc
+        self._request = request
+        self._request_id = request_id
+        self._connection = connection
+        self._observation = observation
+        self._attempts = attempts
+        self._again = again
+        self._failed: SpannerSessionsError | None = None
+
+    code = _of_call("code")
+    details = _of_call("details")
+    initial_metadata = _of_call("initial_metadata")
+    trailing_metadata = _of_call("trailing_metadata")
+    is_active = _of_call("is_active")
+    time_remaining = _of_call("time_remaining")
+    add_callback = _of_call("add_callback")
+    cancelled = _of_call("cancelled")
+    running = _of_call("running")
+    done = _of_call("done")
+    traceback = _of_call("traceback")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_call":
+            # It is not there yet: the object is being made.
+            raise AttributeError(name)
+        return getattr(self._call, name)
+
+    def __next__(self) -> Any:
+        while True:
+            try:
+                message = next(self._call)
+            except StopIteration:  # noqa: PERF203 - once per attempt
+                self._end()
+                raise
+            except grpc.RpcError as error:
+                self._repeat_or_raise(error)
+            else:
+                self._attempts = None
+                return message
+
+    def cancel(self) -> bool:
+        """End the call, as `grpc.Future.cancel`."""
+        cancelled = cancel(self._call)
+        self._end(GeneratorExit())
+        return cancelled
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the answer, as `grpc.Future.result`."""
+        try:
+            return self._call.result(timeout)
+        except grpc.RpcError as error:
+            raise self._failure(error) from error
+
+    def exception(self, timeout: float | None = None) -> Any:
+        """Return the exception, as `grpc.Future.exception`."""
+        error = self._call.exception(timeout)
+        return self._failure(error) if isinstance(error, grpc.RpcError) else error
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """Call back with this object when the call has ended, as `grpc.Future.add_done_callback`."""
+        self._call.add_done_callback(lambda _: fn(self))
+
+    def observe_end(self) -> None:
+        """End the observation with the call, of which only the future is used."""
+        self._call.add_done_callback(lambda call: self._end(GeneratorExit() if call.cancelled() else self.exception()))
+
+    def _repeat_or_raise(self, error: grpc.RpcError) -> None:
+        failure = self._failure(error)
+        attempts = self._attempts
+        pause = attempts.pause_after(failure) if attempts and isinstance(failure, RpcError) else None
+        if pause is not None and self._connection.closes_within(pause):
+            failure = as_failed_call(ClientClosed.between_attempts())
+            pause = None
+        if attempts is None or pause is None:
+            self._end(failure)
+            raise failure from error
+        self._failed = None
+        self._request_id = attempts.request_id()
+        self._call = self._again(self._request_id, attempts.deadline.left())
+
+    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
+        if self._failed is None:
+            closed = self._connection.closing.is_set()
+            self._failed = self._rpc.failure(error, self._request_id, self._request, closed=closed)
+            self._failed.__cause__ = error
+        return self._failed
+
+    def _end(self, error: BaseException | None = None) -> None:
+        if self._observation is not None:
+            self._observation.end(error)

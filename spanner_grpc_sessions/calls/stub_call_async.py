@@ -1,0 +1,243 @@
+"""A call of a stub in asyncio: gRPC's own object, but for the exceptions that it raises, and repeated if asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.errors.finished_call import as_failed_call
+from spanner_grpc_sessions.errors.rpc import RpcError
+from spanner_grpc_sessions.runtime.clock import task_is_cancelled
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from spanner_grpc_sessions.calls.retry import Attempts
+    from spanner_grpc_sessions.calls.stub_rpc import StubRpc
+    from spanner_grpc_sessions.observers import Observation
+    from spanner_grpc_sessions.transport.connection_async import AsyncConnection
+
+
+def _of_call(name: str) -> Callable[..., Any]:
+    def method(self: AsyncStubCall, *args: Any) -> Any:
+        return getattr(self._call, name)(*args)
+
+    method.__name__ = name
+    return method
+
+
+def _of_last_call(name: str) -> Callable[..., Any]:
+    async def method(self: AsyncStubCall) -> Any:
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+        return await getattr(self._call, name)()
+
+    method.__name__ = name
+    return method
+
+
+class AsyncStubCall(grpc.aio.Call):
+    """What all calls have; the arguments are those of the sync twin, `StubCall`.
+
+    Args:
+        call: gRPC's object for the first attempt.
+        observation: is ended with the call.
+        attempts: decide on others, until the first message of a stream is there; None for no others.
+        again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
+    """
+
+    # Makes the attempts of a unary call that may be repeated.
+    _task: asyncio.Task[Any] | None = None
+
+    def __init__(
+        self,
+        call: Any,
+        rpc: StubRpc,
+        request: Any,
+        request_id: str,
+        connection: AsyncConnection,
+        observation: Observation | None,
+        attempts: Attempts | None,
+        again: Callable[[str, float | None], Any],
+    ) -> None:
+        self._call = call
+        self._rpc = rpc
+        self._request = request
+        self._request_id = request_id
+        self._connection = connection
+        self._observation = observation
+        self._attempts = attempts
+        self._again = again
+        self._failed: SpannerSessionsError | None = None
+
+    time_remaining = _of_call("time_remaining")
+    code = _of_last_call("code")
+    details = _of_last_call("details")
+    initial_metadata = _of_last_call("initial_metadata")
+    trailing_metadata = _of_last_call("trailing_metadata")
+    wait_for_connection = _of_call("wait_for_connection")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_call":
+            # It is not there yet: the object is being made.
+            raise AttributeError(name)
+        return getattr(self._call, name)
+
+    def cancel(self) -> bool:
+        """End the call, as `grpc.aio.Call.cancel`."""
+        if self._task is not None:
+            self._task.cancel()
+        cancelled: bool = self._call.cancel()
+        self._end(GeneratorExit())
+        return cancelled
+
+    def cancelled(self) -> bool:
+        """Return whether the call was cancelled, as `grpc.aio.Call.cancelled`."""
+        cancelled: bool = (self._task or self._call).cancelled()
+        return cancelled
+
+    def done(self) -> bool:
+        """Return whether the call has ended, as `grpc.aio.Call.done`."""
+        done: bool = (self._task or self._call).done()
+        return done
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call back with this object when the call has ended, as `grpc.aio.Call.add_done_callback`."""
+        (self._task or self._call).add_done_callback(lambda _: callback(self))
+
+    async def _repeat_or_raise(self, error: grpc.RpcError) -> None:
+        failure = self._failure(error)
+        attempts = self._attempts
+        pause = attempts.pause_after(failure) if attempts and isinstance(failure, RpcError) else None
+        if pause is not None and await self._connection.closes_within(pause):
+            failure = as_failed_call(ClientClosed.between_attempts())
+            pause = None
+        if attempts is None or pause is None:
+            self._end(failure)
+            raise failure from error
+        self._failed = None
+        self._request_id = attempts.request_id()
+        self._call = self._again(self._request_id, attempts.deadline.left())
+
+    def _failure(self, error: BaseException) -> SpannerSessionsError:
+        if self._failed is None:
+            closed = self._connection.closing.is_set()
+            self._failed = self._rpc.failure(error, self._request_id, self._request, closed=closed)
+        return self._failed
+
+    def _raise_cancelled(self, error: asyncio.CancelledError) -> None:
+        """Raise what a reader gets whose call was cancelled: by the end of the client, or by its caller."""
+        if not self._connection.closing.is_set() or task_is_cancelled():
+            self._end(error)
+            raise error
+        failure = self._failure(error)
+        self._end(failure)
+        raise failure from error
+
+    def _end(self, error: BaseException | None = None) -> None:
+        if self._observation is not None:
+            self._observation.end(error)
+
+
+class _UnaryAnswer(AsyncStubCall):
+    """A call that is awaited for its one answer."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        if self._attempts is not None:
+            self._task = asyncio.ensure_future(self._answer())
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (self._task or self._answer()).__await__()
+
+    async def _answer(self) -> Any:
+        while True:
+            try:
+                answer = await self._call
+            except grpc.RpcError as error:  # noqa: PERF203 - once per attempt
+                await self._repeat_or_raise(error)
+            except asyncio.CancelledError as error:
+                self._raise_cancelled(error)
+            else:
+                self._end()
+                return answer
+
+
+class _StreamedAnswer(AsyncStubCall):
+    """A call whose messages are read one after the other."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._connection.streams.add(self._call)
+
+    def __del__(self) -> None:
+        # gRPC's loop holds the call: it would not end by itself.
+        if (loop := self._connection.loop) is not None and not self._call.done():
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the call with it
+                loop.call_soon_threadsafe(self._call.cancel)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if (message := await self.read()) is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return message
+
+    async def read(self) -> Any:
+        """Return the next message, or `grpc.aio.EOF`."""
+        while True:
+            try:
+                message = await self._call.read()
+            except grpc.RpcError as error:  # noqa: PERF203 - once per attempt
+                await self._repeat_or_raise(error)
+                self._connection.streams.add(self._call)
+            except asyncio.CancelledError as error:
+                self._raise_cancelled(error)
+            else:
+                if message is grpc.aio.EOF:
+                    self._end()
+                self._attempts = None
+                return message
+
+
+class _StreamedRequest(AsyncStubCall):
+    """A call that sends messages one after the other."""
+
+    async def write(self, request: Any) -> None:
+        """Send a message."""
+        await self._writing(lambda: self._call.write(request))
+
+    async def done_writing(self) -> None:
+        """Tell the server that there are no more messages."""
+        await self._writing(self._call.done_writing)
+
+    async def _writing(self, write: Callable[[], Any]) -> None:
+        try:
+            await write()
+        except grpc.RpcError as error:
+            await self._repeat_or_raise(error)
+        except asyncio.CancelledError as error:
+            self._raise_cancelled(error)
+
+
+class UnaryUnary(_UnaryAnswer, grpc.aio.UnaryUnaryCall):  # type: ignore[type-arg]  # generic in its stubs alone
+    """As `grpc.aio.UnaryUnaryCall`."""
+
+
+class UnaryStream(_StreamedAnswer, grpc.aio.UnaryStreamCall):  # type: ignore[type-arg]  # generic in its stubs alone
+    """As `grpc.aio.UnaryStreamCall`."""
+
+
+class StreamUnary(_StreamedRequest, _UnaryAnswer, grpc.aio.StreamUnaryCall):  # type: ignore[type-arg]  # generic in its stubs alone
+    """As `grpc.aio.StreamUnaryCall`."""
+
+
+class StreamStream(_StreamedRequest, _StreamedAnswer, grpc.aio.StreamStreamCall):  # type: ignore[type-arg]  # generic in its stubs alone
+    """As `grpc.aio.StreamStreamCall`."""

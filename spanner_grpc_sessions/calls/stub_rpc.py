@@ -1,0 +1,106 @@
+"""An RPC of a stub: what its calls are sent with, who is told of them, and how they fail. For both stub channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_metadata
+from spanner_grpc_sessions.calls.preparation import Report
+from spanner_grpc_sessions.calls.retry import Attempts
+from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+from spanner_grpc_sessions.errors.finished_call import as_failed_call
+from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
+from spanner_grpc_sessions.observers import CallInfo, Observation, observe
+from spanner_grpc_sessions.options import DEFAULT, CallMetadata, RetryOptions
+from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.service.rpcs import rpc_of
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.calls.call import Caller
+    from spanner_grpc_sessions.calls.call_async import AsyncCaller
+
+# A caller's own headers take the place of ours, but for the token.
+RESERVED: Final = frozenset({"authorization"})
+_PLUGIN_FAILED: Final = "Getting metadata from plugin failed with error: "
+
+
+class StubRpc:
+    """An RPC of a stub. The messages may be of any class with the fields of ours.
+
+    Args:
+        caller: makes the client's own calls, with the same headers and to the same observer.
+        path: of the RPC, on the wire.
+        report: is told each failure.
+        retry: which failures are repeated.
+    """
+
+    def __init__(self, caller: Caller | AsyncCaller, path: str, report: Report | None, retry: RetryOptions) -> None:
+        self.path = path
+        self.rpc = rpc_of(path)
+        self.retry = retry
+        self._preparation = caller.preparation
+        self._observer = caller.observer
+        self._address = caller.connection.address
+        self._report = report
+
+    def observe(self, request: Any) -> Observation | None:
+        """Return the observation of a call that begins, or None if nothing observes."""
+        return observe(self._observer, self.rpc.name, self._name(request), self._address)
+
+    def prepare(
+        self, request: Any, timeout: float | None, metadata: CallMetadata | None, observation: Observation | None = None
+    ) -> tuple[Metadata, float | None, str]:
+        """Return the headers of a call, but for its token and request id; the seconds that it may take; its request id.
+
+        Headers in `metadata` take the place of ours, which is how Google's clients send their own.
+        """
+        rpc = self.rpc
+        if observation is not None:
+            metadata = _with_new(observation.headers, metadata)
+        message = request if rpc.writes is None else _message(request)
+        headers, left = self._preparation.prepare(
+            rpc, self._name(request), message, DEFAULT if timeout is None else timeout, metadata, RESERVED
+        )
+        if metadata and (own := [value for key, value in headers if key == REQUEST_ID]):
+            return tuple(pair for pair in headers if pair[0] != REQUEST_ID), left, str(own[-1])
+        return headers, left, f"{self._preparation.next_number()}1"
+
+    def attempts(self, request_id: str, deadline: Deadline, observed: CallInfo | None) -> Attempts:
+        """Return the attempts of a call, of which the one with this request id was the first."""
+        number, _, attempt = request_id.rpartition(".")
+        if not attempt.isdigit():
+            # A request id that is not made as Google's: the attempts are counted behind it.
+            number, attempt = request_id, "1"
+        return Attempts(self.rpc, f"{number}.", self.retry, deadline, observed, first=int(attempt), of_stub=True)
+
+    def failure(self, error: Any, request_id: str, request: Any, *, closed: bool) -> SpannerSessionsError:
+        """Return the exception to raise for one of gRPC; report it."""
+        if closed:
+            return as_failed_call(ClientClosed.during_call())
+        failure = from_grpc(error, method=self.rpc.name, request_id=request_id)
+        if failure.message.startswith(_PLUGIN_FAILED):
+            # gRPC reports an unavailable server, but it was the token that could not be fetched.
+            return as_failed_call(CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED)))
+        self.tell(failure, request)
+        return failure
+
+    def tell(self, failure: BaseException, request: Any) -> None:
+        """Report the failure of a call."""
+        if self._report is not None and isinstance(failure, RpcError):
+            self._report(failure, self._name(request))
+
+    def _name(self, request: Any) -> str:
+        name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on)
+        return name
+
+
+def _with_new(headers: tuple[tuple[str, str], ...], metadata: CallMetadata | None) -> CallMetadata:
+    """Return metadata with those headers that it does not have."""
+    own = check_metadata(metadata or (), RESERVED)
+    keys = {key for key, _ in own}
+    return (*own, *(pair for pair in headers if pair[0] not in keys))
+
+
+def _message(request: Any) -> Any:
+    # google-cloud-spanner wraps its messages, and their class unwraps them.
+    return request if hasattr(request, "WhichOneof") else type(request).pb(request)
