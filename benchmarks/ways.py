@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import statistics
 import subprocess
@@ -22,12 +23,15 @@ from google.protobuf import json_format
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import AsyncSessionsClient, ClientOptions, SessionsClient
+from spanner_grpc_sessions.observers import CallInfo
 
-__all__ = ["BARE", "GOOGLE", "OURS", "Server", "Way", "async_ways", "fixed_server", "sync_ways"]
+__all__ = ["BARE", "GOOGLE", "OURS", "STUB", "WATCHED", "Server", "Way", "async_ways", "fixed_server", "sync_ways"]
 
 BARE: Final = "bare stub, TLS, no token, message"
 AGAIN: Final = "the same again (noise)"
 OURS: Final = "this library: token, headers, deadline, dict"
+STUB: Final = "stub on client.channel(): token, headers, deadline"
+WATCHED: Final = "the same, with an observer that does nothing"
 PLUGIN: Final = "bare stub + google-auth plugin + dict"
 GOOGLE: Final = "google-cloud-spanner (gapic) + dict"
 
@@ -35,6 +39,17 @@ DATABASE: Final = "projects/p/instances/i/databases/d"
 REQUEST: Final = spanner_pb2.CreateSessionRequest(database=DATABASE)
 OWN_CONNECTION: Final = (("grpc.use_local_subchannel_pool", 1),)
 """Channels with equal options share a connection otherwise: one that is used more often, and faster for it."""
+
+
+class Idle:
+    """An observer that does nothing."""
+
+    def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], None]:  # noqa: ARG002 - an observer
+        """Return no headers."""
+        return (), None
+
+    def end(self, call: CallInfo, mark: None) -> None:
+        """Record nothing."""
 
 
 @dataclass
@@ -86,6 +101,11 @@ class Server:
         """Options of this library's clients."""
         return ClientOptions(endpoint=self.address, root_certificates=self.root)
 
+    @property
+    def watched(self) -> ClientOptions:
+        """The same with an observer."""
+        return dataclasses.replace(self.options, observer=Idle())
+
     def credentials(self) -> Any:
         """Return credentials that sign their own tokens, with the scope of Spanner's data."""
         credentials = service_account.Credentials.from_service_account_info(
@@ -116,12 +136,16 @@ def sync_ways(server: Server, stack: contextlib.ExitStack) -> list[Way]:
 
     bare, again, to_dict, plugin = stub(server.tls), stub(server.tls), stub(server.tls), stub(server.tls_and_plugin)
     client = stack.enter_context(SessionsClient(server.credentials(), options=server.options))
+    watched = stack.enter_context(SessionsClient(server.credentials(), options=server.watched))
+    on_channel, on_watched = client.stub.CreateSession, watched.stub.CreateSession
     gapic = SpannerClient(transport=transports.SpannerGrpcTransport(channel=channel(server.tls_and_plugin)))
     return [
         Way(BARE, lambda: bare(REQUEST)),
         Way(AGAIN, lambda: again(REQUEST)),
         Way("bare stub + json_format dict", lambda: json_format.MessageToDict(to_dict(REQUEST))),
         Way(OURS, lambda: client.create_session(DATABASE)),
+        Way(STUB, lambda: on_channel(REQUEST)),
+        Way(WATCHED, lambda: on_watched(REQUEST)),
         Way(PLUGIN, lambda: json_format.MessageToDict(plugin(REQUEST))),
         Way(GOOGLE, lambda: Session.to_dict(gapic.create_session(database=DATABASE))),
     ]
@@ -139,6 +163,8 @@ async def async_ways(server: Server, stack: contextlib.AsyncExitStack) -> list[W
 
     bare, again, plugin = await stub(server.tls), await stub(server.tls), await stub(server.tls_and_plugin)
     client = await stack.enter_async_context(AsyncSessionsClient(server.credentials(), options=server.options))
+    watched = await stack.enter_async_context(AsyncSessionsClient(server.credentials(), options=server.watched))
+    on_channel, on_watched = client.stub.CreateSession, watched.stub.CreateSession
     transport = transports.SpannerGrpcAsyncIOTransport(channel=await channel(server.tls_and_plugin))
     gapic = SpannerAsyncClient(transport=transport)
 
@@ -152,6 +178,8 @@ async def async_ways(server: Server, stack: contextlib.AsyncExitStack) -> list[W
         Way(BARE, lambda: bare(REQUEST)),
         Way(AGAIN, lambda: again(REQUEST)),
         Way(OURS, lambda: client.create_session(DATABASE)),
+        Way(STUB, lambda: on_channel(REQUEST)),
+        Way(WATCHED, lambda: on_watched(REQUEST)),
         Way(PLUGIN, with_plugin),
         Way(GOOGLE, with_gapic),
     ]

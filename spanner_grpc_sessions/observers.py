@@ -6,14 +6,18 @@ Without an observer, and with the log above DEBUG, a call pays for none of this.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 
 __all__ = ["CallInfo", "Observer"]
+
+Headers = Iterable[tuple[str, str | bytes]]
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 # The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
@@ -33,13 +37,15 @@ class CallInfo:
     """A call, as observers see it. Updated while the call runs.
 
     Attributes:
-        method: name of the RPC, like "CreateSession".
+        method: name of the RPC, like "CreateSession"; of a foreign service with its name and a slash before.
         resource: name of the database or session.
         address: "host:port" of the server.
         started: seconds of `time.monotonic`.
         request_id: the x-goog-spanner-request-id header of the last attempt; empty before the first.
         attempts: the number of attempts.
         error: the exception that the caller got, if the call failed.
+        server_timing: seconds that Google's front end ("gfe") and Spanner's API front end ("afe") took for the call, if
+            the answer says so.
     """
 
     method: str
@@ -49,6 +55,7 @@ class CallInfo:
     request_id: str = ""
     attempts: int = 0
     error: BaseException | None = None
+    server_timing: dict[str, float] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -97,18 +104,31 @@ class Observation:
         if self._began:
             self.end(GeneratorExit())
 
+    def answered(self, headers: Headers) -> None:
+        """Note the headers of the answer."""
+        self.call.server_timing = _server_timing(headers)
+
     def end(self, error: BaseException | None = None) -> None:
         """Report how the call has ended; only the first end counts."""
         if not self._first_end.acquire(blocking=False):
             return
         call = self.call
         call.error = error
+        if error is not None and hasattr(error, "initial_metadata"):
+            self.answered(error.initial_metadata())
         # No token, no metadata, no request, no answer.
         milliseconds = (time.monotonic() - call.started) * 1e3
         line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
         _log.debug(line, call.method, call.resource, call.status, milliseconds, call.attempts, call.request_id)
         if self._observer is not None:
             self._observer.end(call, self._mark)
+
+
+def _server_timing(headers: Headers) -> dict[str, float]:
+    """Return the seconds by component in `server-timing` headers, like "gfet4t7; dur=12, afe; dur=3.5"."""
+    values = ",".join(str(value) for key, value in headers if key == "server-timing")
+    found = re.findall(r"(gfe|afe)\w*\s*;\s*dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)", values)
+    return {name: float(milliseconds) / 1e3 for name, milliseconds in found}
 
 
 def observe(observer: Observer | None, method: str, resource: str, address: str) -> Observation | None:

@@ -42,6 +42,8 @@ _HOST: Final = "[A-Za-z0-9_][-.A-Za-z0-9_]*"
 _ENDPOINT: Final = rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?"
 _MAX_PORT: Final = 65535
 _MAX_CHANNELS: Final = 100
+_MIN_INT: Final = -(2**31)
+_MAX_INT: Final = 2**31 - 1
 _MAX_FLOAT: Final = sys.float_info.max
 
 
@@ -138,6 +140,9 @@ class ClientOptions:
         observer: observes the calls of the client's own methods and of stubs on its channels; for example
             `telemetry.OpenTelemetry()`.
         channels: the number of connections, 1 to 100. Each carries about 100 calls at a time.
+        channel_options: further options of gRPC's channels, pairs like ("grpc.keepalive_time_ms", 30_000), with a str,
+            bytes or int. They take the place of this library's own, and gRPC then applies limits of message
+            size and of idle time, which are off otherwise. Calls to this machine go through no proxy all the same.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 
     Raises:
@@ -157,6 +162,7 @@ class ClientOptions:
     leader_aware_routing: bool = True
     user_agent: str | None = None
     channels: int = 1
+    channel_options: tuple[tuple[str, str | bytes | int], ...] = ()
     end_to_end_tracing: bool = False
     observer: Observer | None = None
 
@@ -168,6 +174,7 @@ class ClientOptions:
         for name in ("plaintext", "leader_aware_routing", "end_to_end_tracing"):
             checks.boolean(name, getattr(self, name))
         checks.whole("channels", self.channels, 1, _MAX_CHANNELS)
+        object.__setattr__(self, "channel_options", _channel_options(self.channel_options))
         checks.instance("retry", self.retry, RetryOptions)
         checks.instance("stub_retry", self.stub_retry, RetryOptions)
         checks.optional("root_certificates", self.root_certificates, bytes)
@@ -194,3 +201,23 @@ def _require_certificate(pair: object) -> None:
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, bytes) for part in pair)):
         # The value may be a private key: the message has its type alone.
         raise InvalidType(f"client_certificate must be (chain, key), both PEM bytes, got {type(pair).__name__}")
+
+
+def _channel_options(pairs: object) -> tuple[tuple[str, str | bytes | int], ...]:
+    if isinstance(pairs, str | bytes | dict) or not isinstance(pairs, Iterable):
+        raise InvalidType(f"channel_options must be pairs of name and value, got {type(pairs).__name__}")
+    return tuple(map(_channel_option, pairs))
+
+
+def _channel_option(pair: object) -> tuple[str, str | bytes | int]:
+    if not (isinstance(pair, tuple) and len(pair) == 2):
+        raise InvalidType(f"each of channel_options must be a pair of name and value, got {type(pair).__name__}")
+    name, value = pair
+    if not (isinstance(name, str) and re.fullmatch(r"grpc\.[a-z0-9_.]+", name)):
+        raise InvalidValue(f"channel_options must be named like 'grpc.keepalive_time_ms', got {short(name)}")
+    if not isinstance(value, str | bytes | int) or isinstance(value, bool):
+        # gRPC leaves out a value of another type without a word.
+        raise InvalidType(f"channel_options: {name} must be a str, bytes or int, got {type(value).__name__}")
+    if isinstance(value, int) and not _MIN_INT <= value <= _MAX_INT:
+        raise InvalidValue(f"channel_options: {name} must be an int of 32 bits, got {short(value)}")
+    return name, value

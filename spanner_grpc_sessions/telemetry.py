@@ -143,7 +143,7 @@ class OpenTelemetry:
 @lru_cache(maxsize=1024)
 def _described(method: str, resource: str, address: str) -> tuple[str, _Attributes, _Attributes]:
     """Return the full name of an RPC, the attributes of a call, and those that its span begins with."""
-    rpc = f"google.spanner.v1.Spanner/{method}"
+    rpc = method if "/" in method else f"google.spanner.v1.Spanner/{method}"
     attributes: _Attributes = {"rpc.system.name": "grpc", "rpc.method": rpc, **_server(address)}
     return rpc, attributes, {**attributes, **_database(resource)}
 

@@ -44,6 +44,7 @@ class BackgroundCalls:
         self.address = caller.connection.address
         self.rpc_error = caller.connection.rpc_error
         self.closes_within = caller.connection.closes_within
+        self.incidents = caller.connection.incidents
         self._caller = caller
         self._in_flight: set[Any] = set()
         self._end: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -64,7 +65,7 @@ class BackgroundCalls:
         """Begin a call that is made once. `done` gets its answer or its exception, most often on a thread of gRPC."""
         connection, preparation = self._caller.connection, self._caller.preparation
         observation = observe(self._caller.observer, rpc.name, name, self.address)
-        attempts = Attempts(rpc, preparation.next_number(), _ONCE, Deadline(timeout))
+        attempts = Attempts(rpc, preparation.next_number(), _ONCE, Deadline(timeout), incidents=connection.incidents)
         finish = partial(_finish, observation, done)
         try:
             metadata = () if observation is None else observation.headers
@@ -88,7 +89,11 @@ class BackgroundCalls:
     def _answer(self, attempts: Attempts, future: Any) -> Any:
         self._in_flight.discard(future)
         # `result` raises an exception without status for CANCELLED, also for a server's.
-        return future.result() if future.code() is grpc.StatusCode.OK else self._failure(attempts, future)
+        if future.code() is not grpc.StatusCode.OK:
+            return self._failure(attempts, future)
+        if self.incidents.lost:
+            self.incidents.back()
+        return future.result()
 
     def _failure(self, attempts: Attempts, error: BaseException) -> SpannerSessionsError:
         try:
@@ -109,6 +114,11 @@ class BackgroundCalls:
     def closing(self) -> Event:
         """Set once the client is closed."""
         return self._caller.connection.closing
+
+    @staticmethod
+    def telling(call: Any, _: Any) -> Any:
+        """Return the call: of the answers of background calls only the outcome is told."""
+        return call
 
     def ready(self, rpc: Rpc) -> Any:
         """Return an RPC that is ready for a blocking call."""

@@ -11,7 +11,7 @@ from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_meta
 from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, checks
-from spanner_grpc_sessions.observers import CallInfo, observe
+from spanner_grpc_sessions.observers import Observation, observe
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
@@ -59,7 +59,7 @@ class Caller:
         try:
             if observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
-            answer = self._call(rpc, name, request, timeout, retry, metadata, observation.call)
+            answer = self._call(rpc, name, request, timeout, retry, metadata, observation)
         except BaseException as error:
             observation.end(error)
             raise
@@ -74,7 +74,7 @@ class Caller:
         timeout: Timeout,
         retry: RetryOptions | None,
         metadata: CallMetadata,
-        observed: CallInfo | None = None,
+        observation: Observation | None = None,
     ) -> Any:
         headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
         options = self.retry if retry is None else checks.instance("retry", retry, RetryOptions)
@@ -86,7 +86,9 @@ class Caller:
             token = self._tokens.wait(left)
             left = Deadline(limit, started).left()
         number = self.preparation.next_number()
-        if observed is not None:
+        observed = None
+        if observation is not None:
+            observed, call = observation.call, self.connection.telling(call, observation.answered)
             observed.attempt(f"{number}1")
         pairs = (*headers, *token, (REQUEST_ID, f"{number}1"))
         try:
@@ -94,8 +96,11 @@ class Caller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
-            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed)
-            return self.retry_or_raise(error, call, request, headers, attempts)
+            incidents = self.connection.incidents
+            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=incidents)
+            answer = self.retry_or_raise(error, call, request, headers, attempts)
+        if self.connection.incidents.lost:
+            self.connection.incidents.back()
         return answer
 
     def retry_or_raise(

@@ -10,7 +10,7 @@ from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metad
 from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, checks
-from spanner_grpc_sessions.observers import CallInfo, observe
+from spanner_grpc_sessions.observers import Observation, observe
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
@@ -61,7 +61,7 @@ class AsyncCaller:
         try:
             if observation.headers:
                 metadata = (*check_metadata(metadata or ()), *observation.headers)
-            answer = await self._call(rpc, name, request, timeout, retry, metadata, observation.call)
+            answer = await self._call(rpc, name, request, timeout, retry, metadata, observation)
         except BaseException as error:
             observation.end(error)
             raise
@@ -76,7 +76,7 @@ class AsyncCaller:
         timeout: Timeout,
         retry: RetryOptions | None,
         metadata: CallMetadata,
-        observed: CallInfo | None = None,
+        observation: Observation | None = None,
     ) -> Any:
         headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
         options = self.retry if retry is None else checks.instance("retry", retry, RetryOptions)
@@ -88,7 +88,9 @@ class AsyncCaller:
             token = await self._tokens.wait_async(left)
             left = Deadline(limit, started).left()
         number = self.preparation.next_number()
-        if observed is not None:
+        observed = None
+        if observation is not None:
+            observed, call = observation.call, self.connection.telling(call, observation.answered)
             observed.attempt(f"{number}1")
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, f"{number}1")))
         try:
@@ -96,8 +98,11 @@ class AsyncCaller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
-            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed)
-            return await self.retry_or_raise(error, call, request, headers, attempts)
+            incidents = self.connection.incidents
+            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=incidents)
+            answer = await self.retry_or_raise(error, call, request, headers, attempts)
+        if self.connection.incidents.lost:
+            self.connection.incidents.back()
         return answer
 
     async def retry_or_raise(

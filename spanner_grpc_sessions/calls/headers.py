@@ -27,6 +27,7 @@ from spanner_grpc_sessions.service.rpcs import Rpc
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 _TO_LEADER: Final = ("x-goog-spanner-route-to-leader", "true")
+_SERVER_TIMING: Final = "x-goog-spanner-enable-afe-server-timing"
 REQUEST_ID: Final = "x-goog-spanner-request-id"
 RESERVED: Final = frozenset(
     {
@@ -36,6 +37,7 @@ RESERVED: Final = frozenset(
         "x-goog-request-params",
         _TO_LEADER[0],
         "x-goog-spanner-end-to-end-tracing",
+        _SERVER_TIMING,
         REQUEST_ID,
     }
 )
@@ -49,11 +51,15 @@ _MAX_KEPT: Final = 1024
 class Headers:
     """The headers that are the same for every call of an RPC on a resource, kept for the next one."""
 
-    def __init__(self, *, leader_aware_routing: bool, end_to_end_tracing: bool = False) -> None:
+    def __init__(
+        self, *, leader_aware_routing: bool, end_to_end_tracing: bool = False, server_timing: bool = False
+    ) -> None:
         self._leader_aware_routing = leader_aware_routing
         self._common: Metadata = (("x-goog-api-client", _api_client()),)
         if end_to_end_tracing:
             self._common += (("x-goog-spanner-end-to-end-tracing", "true"),)
+        if server_timing:
+            self._common += ((_SERVER_TIMING, "true"),)
         self._kept: dict[Rpc, dict[str, Metadata]] = {}
 
     def of(self, rpc: Rpc, name: str) -> Metadata:

@@ -28,7 +28,9 @@ class Preparation:
 
     def __init__(self, options: ClientOptions) -> None:
         self._headers = Headers(
-            leader_aware_routing=options.leader_aware_routing, end_to_end_tracing=options.end_to_end_tracing
+            leader_aware_routing=options.leader_aware_routing,
+            end_to_end_tracing=options.end_to_end_tracing,
+            server_timing=options.observer is not None,
         )
         self.next_number = RequestIds().next
 
@@ -65,6 +67,11 @@ def cancel(call: Any) -> bool:
     with contextlib.suppress(ValueError):
         call.close()
     return True
+
+
+def initial_metadata(call: Any) -> Any:
+    """Return the headers of the answer of a call that has ended; none of what an instrumentation made of a stream."""
+    return call.initial_metadata() if hasattr(call, "initial_metadata") else ()
 
 
 def unreadable_answer() -> grpc.RpcError:

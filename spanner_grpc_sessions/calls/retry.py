@@ -14,6 +14,7 @@ from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
+from spanner_grpc_sessions.transport.incidents import Incidents
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 # Seconds: an attempt with less could only end at the deadline, and hide why those before it failed.
@@ -60,6 +61,7 @@ class Attempts:
         count: the number of attempts so far.
         first: the number of the first attempt in the request id. Google's clients may have made some before.
         of_stub: a stub made the call, and gets the server's last word as it is.
+        incidents: is told each failure.
     """
 
     rpc: Rpc
@@ -70,6 +72,7 @@ class Attempts:
     count: int = 1
     first: int = 1
     of_stub: bool = False
+    incidents: Incidents | None = None
 
     def next_delay_after(self, error: grpc.RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if an earlier one has done the work.
@@ -77,6 +80,8 @@ class Attempts:
         Raises `RpcError`, made from the error, if there should be no other attempt.
         """
         failure = from_grpc(error, method=self.rpc.name, request_id=self._id())
+        if self.incidents is not None:
+            self.incidents.note(failure)
         done = self.rpc.not_found_means_done and self.count > 1 and not self.of_stub
         if done and isinstance(failure, NotFound):
             return None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.calls.preparation import cancel, failure_of
+from spanner_grpc_sessions.calls.preparation import cancel, failure_of, initial_metadata
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
-from spanner_grpc_sessions.errors.rpc import Cancelled, Internal, from_grpc
+from spanner_grpc_sessions.errors.rpc import Cancelled, Internal, RpcError, from_grpc
 from spanner_grpc_sessions.observers import Observation
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
@@ -40,7 +40,7 @@ class Stream(Iterator[dict[str, Any]]):
         self._rpc = rpc
         self._request_id = request_id
         self._connection = connection
-        self._tell = _tell_nothing if observation is None else observation.end
+        self._observation = observation
         self._closed = False
         # Two threads that read from one call break gRPC, and its channel.
         self._reading = threading.Lock()
@@ -58,6 +58,8 @@ class Stream(Iterator[dict[str, Any]]):
             with self._reading:
                 message = next(self._call)
         except StopIteration:
+            if self._observation is not None:
+                self._observation.answered(initial_metadata(self._call))
             self._tell()
             raise
         except grpc.RpcError as error:
@@ -84,9 +86,15 @@ class Stream(Iterator[dict[str, Any]]):
         cancel(self._call)
         self._tell(GeneratorExit())
 
+    def _tell(self, error: BaseException | None = None) -> None:
+        if self._observation is not None:
+            self._observation.end(error)
+
     def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
         closed = self._connection.closing.is_set()
         failure = failure_of(error, method=self._rpc.name, request_id=self._request_id, closed=closed)
+        if isinstance(failure, RpcError):
+            self._connection.incidents.note(failure)
         self._tell(failure)
         return failure
 
@@ -106,7 +114,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         self._request_id = request_id
         self._connection = connection
         connection.streams.add(call)
-        self._tell = _tell_nothing if observation is None else observation.end
+        self._observation = observation
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
@@ -142,6 +150,8 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
                 raise StopAsyncIteration from None
             raise self._failure(error) from error
         if message is grpc.aio.EOF:
+            if self._observation is not None:
+                self._observation.answered(await self._call.initial_metadata())
             self._tell()
             raise StopAsyncIteration
         if message is None:
@@ -170,12 +180,17 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
     # The name by which `contextlib.aclosing` asks for it.
     aclose = close
 
+    def _tell(self, error: BaseException | None = None) -> None:
+        if self._observation is not None:
+            self._observation.end(error)
+
     def _failure(self, error: BaseException) -> SpannerSessionsError:
         failure: SpannerSessionsError
         if self._connection.closing.is_set():
             failure = ClientClosed.during_call()
         elif isinstance(error, grpc.RpcError):
             failure = from_grpc(error, method=self._rpc.name, request_id=self._request_id)
+            self._connection.incidents.note(failure)
         else:
             why = "an earlier read of the stream was cancelled, and that ended it"
             failure = Cancelled(why, method=self._rpc.name, request_id=self._request_id)
@@ -185,7 +200,3 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
     def _require_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
             raise ClientClosed("the stream belongs to another event loop: read it where it was begun")
-
-
-def _tell_nothing(error: BaseException | None = None) -> None:
-    """Stand in for an observation."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from spanner_grpc_sessions.calls.preparation import cancel
+from spanner_grpc_sessions.calls.preparation import cancel, initial_metadata
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.errors.rpc import RpcError
@@ -87,6 +87,8 @@ class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]
                 self._repeat_or_raise(error)
             else:
                 self._attempts = None
+                if self._rpc.incidents.lost:
+                    self._rpc.incidents.back()
                 return message
 
     def cancel(self) -> bool:
@@ -138,4 +140,6 @@ class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]
 
     def _end(self, error: BaseException | None = None) -> None:
         if self._observation is not None:
+            if error is None:
+                self._observation.answered(initial_metadata(self._call))
             self._observation.end(error)

@@ -140,7 +140,12 @@ class AsyncStubCall(grpc.aio.Call):
         self._end(failure)
         raise failure from error
 
-    def _end(self, error: BaseException | None = None) -> None:
+    async def _answered(self) -> None:
+        if self._observation is not None:
+            self._observation.answered(await self._call.initial_metadata())
+            self._observation.end()
+
+    def _end(self, error: BaseException) -> None:
         if self._observation is not None:
             self._observation.end(error)
 
@@ -165,7 +170,9 @@ class _UnaryAnswer(AsyncStubCall):
             except asyncio.CancelledError as error:
                 self._raise_cancelled(error)
             else:
-                self._end()
+                await self._answered()
+                if self._rpc.incidents.lost:
+                    self._rpc.incidents.back()
                 return answer
 
 
@@ -202,7 +209,9 @@ class _StreamedAnswer(AsyncStubCall):
                 self._raise_cancelled(error)
             else:
                 if message is grpc.aio.EOF:
-                    self._end()
+                    await self._answered()
+                elif self._rpc.incidents.lost:
+                    self._rpc.incidents.back()
                 self._attempts = None
                 return message
 

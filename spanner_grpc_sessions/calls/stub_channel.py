@@ -205,12 +205,13 @@ class _UnaryAnswer(_MultiCallable):
         if observation is None:
             return self._attempts(None, way, request, timeout, metadata, *others, **named)
         try:
-            answer = self._attempts(observation, way, request, timeout, metadata, *others, **named)
+            answer, call = self._attempts(observation, "with_call", request, timeout, metadata, *others, **named)
         except BaseException as error:
             observation.end(error)
             raise
+        observation.answered(call.initial_metadata())
         observation.end()
-        return answer
+        return answer if way == "__call__" else (answer, call)
 
     def _attempts(
         self,
@@ -231,7 +232,7 @@ class _UnaryAnswer(_MultiCallable):
         if observation is not None:
             observation.call.attempt(request_id)
         try:
-            return call(request, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
+            answer = call(request, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
         except self._connection.CALL_ERRORS as error:
             if not isinstance(error, grpc.RpcError) and not self._connection.closing.is_set():
                 raise
@@ -243,10 +244,13 @@ class _UnaryAnswer(_MultiCallable):
                 return call(request, timeout, metadata, *others, **named)
 
             try:
-                return self._caller.retry_or_raise(error, again, request, headers, attempts)
+                answer = self._caller.retry_or_raise(error, again, request, headers, attempts)
             except SpannerSessionsError as failure:
                 self._rpc.tell(failure, request)
                 raise as_failed_call(failure) from failure.__cause__
+        if self._rpc.incidents.lost:
+            self._rpc.incidents.back()
+        return answer
 
     def _token_within(self, seconds: float | None) -> tuple[Any, float | None]:
         deadline = Deadline(seconds)

@@ -41,6 +41,7 @@ class StubRpc:
         self._preparation = caller.preparation
         self._observer = caller.observer
         self._address = caller.connection.address
+        self.incidents = caller.connection.incidents
         self._report = report
 
     def observe(self, request: Any) -> Observation | None:
@@ -71,7 +72,16 @@ class StubRpc:
         if not attempt.isdigit():
             # A request id that is not made as Google's: the attempts are counted behind it.
             number, attempt = request_id, "1"
-        return Attempts(self.rpc, f"{number}.", self.retry, deadline, observed, first=int(attempt), of_stub=True)
+        return Attempts(
+            self.rpc,
+            f"{number}.",
+            self.retry,
+            deadline,
+            observed,
+            first=int(attempt),
+            of_stub=True,
+            incidents=self.incidents,
+        )
 
     def failure(self, error: Any, request_id: str, request: Any, *, closed: bool) -> SpannerSessionsError:
         """Return the exception to raise for one of gRPC; report it."""
@@ -81,6 +91,7 @@ class StubRpc:
         if failure.message.startswith(_PLUGIN_FAILED):
             # gRPC reports an unavailable server, but it was the token that could not be fetched.
             return as_failed_call(CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED)))
+        self.incidents.note(failure)
         self.tell(failure, request)
         return failure
 

@@ -25,7 +25,7 @@ class Rpc:
     """One RPC.
 
     Attributes:
-        name: like "CreateSession".
+        name: like "CreateSession"; of a foreign RPC with its service, like "test.Echo/Say".
         on: the request field with the name of the database or session that the RPC is about; None of a foreign RPC.
         timeout: seconds for the whole call, attempts and waits included; None for no limit.
         streams: the server answers with any number of messages.
@@ -112,4 +112,4 @@ _RPC_BY_PATH: Final = {rpc.path: rpc for rpc in RPCS.values()}
 
 def rpc_of(path: str) -> Rpc:
     """Return the RPC with this path on the wire; a row without rules for one of another service."""
-    return _RPC_BY_PATH.get(path) or Rpc(path.rpartition("/")[2], None, None)
+    return _RPC_BY_PATH.get(path) or Rpc(path.lstrip("/"), None, None)

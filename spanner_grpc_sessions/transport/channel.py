@@ -172,32 +172,39 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
     # gRPC sends calls to this machine through a proxy of the environment too, and takes a proxy on this machine for the
     # local peer that may see a token.
     stays_here = target.security != Security.TLS or _is_loopback(target.address)
-    return [
-        ("grpc.enable_http_proxy", int(not stays_here)),
-        ("grpc.primary_user_agent", f"{options.user_agent} {agent}" if options.user_agent else agent),
+    ours: dict[str, Any] = {
+        "grpc.enable_http_proxy": int(not stays_here),
+        "grpc.primary_user_agent": f"{options.user_agent} {agent}" if options.user_agent else agent,
         # As often as Google's clients: servers answer pings that come more often with GOAWAY too_many_pings.
-        ("grpc.keepalive_time_ms", 120_000),
+        "grpc.keepalive_time_ms": 120_000,
         # A result may be larger than gRPC's default limit of 4 MiB. Spanner has limits of its own.
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.max_send_message_length", -1),
+        "grpc.max_receive_message_length": -1,
+        "grpc.max_send_message_length": -1,
         # `calls.retry` counts and limits attempts.
-        ("grpc.enable_retries", 0),
+        "grpc.enable_retries": 0,
         # Leaves out what is not used here and costs each call 3 µs: limits of size, and closing idle connections.
-        ("grpc.minimal_stack", 1),
+        "grpc.minimal_stack": 1,
         # A server that comes back is used again within a second; gRPC makes each pause up to a fifth longer.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 500),
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.max_reconnect_backoff_ms": 500,
         # How long one attempt to connect may take. TCP doubles its pauses while there is no answer, so a new attempt
         # finds a machine that comes back sooner; with less, a slow server could never be reached.
-        ("grpc.min_reconnect_backoff_ms", 5_000),
+        "grpc.min_reconnect_backoff_ms": 5_000,
         # How long a peer that vanished is waited for (gRPC's defaults are 20 s and 60 s): for the acknowledgement of
         # bytes (TCP_USER_TIMEOUT), and for the answer to a ping, which may queue behind a result on a slow line. Most
         # calls have 30 s, and so time left for another connection.
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.ping_timeout_ms", 15_000),
+        "grpc.keepalive_timeout_ms": 10_000,
+        "grpc.http2.ping_timeout_ms": 15_000,
         # Otherwise channels with equal arguments share one connection, in one client and across clients.
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
+        "grpc.use_local_subchannel_pool": 1,
+    }
+    if options.channel_options:
+        ours["grpc.minimal_stack"] = 0
+    theirs = dict(options.channel_options)
+    if stays_here:
+        for name in ("grpc.enable_http_proxy", "grpc.http_proxy"):
+            theirs.pop(name, None)
+    return [*{**ours, **theirs}.items()]
 
 
 def _emulator_address(value: str) -> str:

@@ -16,6 +16,7 @@ from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Target, open_channel
+from spanner_grpc_sessions.transport.incidents import Incidents
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -31,6 +32,7 @@ class Connection:
     Attributes:
         address: "host:port" of the server.
         tokens: the source of the token of each call, closed with the connection.
+        incidents: is told each failure, for the log.
         channel: what calls are made on while it is open, else None.
         closing: set once the connection is closed.
     """
@@ -42,6 +44,7 @@ class Connection:
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
         self.address = target.address
         self.tokens = tokens
+        self.incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}
         self.closing = threading.Event()
         self._target = target
@@ -148,6 +151,17 @@ class Connection:
     def ready(self, rpc: Rpc) -> Callable[..., Any]:
         """Return an RPC that is ready to be called, opening the connection if need be."""
         return self._calls.get(rpc) or self._prepare(rpc)
+
+    @staticmethod
+    def telling(call: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:
+        """Return a call that tells the headers of its answer."""
+
+        def make(request: Any, *, timeout: float | None, metadata: Any) -> Any:
+            answer, made = call.with_call(request, timeout=timeout, metadata=metadata)  # type: ignore[attr-defined]  # gRPC's
+            tell(made.initial_metadata())
+            return answer
+
+        return make
 
     def _prepare(self, rpc: Rpc) -> Callable[..., Any]:
         with self._changing:

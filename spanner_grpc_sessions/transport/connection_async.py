@@ -24,6 +24,7 @@ from spanner_grpc_sessions.runtime.fork import (
 )
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Target, open_async_channel
+from spanner_grpc_sessions.transport.incidents import Incidents
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -37,6 +38,7 @@ class AsyncConnection:
     Attributes:
         address: "host:port" of the server.
         tokens: the source of the token of each call, closed with the connection.
+        incidents: is told each failure, for the log.
         channel: what calls are made on while it is open, else None.
         closing: set once the connection is closed.
         streams: streaming calls in flight. Older gRPC does not end them with their channel.
@@ -50,6 +52,7 @@ class AsyncConnection:
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
         self.address = target.address
         self.tokens = tokens
+        self.incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}
         self.closing = asyncio.Event()
         self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -127,6 +130,18 @@ class AsyncConnection:
         if call is None or asyncio.get_running_loop() is not self.loop:
             call = self._prepare(rpc)
         return call
+
+    @staticmethod
+    def telling(call: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:
+        """Return a call that tells the headers of its answer."""
+
+        async def make(request: Any, *, timeout: float | None, metadata: Any) -> Any:
+            made = call(request, timeout=timeout, metadata=metadata)
+            answer = await made
+            tell(await made.initial_metadata())
+            return answer
+
+        return make
 
     def _prepare(self, rpc: Rpc) -> Callable[..., Any]:
         channel = self.open()

@@ -24,6 +24,8 @@ from spanner_grpc_sessions import (
     InvalidName,
     InvalidType,
     InvalidValue,
+    ResourceExhausted,
+    RetryOptions,
     SessionNotFound,
     SessionsClient,
 )
@@ -161,6 +163,15 @@ class _Broken(user_credentials.Credentials):
 
     def refresh(self, request: Any) -> None:
         raise CredentialsError("no token for you")
+
+
+def test_channel_options_reach_grpc(local: LocalSpanner, colour: Colour) -> None:
+    """A limit of message size is kept, which this library does not have by itself."""
+    limit = (("grpc.max_receive_message_length", 10),)
+    options = local.client_options(channel_options=limit, retry=RetryOptions.none())
+    with colour.client(local.credentials(), options=options) as client:
+        with pytest.raises(ResourceExhausted, match="larger than max"):
+            client.create_session(_DATABASE)
 
 
 def test_a_stub_ends_with_its_client(local: LocalSpanner, colour: Colour) -> None:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions import DeadlineExceeded, RetryOptions, RpcError, SessionNotFound, Unavailable
+from spanner_grpc_sessions import (
+    DeadlineExceeded,
+    RetryOptions,
+    RpcError,
+    SessionNotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
+from tests.support.proxy import Proxy
+from tests.support.waiting import until
 
 _LOGGER = "spanner_grpc_sessions"
 _DATABASE = "projects/p/instances/i/databases/d"
@@ -116,6 +128,61 @@ def test_failures_that_leave_no_session_behind_are_not_logged(
         with suppress(RpcError):
             client.create_session(_DATABASE) if method == "CreateSession" else client.get_session(name)
         assert _lines(caplog, logging.INFO) == []
+
+
+@pytest.mark.parametrize("way", ["own", "stub", "stream"])
+def test_a_lost_connection_is_logged_once(colour: Colour, caplog: pytest.LogCaptureFixture, way: str) -> None:
+    """However many calls fail; the first that succeeds again makes the other line. A server's own words make none."""
+    caplog.set_level(logging.INFO, logger=_LOGGER)
+    query = spanner_pb2.ExecuteSqlRequest(sql="SELECT 1")
+    with LocalSpanner() as local, Proxy(local.endpoint) as proxy:
+        options = local.client_options(endpoint=proxy.endpoint, retry=RetryOptions.none())
+        with colour.client(local.credentials(), options=options) as client:
+            query.session = client.create_session(_DATABASE)["name"]
+            ways: dict[str, Callable[[], object]] = {
+                "own": lambda: client.ping_session(query.session, timeout=5),
+                "stub": lambda: client.stub.ExecuteSql(query, timeout=5),
+                "stream": lambda: list(client.stub.ExecuteStreamingSql(query, timeout=5)),
+            }
+            call = ways[way]
+            local.faults.add(status="UNAVAILABLE", message="busy")
+            with pytest.raises(Unavailable):
+                call()
+            proxy.refuse()
+            proxy.cut()
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    call()
+            proxy.listen()
+            until(lambda: _succeeds(call))
+            call()
+            lines = _lines(caplog, logging.INFO)[1:]
+    assert len(lines) == 2
+    assert lines[0].startswith(f"lost the connection to {proxy.endpoint}: ")
+    assert re.fullmatch(rf"the connection to {proxy.endpoint} is back after \d+\.\d s", lines[1])
+
+
+def _succeeds(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except Unavailable:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("way", ["own", "stub"])
+def test_a_rejected_token_is_logged_once(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    """However many calls it fails, and without the token."""
+    caplog.set_level(logging.INFO, logger=_LOGGER)
+    local.faults.add(status="UNAUTHENTICATED", message="not this one", times=None)
+    request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        for _ in range(3):
+            with pytest.raises(Unauthenticated):
+                client.create_session(_DATABASE) if way == "own" else client.stub.CreateSession(request)
+    assert _lines(caplog, logging.INFO)[1:-1] == [f"{local.endpoint} rejected the token: not this one"]
 
 
 def test_no_secret_is_ever_logged(local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture) -> None:

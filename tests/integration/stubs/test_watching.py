@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions import (
     ClientOptions,
+    Internal,
     InvalidValue,
     RetryOptions,
     SessionNotFound,
@@ -20,7 +22,7 @@ from spanner_grpc_sessions import (
     Unavailable,
 )
 from spanner_grpc_sessions.local import LocalSpanner
-from spanner_grpc_sessions.observers import CallInfo
+from spanner_grpc_sessions.observers import CallInfo, Observation
 from tests.support.colours import Colour
 from tests.support.observing import Watcher
 from tests.support.scripted import scripted_server
@@ -177,3 +179,50 @@ def test_the_log_has_a_line_per_call(local: LocalSpanner, colour: Colour, caplog
     assert len(lines) == 1
     assert f"GetSession of {_MISSING.name}: NOT_FOUND after" in lines[0]
     assert str(local.calls[0].header(_REQUEST_ID)) in lines[0]
+
+
+@pytest.mark.parametrize("way", ["own", "stub", "future", "stream", "rest stream", "failure"])
+def test_the_time_of_the_servers_parts_is_told(colour: Colour, watcher: Watcher, way: str) -> None:
+    """In seconds, from the `server-timing` header of the answer, which the client asks for where it is observed."""
+    if (colour.name, way) == ("async", "future"):
+        way = "stub"  # which is a future there
+    asked: list[Any] = []
+
+    def timed(context: grpc.ServicerContext) -> None:
+        asked.append(dict(context.invocation_metadata()).get("x-goog-spanner-enable-afe-server-timing"))
+        context.send_initial_metadata((("server-timing", "gfet4t7; dur=12, afe; dur=3.5"),))
+
+    def query(_: Any, context: grpc.ServicerContext) -> Any:
+        timed(context)
+        if way == "failure":
+            context.abort(grpc.StatusCode.INTERNAL, "as written")
+        return result_set_pb2.ResultSet()
+
+    def stream(_: Any, context: grpc.ServicerContext) -> Any:
+        timed(context)
+        yield result_set_pb2.PartialResultSet()
+
+    with scripted_server(ExecuteSql=query, ExecuteStreamingSql=stream) as plain:
+        options = ClientOptions(endpoint=plain.endpoint, plaintext=True, observer=watcher)
+        with colour.client(options=options) as client:
+            ways: dict[str, Callable[[], Any]] = {
+                "own": lambda: client.ping_session(_SESSION),
+                "stub": lambda: client.stub.ExecuteSql(_QUERY),
+                "future": lambda: client.stub.ExecuteSql.future(_QUERY).result(WAIT),
+                "stream": lambda: list(client.stub.ExecuteStreamingSql(_QUERY)),
+                "rest stream": lambda: list(client.rest("POST", f"/v1/{_SESSION}:executeStreamingSql", {"sql": "1"})),
+                "failure": lambda: client.stub.ExecuteSql(_QUERY),
+            }
+            with contextlib.suppress(Internal):
+                ways[way]()
+            until(lambda: watcher.ended)
+    assert only_call(watcher).server_timing == {"gfe": 0.012, "afe": 0.0035}
+    assert asked == ["true"]
+
+
+@pytest.mark.parametrize("value", ["", "gfet4t7", "gfet4t7; dur=", "gfet4t7; dur=x", "other; dur=1", "gfe; dur=1e400"])
+def test_a_timing_that_cannot_be_read_is_none(value: str) -> None:
+    """No failure of the call."""
+    observation = Observation(CallInfo("ExecuteSql", _SESSION, "host:1"), None)
+    observation.answered((("server-timing", value),))
+    assert observation.call.server_timing in ({}, {"gfe": 0.001})

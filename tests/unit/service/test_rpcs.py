@@ -92,7 +92,7 @@ def test_a_path_leads_to_its_rpc() -> None:
     for rpc in RPCS.values():
         assert rpc_of(rpc.path) is rpc
     foreign = rpc_of("/other.Service/Method")
-    assert (foreign.name, foreign.on, foreign.timeout) == ("Method", None, None)
+    assert (foreign.name, foreign.on, foreign.timeout) == ("other.Service/Method", None, None)
 
 
 @each_rpc

@@ -13,7 +13,7 @@ from google.oauth2 import credentials as oauth2
 
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.transport.channel import Security, open_channel, resolve
+from spanner_grpc_sessions.transport.channel import Security, _channel_arguments, open_channel, resolve
 from tests.support.certificates import make_authority
 
 ANONYMOUS = AnonymousCredentials()
@@ -207,6 +207,34 @@ def test_channels_share_no_connection() -> None:
             stack.callback(channel.unary_unary("/any/call").future(b"").cancel)
         for _ in range(2):
             stack.enter_context(listener.accept()[0])
+
+
+def arguments(options: ClientOptions) -> dict[str, Any]:
+    """Return the arguments of the channels of a client with these options."""
+    return dict(_channel_arguments(resolve(options, None, {}), options))
+
+
+def test_channel_options_take_the_place_of_ours() -> None:
+    """Those that are set, beside the others; and gRPC keeps limits of size, which it does not by default."""
+    own = (
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.max_receive_message_length", 1024),
+        ("grpc.primary_user_agent", "x"),
+    )
+    ours, theirs = arguments(ClientOptions()), arguments(ClientOptions(channel_options=own))
+    assert theirs == {**ours, **dict(own), "grpc.minimal_stack": 0}
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:1", "host:1"])
+def test_a_proxy_never_stands_between_processes_of_one_machine(endpoint: str) -> None:
+    """It could see a token that may not leave the machine."""
+    own = (("grpc.http_proxy", "http://proxy:1"), ("grpc.enable_http_proxy", 1))
+    made = arguments(ClientOptions(endpoint=endpoint, channel_options=own))
+    proxied = endpoint == "host:1"
+    assert (made.get("grpc.http_proxy"), made["grpc.enable_http_proxy"]) == (
+        "http://proxy:1" if proxied else None,
+        proxied,
+    )
 
 
 def test_plaintext_to_nowhere_is_refused() -> None:

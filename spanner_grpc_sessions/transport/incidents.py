@@ -1,0 +1,52 @@
+"""What an operator must know of a connection, told to the log at INFO: once for each incident, not for each call."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from spanner_grpc_sessions.auth import Tokens
+    from spanner_grpc_sessions.errors.rpc import RpcError
+
+_log: Final = logging.getLogger("spanner_grpc_sessions")
+# gRPC's own words for a connection that broke or cannot be made: a server that is unavailable answers in others.
+_OF_GRPC: Final = re.compile(
+    "failed to connect|connection (refused|reset|timed out|closed)|socket closed|broken pipe|goaway|stream removed"
+    "|dns resolution|name resolution|recvmsg|sendmsg|keepalive|ping timeout|unreachable|endpoint closing|tcp handshake",
+    re.IGNORECASE,
+)
+
+
+class Incidents:
+    """The incidents of one connection. Safe to share between threads: at worst a line is logged twice.
+
+    Attributes:
+        lost: whether the last call failed for want of a connection; then the next success is to be told to `back`.
+    """
+
+    def __init__(self, address: str, tokens: Tokens) -> None:
+        self.lost = False
+        self._address = address
+        self._tokens = tokens
+        self._since = 0.0
+        self._rejected: object = None
+
+    def note(self, failure: RpcError) -> None:
+        """Log what the failure of a call says of the connection and its token."""
+        if failure.status == "UNAVAILABLE" and not self.lost and _OF_GRPC.search(failure.message):
+            self._since = time.monotonic()
+            self.lost = True
+            _log.info("lost the connection to %s: %s", self._address, failure.message)
+        elif failure.status == "UNAUTHENTICATED":
+            token = self._tokens.current()
+            if token is None or token is not self._rejected:
+                self._rejected = token
+                _log.info("%s rejected the token: %s", self._address, failure.message)
+
+    def back(self) -> None:
+        """Log that a call has succeeded again."""
+        self.lost = False
+        _log.info("the connection to %s is back after %.1f s", self._address, time.monotonic() - self._since)
