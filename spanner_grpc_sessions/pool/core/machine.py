@@ -47,11 +47,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
 from spanner_grpc_sessions.pool.core.creation import Creation, retry_delay
-from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Fail, Outbox
+from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Fail, LogLine, Outbox
+from spanner_grpc_sessions.pool.core.losses import Losses
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.core.sessions import PoolSessions
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -81,6 +83,7 @@ class PoolCore:
         self._sessions = PoolSessions(options, self._outbox)
         self._creation = Creation()
         self._counters = PoolCounters()
+        self._losses = Losses()
         # Since when each waiter waits, first come, first served. To find its first key, a plain dict would pass over
         # all those that were removed before.
         self._waiting: OrderedDict[Any, float] = OrderedDict()
@@ -192,6 +195,7 @@ class PoolCore:
     def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
         """Note that the database is gone: all who wait fail with the error, and no session is valid before a ping."""
         self._fail_waiters(error)
+        self._database_gone(error)
         self._sessions.suspect_all(now)
         return self.serve_waiters(now)
 
@@ -215,37 +219,52 @@ class PoolCore:
             error = PoolError(f"the server returned {len(sessions)} names that the pool has already")
             return self.create_failed(count, error, now, draw)
         self._creation.succeeded(count)
+        self._losses.database_found()
         return self.serve_waiters(now)
 
     def create_failed(
-        self, count: int, error: Exception, now: float, draw: float, *, fatal: bool = False
+        self,
+        count: int,
+        error: Exception,
+        now: float,
+        draw: float,
+        *,
+        fatal: bool = False,
+        gone: bool = False,
     ) -> tuple[Effect, ...]:
         """Note that a create failed. It is repeated after a backoff, if sessions are still missing.
 
         A failure is fatal if repeating it is unlikely to help, as without the database or the permission: all waiters
-        fail with the error, and the next acquire tries again at once.
+        fail with the error, and the next acquire tries again at once. With `gone` it says that the database is.
         """
         self._creation.failed(count, error, now, draw, fatal=fatal)
         if fatal:
             self._fail_waiters(error)
+        if gone:
+            self._database_gone(error)
         return self.serve_waiters(now)
 
     def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
         """Note that a ping succeeded."""
         self._counters.pinged += 1
+        self._losses.database_found()
         self._sessions.pinging.remove(record)
         record.mark_pinged(now)
         self._sessions.put_back(record, now, used=False)
         self._sessions.ping_next(now)
         return self.serve_waiters(now)
 
-    def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
-        """Note that a ping failed.
+    def ping_failed(
+        self, record: SessionRecord, now: float, draw: float, *, lost: bool = False, gone: BaseException | None = None
+    ) -> tuple[Effect, ...]:
+        """Note that a ping failed; `gone` is the error if it says that the database is gone.
 
         A lost session is replaced. After another failure it is pinged again before it is handed out; after an hour of
         silence it is replaced too, because the server may have dropped it.
         """
         self._sessions.pinging.remove(record)
+        if gone is not None:
+            self._database_gone(gone)
         if lost:
             self._lose(record, now, proven=True)
             self._sessions.delete(record)
@@ -292,6 +311,8 @@ class PoolCore:
             self._sessions.ping_stale(len(self._waiting), now)
             self._grow(now)
         self.contended = self.closing or bool(self._waiting)
+        if self._losses.open:
+            self._tell_losses(now)
         return self._outbox.empty()
 
     def _deliver(self, record: SessionRecord, now: float) -> Deliver:
@@ -321,9 +342,26 @@ class PoolCore:
         self._sessions.discard(record, now)
 
     def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
-        self._counters.lost += not record.discarded
+        if not record.discarded:
+            self._counters.lost += 1
+            self._sessions.discarded += 1
+            self._losses.lost(now, self._counters.created)
         record.mark_discarded(lost=proven)
         self._sessions.suspect_all(now, record)
+
+    def _database_gone(self, error: BaseException) -> None:
+        # One that never had a session may never have been there, and callers get the error.
+        if self._counters.created:
+            self._outbox.effects += map(LogLine, self._losses.database_gone(error))
+
+    def _tell_losses(self, now: float) -> None:
+        losses, created = self._losses, self._counters.created
+        checked = self.closing or self._sessions.checked
+        filled = self.filled and not (self._waiting or self._creation.in_flight or self._sessions.discarded)
+        at = inf if self.closing else now
+        self._outbox.effects += map(LogLine, losses.lines(at, created, checked=checked, filled=filled))
+        if at < losses.due < inf:
+            self._outbox.wake_at(losses.due)
 
     def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> list[SessionRecord]:
         """Discard sessions whose names new ones have, and return those new ones, which are not handed out either.
