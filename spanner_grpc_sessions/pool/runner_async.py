@@ -23,10 +23,12 @@ from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, co
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
-from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.core.effects import LogLine
+from spanner_grpc_sessions.pool.failures import is_gone, is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, PING_TIMEOUT
+from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service import requests, rpcs
@@ -50,6 +52,7 @@ class AsyncPoolRunner:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
         self._caller = client._caller  # noqa: SLF001 - one library
+        self.watch = watch_core(self.core, self._caller, database, options)
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
@@ -96,11 +99,11 @@ class AsyncPoolRunner:
 
     async def acquire(self, lease: Any, timeout: float | None) -> None:
         """Give a lease its session, waiting for one; raise if there is none in time."""
-        core = self.core
+        core, since = self.core, self._clock.now()
         waiter: _Waiter = asyncio.get_running_loop().create_future()
         try:
             self.start()
-            until = inf if timeout is None else self._clock.now() + timeout
+            until = inf if timeout is None else since + timeout
             self.dispatch(core.acquire, waiter)
             if not waiter.done():
                 self._timeouts.add(waiter, until)
@@ -114,10 +117,14 @@ class AsyncPoolRunner:
             if self.leaks is not None:
                 self.leaks.note(answer, self._clock.now())
                 self._wake()
+            if self.watch is not None:
+                self.watch.acquired(answer.last_used_at - since)
             return
         if answer is not None:
             raise copy_to_raise(answer) from answer
         self.dispatch(core.waiter_gone, waiter, timed_out=True)
+        if self.watch is not None:
+            self.watch.timed_out()
         raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
@@ -140,8 +147,10 @@ class AsyncPoolRunner:
         """Delete all sessions and end all tasks, in that time. If the loop was closed, there is nothing left to do."""
         if self.loop is not None and self.loop.is_closed():
             self.core.close(self._clock.now())
+            self.end_watch()
             return
         self.require_loop()
+        self.end_watch()
         deadline = Deadline(timeout)
         self._close_by = inf if timeout is None else time.monotonic() + timeout
         self.dispatch(self.core.close)
@@ -160,8 +169,14 @@ class AsyncPoolRunner:
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
+        self.end_watch()
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._wake)
+
+    def end_watch(self) -> None:
+        """Tell the observer nothing any more: the pool closes, or is another process's."""
+        if self.watch is not None:
+            self.watch.end()
 
     def _wake(self) -> None:
         # The old event wakes all who wait now; a new one is for the next.
@@ -177,6 +192,8 @@ class AsyncPoolRunner:
                 case WakeAt(when):
                     self._wake_at = when
                     self._wake()
+                case LogLine(text):
+                    _log.info("%s: %s", self._database, text)
                 case Create(count):
                     self._spawn(self._create(count))
                 case Ping(record):
@@ -195,15 +212,19 @@ class AsyncPoolRunner:
     async def _create(self, count: int) -> None:
         request = requests.batch_create_sessions(self._database, count, *self._template)
         draw = random.random()  # noqa: S311 - jitter, not a secret
+        since = self._clock.now()
         try:
             answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
             failure = error if isinstance(error, Exception) else PoolError("the creation of sessions was cancelled")
             _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
             self._failed += 1
-            self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
+            fatal, gone = is_permanent(failure), is_gone(failure)
+            self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=fatal, gone=gone)
         else:
             self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
+            if self.watch is not None:
+                self.watch.created(len(answer.session), self._clock.now() - since)
         self._wake()
 
     async def _ping(self, record: SessionRecord) -> None:
@@ -211,8 +232,8 @@ class AsyncPoolRunner:
             await self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), PING_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the session is pinged again
             draw = random.random()  # noqa: S311 - jitter, not a secret
-            lost = isinstance(error, Exception) and is_loss(error)
-            self.dispatch(self.core.ping_failed, record, draw=draw, lost=lost)
+            gone = error if is_gone(error) else None
+            self.dispatch(self.core.ping_failed, record, draw=draw, lost=is_loss(error), gone=gone)
         else:
             self.dispatch(self.core.pinged, record)
 
