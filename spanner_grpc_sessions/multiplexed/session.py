@@ -17,8 +17,16 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
-from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure
+from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.multiplexed.rotation import (
+    GONE,
+    LOST,
+    REPLACED,
+    MultiplexedOptions,
+    Rotation,
+    creation_failure,
+    watch_rotation,
+)
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -66,6 +74,8 @@ class MultiplexedSession:
         self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
         self._clock = clock
         self._rotation = Rotation(self._options)
+        caller = client._caller  # noqa: SLF001 - one library
+        self._watch = watch_rotation(self._rotation, caller.observer, caller.connection.address, database)
         self._session: Session | None = None
         # What `name` reads without the lock. It is set while a thread of this process replaces the session in time.
         self._name: str | None = None
@@ -151,6 +161,7 @@ class MultiplexedSession:
         self._background = BackgroundCalls(self._client._caller)  # noqa: SLF001 - one library
         self._changed = threading.Condition()
         self._creation = self._keeper = None
+        self._rotation.waiting = 0
         # The thread of the parent did not follow: the next read starts one.
         self._name = None
 
@@ -169,10 +180,20 @@ class MultiplexedSession:
             if name is not None and name != lost:
                 self._name = name
                 return name
-            creation = self._begin_creation()
-        error = creation.exception()
+            news = lost is not None and self._rotation.lost()
+            creation, since = self._begin_creation(), self._clock.now()
+            self._rotation.waiting += 1
+        if news:
+            _log.info(LOST, self._database)
+        try:
+            error = creation.exception()
+        finally:
+            with self._changed:
+                self._rotation.waiting -= 1
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error
+        if self._watch is not None:
+            self._watch.acquired(self._clock.now() - since)
         return creation.result()
 
     def _begin_creation(self) -> Future[str]:
@@ -194,16 +215,29 @@ class MultiplexedSession:
             self._keeper = keeper
 
     def _report(self, failure: RpcError, name: str) -> None:
+        news = False
         if isinstance(failure, SessionNotFound) and failure.concerns(name):
             with self._changed:
                 if name == self._current and not self._closed:
-                    self._rotation.lost()
+                    news = self._rotation.lost()
                     self._start_keeper()
                     self._changed.notify_all()
+        if news:
+            _log.info(LOST, self._database)
+        self._note_gone(failure)
+
+    def _note_gone(self, failure: BaseException) -> None:
+        if isinstance(failure, DatabaseNotFound):
+            with self._changed:
+                news = self._rotation.database_gone()
+            if news:
+                _log.info(GONE, self._database, failure)
 
     def _end(self) -> threading.Thread | None:
         with self._changed:
             self._closed = True
+            if self._watch is not None:
+                self._watch.end()
             self._name = None
             creation, self._creation = self._creation, None
             if creation is not None:
@@ -226,21 +260,28 @@ class MultiplexedSession:
 
     def _create(self, creation: Future[str]) -> None:
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
+        since = self._clock.now()
         try:
             session: Session = to_rest(self._background.caller().call(rpcs.CREATE_SESSION, self._database, request))
         except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)
         else:
+            seconds = self._clock.now() - since
             self._succeeded(creation, session)
+            if self._watch is not None:
+                self._watch.created(1, seconds)
 
     def _succeeded(self, creation: Future[str], session: Session) -> None:
         with self._changed:
             # Otherwise it was closed, and its callers know.
-            if self._creation is creation:
-                self._creation = None
-                self._session, self._name = session, session["name"]
-                self._rotation.created(self._clock.now())
-                creation.set_result(session["name"])
+            if self._creation is not creation:
+                return
+            self._creation = None
+            self._session, self._name = session, session["name"]
+            replaced = self._rotation.created(self._clock.now())
+            creation.set_result(session["name"])
+        if replaced:
+            _log.info(REPLACED, self._database)
 
     def _failed(self, creation: Future[str], error: BaseException) -> None:
         with self._changed:
@@ -254,6 +295,7 @@ class MultiplexedSession:
         if self._session is not None:
             failure = creation_failure(error, self._database)
             _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
+        self._note_gone(error)
 
     def _next_look(self) -> float:
         now = self._clock.now()
