@@ -102,6 +102,7 @@ def test_success_is_one_span_and_one_measurement(
     common = {"rpc.system.name": "grpc", "rpc.method": _CREATE, "rpc.status_code": "OK", **server}
     assert attributes(span) == {
         **common,
+        "db.system.name": "gcp.spanner",
         "db.namespace": _DATABASE,
         "x_goog_spanner_request_id": local.calls[0].header("x-goog-spanner-request-id"),
         "spanner_grpc_sessions.attempts": 1,
