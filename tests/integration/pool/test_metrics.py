@@ -362,7 +362,9 @@ def test_an_observer_that_fails_changes_nothing(
     assert {str(record.exc_info[1]) for record in logged if record.exc_info} == {method}
 
 
-def test_an_observer_of_calls_alone_is_told_of_calls(plain: LocalSpanner, colour: Colour) -> None:
+def test_an_observer_of_calls_alone_is_told_of_calls(
+    plain: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture
+) -> None:
     """It need not have the methods for pools."""
     watcher = Watcher()
     with rig_of(colour, AnonymousCredentials(), plain.client_options(observer=watcher), plain) as rig:
@@ -372,6 +374,7 @@ def test_an_observer_of_calls_alone_is_told_of_calls(plain: LocalSpanner, colour
         session.open()
         session.close()
     assert {"BatchCreateSessions", "CreateSession"} <= {call.method for call in watcher.begun}
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 @pytest.mark.parametrize("observer", [None, Watcher()], ids=["none", "calls alone"])

@@ -113,6 +113,21 @@ def test_losses_within_two_seconds_are_one_event() -> None:
     ]
 
 
+def test_a_loss_before_the_second_line_is_part_of_it() -> None:
+    """It has a first line of its own."""
+    pool = Pool(min_size=2, max_size=2)
+    leases = [pool.lease("a"), pool.lease("b")]
+    for now, lease in enumerate(leases):
+        live(pool, 2.0 * now)
+        pool.do("lost", lease)
+    for lease in leases:
+        pool.do("give_back", lease)
+        answer(pool)
+    assert pool.lines == ["1 session was lost"]
+    live(pool, 4.0)
+    assert pool.lines[1:] == ["1 session was lost", "2 lost sessions were replaced by 2"]
+
+
 def test_one_session_is_counted_once() -> None:
     """However many of its calls fail."""
     pool = Pool(min_size=1, max_size=1)
