@@ -10,13 +10,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 
 __all__ = ["CallInfo", "Observer", "PoolCounts", "PoolInfo", "PoolObserver"]
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
+_FAILED: Final = "the observer of a pool failed"
+_PoolEvent = Literal["sessions_created", "session_acquired", "session_released", "acquire_timed_out"]
 # The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
 # GeneratorExit and the like, by which a caller gives up.
 _STATUSES: Final[tuple[tuple[type[BaseException], str], ...]] = (
@@ -176,48 +178,33 @@ def observe(observer: Observer | None, method: str, resource: str, address: str)
 
 
 class PoolWatch:
-    """Tells an observer what happens in one pool, until the end of the pool. Logs what the observer raises."""
+    """Tells an observer what happens in one pool, if it is a `PoolObserver`, and logs what it raises.
 
-    def __init__(self, observer: PoolObserver, pool: PoolInfo) -> None:
-        self._observer = observer
-        self._mark = observer.watch_pool(pool)
+    Attributes:
+        observer: is told; None if there is nothing to tell, or the pool has ended.
+    """
+
+    def __init__(self, observer: Observer | None, pool: PoolInfo) -> None:
+        self.observer: PoolObserver | None = None
         # The only strong reference: the observer has a weak one.
         self._pool: PoolInfo | None = pool
+        self._mark: Any = None
+        if isinstance(observer, PoolObserver):
+            try:
+                self._mark = observer.watch_pool(pool)
+                self.observer = observer
+            except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool does
+                _log.exception(_FAILED)
+
+    def tell(self, event: _PoolEvent, *values: float) -> None:
+        """Call a method of the observer."""
+        observer = self.observer
+        if observer is not None:
+            try:
+                getattr(observer, event)(self._mark, *values)
+            except Exception:  # noqa: BLE001 - the same
+                _log.exception(_FAILED)
 
     def end(self) -> None:
         """Tell nothing any more. Idempotent."""
-        self._pool = None
-
-    def created(self, count: int, seconds: float) -> None:
-        """Tell that a call created sessions."""
-        self._tell(self._observer.sessions_created, count, seconds)
-
-    def acquired(self, seconds: float) -> None:
-        """Tell that a caller got a session."""
-        self._tell(self._observer.session_acquired, seconds)
-
-    def released(self, seconds: float) -> None:
-        """Tell that a caller gave a session back."""
-        self._tell(self._observer.session_released, seconds)
-
-    def timed_out(self) -> None:
-        """Tell that a caller got no session in time."""
-        self._tell(self._observer.acquire_timed_out)
-
-    def _tell(self, method: Callable[..., None], *values: float) -> None:
-        if self._pool is not None:
-            try:
-                method(self._mark, *values)
-            except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool does
-                _log.exception("the observer of a pool failed")
-
-
-def watch_pool(observer: Observer | None, pool: PoolInfo) -> PoolWatch | None:
-    """Return what tells an observer of a pool; None if the observer has no use for it."""
-    if not isinstance(observer, PoolObserver):
-        return None
-    try:
-        return PoolWatch(observer, pool)
-    except Exception:  # noqa: BLE001 - the same
-        _log.exception("the observer of a pool failed")
-        return None
+        self.observer = self._pool = None

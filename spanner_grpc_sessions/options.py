@@ -133,8 +133,8 @@ class ClientOptions:
         retry: which failures are retried; see `RetryOptions`.
         leader_aware_routing: route to the leader region the calls that it serves best.
         user_agent: text in front of gRPC's own user agent.
-        observer: observes the calls of the client's own methods, not those of stubs; for example
-            `telemetry.OpenTelemetry()`.
+        observer: observes the calls of the client's own methods, not those of stubs, and if it is a `PoolObserver` also
+            the client's pools and multiplexed sessions; for example `telemetry.OpenTelemetry()`.
         channels: the number of connections, 1 to 100. Each carries about 100 calls at a time.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 

@@ -17,7 +17,7 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
@@ -32,7 +32,7 @@ except ImportError as error:
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidName, InvalidType, checks
 from spanner_grpc_sessions.errors.rpc import RpcError
-from spanner_grpc_sessions.observers import CallInfo, PoolCounts, PoolInfo
+from spanner_grpc_sessions.observers import CallInfo, PoolInfo
 from spanner_grpc_sessions.service.names import check_database, database_of
 
 __all__ = ["OpenTelemetry"]
@@ -48,39 +48,19 @@ _POOL_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _CONNECTION: Final = "db.client.connection."
 _DATABASE_SYSTEM: Final[_Attributes] = {"db.system.name": "gcp.spanner"}
 _STATE: Final = f"{_CONNECTION}state"
-_Read = Callable[[PoolInfo, PoolCounts], Iterable[tuple[int, _Attributes]]]
-# What is read when the metrics are collected: name, unit, description, and the values with their own attributes.
-_OBSERVED: Final[tuple[tuple[str, str, str, _Read], ...]] = (
-    (
-        "count",
-        "{connection}",
-        "The number of connections that are currently in state described by the `state` attribute.",
-        lambda _, counts: [(counts.idle, {_STATE: "idle"}), (counts.used, {_STATE: "used"})],
-    ),
-    (
-        "max",
-        "{connection}",
-        "The maximum number of open connections allowed.",
-        lambda pool, _: [(pool.max_size, {})],
-    ),
-    (
-        "idle.min",
-        "{connection}",
-        "The minimum number of idle open connections allowed.",
-        lambda pool, _: [(pool.min_size, {})],
-    ),
-    (
-        "pending_requests",
-        "{request}",
-        "The number of current pending requests for an open connection.",
-        lambda _, counts: [(counts.waiting, {})],
-    ),
+_COUNT: Final = "The number of connections that are currently in state described by the `state` attribute."
+_OBSERVED: Final = (
+    ("count", "{connection}", _COUNT),
+    ("max", "{connection}", "The maximum number of open connections allowed."),
+    ("idle.min", "{connection}", "The minimum number of idle open connections allowed."),
+    ("pending_requests", "{request}", "The number of current pending requests for an open connection."),
 )
 _TIMES: Final = (
     ("create_time", "The time it took to create a new connection."),
     ("wait_time", "The time it took to obtain an open connection from the pool."),
     ("use_time", "The time between borrowing a connection and returning it to the pool."),
 )
+_TIMEOUTS: Final = "The number of connection timeouts that have occurred trying to obtain a connection from the pool."
 
 
 class _Traceparent(Setter[list[tuple[str, str]]]):
@@ -258,63 +238,65 @@ class _PoolMetrics:
 
     def __init__(self, provider: metrics.MeterProvider | None) -> None:
         meter = metrics.get_meter(_SCOPE, __version__, provider, _SCHEMA)
-        # The names are added and removed in single steps, so that no lock is held when the process forks.
+        # Names are added and removed in single steps, because a lock might be held when the process forks.
         self._pools: dict[str, weakref.ref[PoolInfo]] = {}
-        for name, unit, description, read in _OBSERVED:
-            callback = partial(self._observe, read)
+        for name, unit, description in _OBSERVED:
+            callback = partial(self._observe, name)
             meter.create_observable_up_down_counter(_CONNECTION + name, [callback], unit, description)
         self.create_time, self.wait_time, self.use_time = (
-            meter.create_histogram(
-                _CONNECTION + name, "s", description, explicit_bucket_boundaries_advisory=_POOL_BUCKETS
-            )
-            for name, description in _TIMES
+            meter.create_histogram(_CONNECTION + name, "s", text, explicit_bucket_boundaries_advisory=_POOL_BUCKETS)
+            for name, text in _TIMES
         )
-        self.timeouts = meter.create_counter(
-            f"{_CONNECTION}timeouts",
-            "{timeout}",
-            "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
-        )
+        self.timeouts = meter.create_counter(f"{_CONNECTION}timeouts", "{timeout}", _TIMEOUTS)
 
     def add(self, pool: PoolInfo) -> _Attributes:
         """Measure a pool until it is gone; return its attributes."""
-        stem = f"{pool.address}/{pool.database}{'/multiplexed' if pool.multiplexed else ''}"
-        for number in itertools.count(1):
-            name = stem if number == 1 else f"{stem}#{number}"
+        name = stem = f"{pool.address}/{pool.database}{'/multiplexed' if pool.multiplexed else ''}"
+        numbers = itertools.count(2)
+        while True:
             reference = weakref.ref(pool, partial(_forget, self._pools, name))
             if self._pools.setdefault(name, reference) is reference:
                 return _pool_attributes(name, pool)
-        raise AssertionError
+            name = f"{stem}#{next(numbers)}"
 
-    def _observe(self, read: _Read, _: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+    def _observe(self, metric: str, _: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
         for name, reference in self._pools.copy().items():
             pool = reference()
             if pool is not None:
-                for value, more in read(pool, pool.counts()):
-                    yield metrics.Observation(value, {**_pool_attributes(name, pool), **more})
+                attributes = _pool_attributes(name, pool)
+                for value, more in _values(pool)[metric]:
+                    yield metrics.Observation(value, {**attributes, **more})
 
 
-# OpenTelemetry ignores the callbacks of an instrument that exists: all observers with one provider share theirs.
-_of_provider: Final[weakref.WeakKeyDictionary[metrics.MeterProvider, _PoolMetrics]] = weakref.WeakKeyDictionary()
-_global: list[_PoolMetrics] = []
-_lock: Final = threading.Lock()
-
-
-def _pool_metrics(provider: metrics.MeterProvider | None) -> _PoolMetrics:
-    with _lock:
-        if provider is None or provider is metrics.get_meter_provider():
-            if not _global:
-                _global.append(_PoolMetrics(None))
-            return _global[0]
-        found = _of_provider.get(provider)
-        if found is None:
-            found = _of_provider[provider] = _PoolMetrics(provider)
-        return found
+def _values(pool: PoolInfo) -> dict[str, list[tuple[int, _Attributes]]]:
+    counts = pool.counts()
+    return {
+        "count": [(counts.idle, {_STATE: "idle"}), (counts.used, {_STATE: "used"})],
+        "max": [(pool.max_size, {})],
+        "idle.min": [(pool.min_size, {})],
+        "pending_requests": [(counts.waiting, {})],
+    }
 
 
 def _pool_attributes(name: str, pool: PoolInfo) -> _Attributes:
-    own: _Attributes = {"db.client.connection.pool.name": name, "db.namespace": pool.database}
+    own: _Attributes = {f"{_CONNECTION}pool.name": name, "db.namespace": pool.database}
     return {**_DATABASE_SYSTEM, **own, **_server(pool.address)}
 
 
 def _forget(pools: dict[str, Any], name: str, _: object) -> None:
     pools.pop(name, None)
+
+
+# OpenTelemetry ignores the callbacks of an instrument that exists: all observers with one provider share theirs.
+_by_provider: Final[weakref.WeakKeyDictionary[Any, _PoolMetrics]] = weakref.WeakKeyDictionary()
+_by_provider_lock: Final = threading.Lock()
+
+
+def _pool_metrics(provider: metrics.MeterProvider | None) -> _PoolMetrics:
+    # The global provider may be set later, so another object stands for it.
+    is_global = provider in {None, metrics.get_meter_provider()}
+    key: Any = metrics if is_global else provider
+    with _by_provider_lock:
+        if key not in _by_provider:
+            _by_provider[key] = _PoolMetrics(None if is_global else provider)
+        return _by_provider[key]

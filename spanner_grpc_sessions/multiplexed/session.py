@@ -18,15 +18,7 @@ from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import (
-    GONE,
-    LOST,
-    REPLACED,
-    MultiplexedOptions,
-    Rotation,
-    creation_failure,
-    watch_rotation,
-)
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -161,7 +153,7 @@ class MultiplexedSession:
         self._background = BackgroundCalls(self._client._caller)  # noqa: SLF001 - one library
         self._changed = threading.Condition()
         self._creation = self._keeper = None
-        self._rotation.waiting = 0
+        self._rotation.waiting.clear()
         # The thread of the parent did not follow: the next read starts one.
         self._name = None
 
@@ -180,20 +172,17 @@ class MultiplexedSession:
             if name is not None and name != lost:
                 self._name = name
                 return name
-            news = lost is not None and self._rotation.lost()
-            creation, since = self._begin_creation(), self._clock.now()
-            self._rotation.waiting += 1
-        if news:
-            _log.info(LOST, self._database)
+            news = "" if lost is None else self._rotation.lost()
+            creation, since, waiter = self._begin_creation(), self._clock.now(), object()
+        self._announce(news)
+        self._rotation.waiting.add(waiter)
         try:
             error = creation.exception()
         finally:
-            with self._changed:
-                self._rotation.waiting -= 1
+            self._rotation.waiting.discard(waiter)
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error
-        if self._watch is not None:
-            self._watch.acquired(self._clock.now() - since)
+        self._watch.tell("session_acquired", self._clock.now() - since)
         return creation.result()
 
     def _begin_creation(self) -> Future[str]:
@@ -215,29 +204,27 @@ class MultiplexedSession:
             self._keeper = keeper
 
     def _report(self, failure: RpcError, name: str) -> None:
-        news = False
+        news = ""
         if isinstance(failure, SessionNotFound) and failure.concerns(name):
             with self._changed:
                 if name == self._current and not self._closed:
                     news = self._rotation.lost()
                     self._start_keeper()
                     self._changed.notify_all()
-        if news:
-            _log.info(LOST, self._database)
-        self._note_gone(failure)
-
-    def _note_gone(self, failure: BaseException) -> None:
-        if isinstance(failure, DatabaseNotFound):
+        elif isinstance(failure, DatabaseNotFound) and name == self._current:
             with self._changed:
-                news = self._rotation.database_gone()
-            if news:
-                _log.info(GONE, self._database, failure)
+                news = self._rotation.database_gone(failure)
+        self._announce(news)
+
+    def _announce(self, news: str) -> None:
+        # Never under the lock: a handler may take its time.
+        if news:
+            _log.info("%s: %s", self._database, news)
 
     def _end(self) -> threading.Thread | None:
         with self._changed:
             self._closed = True
-            if self._watch is not None:
-                self._watch.end()
+            self._watch.end()
             self._name = None
             creation, self._creation = self._creation, None
             if creation is not None:
@@ -268,8 +255,7 @@ class MultiplexedSession:
         else:
             seconds = self._clock.now() - since
             self._succeeded(creation, session)
-            if self._watch is not None:
-                self._watch.created(1, seconds)
+            self._watch.tell("sessions_created", 1, seconds)
 
     def _succeeded(self, creation: Future[str], session: Session) -> None:
         with self._changed:
@@ -278,10 +264,9 @@ class MultiplexedSession:
                 return
             self._creation = None
             self._session, self._name = session, session["name"]
-            replaced = self._rotation.created(self._clock.now())
+            news = self._rotation.created(self._clock.now())
             creation.set_result(session["name"])
-        if replaced:
-            _log.info(REPLACED, self._database)
+        self._announce(news)
 
     def _failed(self, creation: Future[str], error: BaseException) -> None:
         with self._changed:
@@ -295,7 +280,6 @@ class MultiplexedSession:
         if self._session is not None:
             failure = creation_failure(error, self._database)
             _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
-        self._note_gone(error)
 
     def _next_look(self) -> float:
         now = self._clock.now()

@@ -17,15 +17,7 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import (
-    GONE,
-    LOST,
-    REPLACED,
-    MultiplexedOptions,
-    Rotation,
-    creation_failure,
-    watch_rotation,
-)
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
@@ -167,13 +159,12 @@ class AsyncMultiplexedSession:
         """Go on with the same session in a forked child."""
         retain_after_fork((self._keeper, self._creation))
         self._changed = asyncio.Event()
-        self._rotation.waiting = 0
+        self._rotation.waiting.clear()
         self._loop = self._keeper = self._creation = None
 
     def _end(self) -> None:
         self._closed = True
-        if self._watch is not None:
-            self._watch.end()
+        self._watch.end()
 
     @property
     def _current(self) -> str | None:
@@ -197,22 +188,21 @@ class AsyncMultiplexedSession:
         if name is not None and name != lost:
             self._start_keeper()
             return name
-        if lost is not None and self._rotation.lost():
-            _log.info(LOST, self._database)
-        creation, since = self._begin_creation(), self._clock.now()
-        self._rotation.waiting += 1
+        if lost is not None:
+            self._announce(self._rotation.lost())
+        creation, since, waiter = self._begin_creation(), self._clock.now(), object()
+        self._rotation.waiting.add(waiter)
         try:
             # Not awaited: cancelling this caller would cancel the creation for others, and the reverse.
             await asyncio.wait([creation])
         finally:
-            self._rotation.waiting -= 1
+            self._rotation.waiting.discard(waiter)
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error
-        if self._watch is not None:
-            self._watch.acquired(self._clock.now() - since)
+        self._watch.tell("session_acquired", self._clock.now() - since)
         return creation.result()
 
     def _begin_creation(self) -> asyncio.Task[str]:
@@ -230,15 +220,15 @@ class AsyncMultiplexedSession:
     def _report(self, failure: RpcError, name: str) -> None:
         is_loss = isinstance(failure, SessionNotFound) and failure.concerns(name)
         if is_loss and name == self._current and not self._closed:
-            if self._rotation.lost():
-                _log.info(LOST, self._database)
+            self._announce(self._rotation.lost())
             self._start_keeper()
             self._changed.set()
-        self._note_gone(failure)
+        elif isinstance(failure, DatabaseNotFound) and name == self._current:
+            self._announce(self._rotation.database_gone(failure))
 
-    def _note_gone(self, failure: BaseException) -> None:
-        if isinstance(failure, DatabaseNotFound) and self._rotation.database_gone():
-            _log.info(GONE, self._database, failure)
+    def _announce(self, news: str) -> None:
+        if news:
+            _log.info("%s: %s", self._database, news)
 
     async def _create(self) -> str:
         since = self._clock.now()
@@ -251,10 +241,8 @@ class AsyncMultiplexedSession:
             raise
         else:
             self._session = session
-            if self._rotation.created(self._clock.now()):
-                _log.info(REPLACED, self._database)
-            if self._watch is not None:
-                self._watch.created(1, self._clock.now() - since)
+            self._announce(self._rotation.created(self._clock.now()))
+            self._watch.tell("sessions_created", 1, self._clock.now() - since)
             self._start_keeper()
             return session["name"]
         finally:
@@ -266,7 +254,6 @@ class AsyncMultiplexedSession:
         if self._session is not None and not self._closed:
             failure = creation_failure(error, self._database)
             _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
-        self._note_gone(error)
 
     async def _keep_young(self) -> None:
         """Replace the session if that is due."""

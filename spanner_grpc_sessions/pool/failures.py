@@ -23,14 +23,9 @@ def is_transient(error: Exception, statuses: Collection[str] | None) -> bool:
     return not is_permanent(error) and (statuses is None or getattr(error, "status", "") in statuses)
 
 
-def is_loss(error: BaseException) -> bool:
+def is_loss(error: Exception) -> bool:
     """Return whether a ping that failed like this says that the session is gone, alone or with its database."""
     return isinstance(error, SessionNotFound | DatabaseNotFound)
-
-
-def is_gone(error: BaseException) -> bool:
-    """Return whether a call that failed like this says that the database is gone."""
-    return isinstance(error, DatabaseNotFound)
 
 
 def timed_out(what: str, timeout: float, cause: Exception | None) -> PoolTimeout:

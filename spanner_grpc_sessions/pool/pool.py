@@ -171,8 +171,7 @@ class SessionPool:
         if core.contended or record.discarded:
             used = self._now() - record.last_used_at
             self._runner.dispatch(core.give_back, record)
-            if self._runner.watch is not None:
-                self._runner.watch.released(used)
+            self._runner.watch.tell("session_released", used)
         else:
             record.holder = None
             self._put(record)
@@ -217,11 +216,11 @@ class SessionPool:
         """Start empty in a forked child, without what belongs to the parent."""
         parent, closed = self._runner, self._core.closing
         retain_after_fork(parent)
-        parent.end_watch()
+        parent.watch.end()
         self._reset()
         if closed:
             self._core.close(self._now())
-            self._runner.end_watch()
+            self._runner.watch.end()
 
     @property
     def _state(self) -> str:
@@ -232,7 +231,7 @@ class SessionPool:
         self._core = self._runner.core
         # The fast path that `core.machine` describes. Leaks are noted under the lock, and then there is none.
         watch = self._runner.watch
-        idle = self._core.idle if watch is None else WatchedIdle(self._core.idle, watch, self._now)
+        idle = self._core.idle if watch.observer is None else WatchedIdle(self._core.idle, watch, self._now)
         self._take = idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
         self._put = idle.append
 

@@ -23,7 +23,7 @@ from spanner_grpc_sessions.errors import PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
-from spanner_grpc_sessions.pool.failures import is_gone, is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.watched import watch_core
@@ -124,8 +124,7 @@ class PoolRunner:
                 core.accepted(waiter, self._now())
                 if self.leaks is not None:
                     self._note_lease(self.leaks, answer)
-                if self.watch is not None:
-                    self.watch.acquired(answer.last_used_at - since)
+                self.watch.tell("session_acquired", answer.last_used_at - since)
                 return
         except BaseException:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
@@ -136,8 +135,7 @@ class PoolRunner:
         if answer is not None:
             raise copy_to_raise(answer) from answer
         self.dispatch(core.waiter_gone, waiter, timed_out=True)
-        if self.watch is not None:
-            self.watch.timed_out()
+        self.watch.tell("acquire_timed_out")
         raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
@@ -160,7 +158,7 @@ class PoolRunner:
     def close(self, timeout: float | None) -> None:
         """Delete all sessions and end the thread, in that time."""
         deadline = Deadline(timeout)
-        self.end_watch()
+        self.watch.end()
         with self._lock:
             self._close_by = inf if timeout is None else time.monotonic() + timeout
             interrupting = self._dispatching
@@ -180,16 +178,11 @@ class PoolRunner:
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
-        self.end_watch()
+        self.watch.end()
         # A thread that has the lock, perhaps this one, checks the flag when it releases it.
         if self._lock.acquire(blocking=False):
             self._work.notify()
             self._lock.release()
-
-    def end_watch(self) -> None:
-        """Tell the observer nothing any more: the pool closes, or is another process's."""
-        if self.watch is not None:
-            self.watch.end()
 
     def _wake(self) -> None:
         with self._lock:
@@ -297,14 +290,16 @@ class PoolRunner:
         seconds = self._now() - since
         with self._lock:
             self._in_flight -= 1
+            if isinstance(answer, DatabaseNotFound):
+                self.dispatch(self.core.database_gone, answer)
             done(answer)
             # Only when there is something to do: each thread that wakes up for nothing holds up this one.
             if self._queue or self.core.closing:
                 self._work.notify()
             if self.core.filled or self.core.last_error is not None:
                 self._changed.notify_all()
-        if self.watch is not None and isinstance(answer, spanner_pb2.BatchCreateSessionsResponse):
-            self.watch.created(len(answer.session), seconds)
+        if isinstance(answer, spanner_pb2.BatchCreateSessionsResponse):
+            self.watch.tell("sessions_created", len(answer.session), seconds)
 
     def _created(self, count: int, answer: Any) -> None:
         draw = random.random()  # noqa: S311 - jitter, not a secret
@@ -312,15 +307,14 @@ class PoolRunner:
             _log.warning("%d sessions of %s could not be created: %s", count, self._database, answer)
             self._failed += 1
             fatal = is_permanent(answer)
-            self.dispatch(self.core.create_failed, count, answer, draw=draw, fatal=fatal, gone=is_gone(answer))
+            self.dispatch(self.core.create_failed, count, answer, draw=draw, fatal=fatal)
         else:
             self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
 
     def _pinged(self, record: SessionRecord, answer: Any) -> None:
         if isinstance(answer, Exception):
             draw = random.random()  # noqa: S311 - jitter, not a secret
-            gone = answer if is_gone(answer) else None
-            self.dispatch(self.core.ping_failed, record, draw=draw, lost=is_loss(answer), gone=gone)
+            self.dispatch(self.core.ping_failed, record, draw=draw, lost=is_loss(answer))
         else:
             self.dispatch(self.core.pinged, record)
 

@@ -24,7 +24,7 @@ from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, Session
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
-from spanner_grpc_sessions.pool.failures import is_gone, is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, PING_TIMEOUT
@@ -117,14 +117,12 @@ class AsyncPoolRunner:
             if self.leaks is not None:
                 self.leaks.note(answer, self._clock.now())
                 self._wake()
-            if self.watch is not None:
-                self.watch.acquired(answer.last_used_at - since)
+            self.watch.tell("session_acquired", answer.last_used_at - since)
             return
         if answer is not None:
             raise copy_to_raise(answer) from answer
         self.dispatch(core.waiter_gone, waiter, timed_out=True)
-        if self.watch is not None:
-            self.watch.timed_out()
+        self.watch.tell("acquire_timed_out")
         raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
@@ -147,10 +145,10 @@ class AsyncPoolRunner:
         """Delete all sessions and end all tasks, in that time. If the loop was closed, there is nothing left to do."""
         if self.loop is not None and self.loop.is_closed():
             self.core.close(self._clock.now())
-            self.end_watch()
+            self.watch.end()
             return
         self.require_loop()
-        self.end_watch()
+        self.watch.end()
         deadline = Deadline(timeout)
         self._close_by = inf if timeout is None else time.monotonic() + timeout
         self.dispatch(self.core.close)
@@ -169,14 +167,9 @@ class AsyncPoolRunner:
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
-        self.end_watch()
+        self.watch.end()
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._wake)
-
-    def end_watch(self) -> None:
-        """Tell the observer nothing any more: the pool closes, or is another process's."""
-        if self.watch is not None:
-            self.watch.end()
 
     def _wake(self) -> None:
         # The old event wakes all who wait now; a new one is for the next.
@@ -219,12 +212,10 @@ class AsyncPoolRunner:
             failure = error if isinstance(error, Exception) else PoolError("the creation of sessions was cancelled")
             _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
             self._failed += 1
-            fatal, gone = is_permanent(failure), is_gone(failure)
-            self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=fatal, gone=gone)
+            self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
         else:
             self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
-            if self.watch is not None:
-                self.watch.created(len(answer.session), self._clock.now() - since)
+            self.watch.tell("sessions_created", len(answer.session), self._clock.now() - since)
         self._wake()
 
     async def _ping(self, record: SessionRecord) -> None:
@@ -232,8 +223,8 @@ class AsyncPoolRunner:
             await self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), PING_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the session is pinged again
             draw = random.random()  # noqa: S311 - jitter, not a secret
-            gone = error if is_gone(error) else None
-            self.dispatch(self.core.ping_failed, record, draw=draw, lost=is_loss(error), gone=gone)
+            lost = isinstance(error, Exception) and is_loss(error)
+            self.dispatch(self.core.ping_failed, record, draw=draw, lost=lost)
         else:
             self.dispatch(self.core.pinged, record)
 
@@ -250,7 +241,11 @@ class AsyncPoolRunner:
             left = min(timeout, self._close_by - time.monotonic())
             if left <= 0:
                 raise PoolClosed("the pool is closing, and its time is over")
-            return await self._caller.call(rpc, name, request, left, _ONCE)
+            try:
+                return await self._caller.call(rpc, name, request, left, _ONCE)
+            except DatabaseNotFound as error:
+                self.dispatch(self.core.database_gone, error)
+                raise
 
     async def _keep(self) -> None:
         """Tick when it is time; the body of the keeper's task."""

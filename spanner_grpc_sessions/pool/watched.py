@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spanner_grpc_sessions.observers import PoolCounts, PoolInfo, PoolWatch, watch_pool
+from spanner_grpc_sessions.observers import PoolCounts, PoolInfo, PoolWatch
 from spanner_grpc_sessions.pool.core import PoolCore, SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from spanner_grpc_sessions.calls.call_async import AsyncCaller
 
 
-def watch_core(core: PoolCore, caller: Caller | AsyncCaller, database: str, options: PoolOptions) -> PoolWatch | None:
-    """Return what tells the observer of a client of a new pool; None if the observer has no use for it."""
+def watch_core(core: PoolCore, caller: Caller | AsyncCaller, database: str, options: PoolOptions) -> PoolWatch:
+    """Return what tells the observer of a client of a new pool."""
 
     def counts() -> PoolCounts:
         stats = core.stats()
@@ -24,7 +24,7 @@ def watch_core(core: PoolCore, caller: Caller | AsyncCaller, database: str, opti
 
     address, least, most = caller.connection.address, options.min_size, options.max_size
     pool = PoolInfo(database, address, multiplexed=False, min_size=least, max_size=most, counts=counts)
-    return watch_pool(caller.observer, pool)
+    return PoolWatch(caller.observer, pool)
 
 
 class WatchedIdle:
@@ -42,7 +42,7 @@ class WatchedIdle:
             self._idle.append(record)
             raise IndexError
         try:
-            self._watch.acquired(0.0)
+            self._watch.tell("session_acquired", 0.0)
         except BaseException:
             # An interruption: the session would be neither idle nor leased.
             self._idle.append(record)
@@ -53,4 +53,4 @@ class WatchedIdle:
         """Add a session that was released."""
         used = self._now() - record.last_used_at
         self._idle.append(record)
-        self._watch.released(used)
+        self._watch.tell("session_released", used)

@@ -195,8 +195,14 @@ class PoolCore:
     def database_lost(self, error: Exception, now: float) -> tuple[Effect, ...]:
         """Note that the database is gone: all who wait fail with the error, and no session is valid before a ping."""
         self._fail_waiters(error)
-        self._database_gone(error)
         self._sessions.suspect_all(now)
+        return self.database_gone(error, now)
+
+    def database_gone(self, error: Exception, now: float) -> tuple[Effect, ...]:
+        """Have the log say so, once; for a call of the pool itself, whose failure is told by another event."""
+        # One that never had a session may never have been there, and callers get the error.
+        if self._counters.created:
+            self._outbox.effects += map(LogLine, self._losses.database_gone(error))
         return self.serve_waiters(now)
 
     def created(self, count: int, sessions: Sequence[tuple[str, Any]], now: float, draw: float) -> tuple[Effect, ...]:
@@ -223,25 +229,16 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def create_failed(
-        self,
-        count: int,
-        error: Exception,
-        now: float,
-        draw: float,
-        *,
-        fatal: bool = False,
-        gone: bool = False,
+        self, count: int, error: Exception, now: float, draw: float, *, fatal: bool = False
     ) -> tuple[Effect, ...]:
         """Note that a create failed. It is repeated after a backoff, if sessions are still missing.
 
         A failure is fatal if repeating it is unlikely to help, as without the database or the permission: all waiters
-        fail with the error, and the next acquire tries again at once. With `gone` it says that the database is.
+        fail with the error, and the next acquire tries again at once.
         """
         self._creation.failed(count, error, now, draw, fatal=fatal)
         if fatal:
             self._fail_waiters(error)
-        if gone:
-            self._database_gone(error)
         return self.serve_waiters(now)
 
     def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
@@ -254,17 +251,13 @@ class PoolCore:
         self._sessions.ping_next(now)
         return self.serve_waiters(now)
 
-    def ping_failed(
-        self, record: SessionRecord, now: float, draw: float, *, lost: bool = False, gone: BaseException | None = None
-    ) -> tuple[Effect, ...]:
-        """Note that a ping failed; `gone` is the error if it says that the database is gone.
+    def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
+        """Note that a ping failed.
 
         A lost session is replaced. After another failure it is pinged again before it is handed out; after an hour of
         silence it is replaced too, because the server may have dropped it.
         """
         self._sessions.pinging.remove(record)
-        if gone is not None:
-            self._database_gone(gone)
         if lost:
             self._lose(record, now, proven=True)
             self._sessions.delete(record)
@@ -348,11 +341,6 @@ class PoolCore:
             self._losses.lost(now, self._counters.created)
         record.mark_discarded(lost=proven)
         self._sessions.suspect_all(now, record)
-
-    def _database_gone(self, error: BaseException) -> None:
-        # One that never had a session may never have been there, and callers get the error.
-        if self._counters.created:
-            self._outbox.effects += map(LogLine, self._losses.database_gone(error))
 
     def _tell_losses(self, now: float) -> None:
         losses, created = self._losses, self._counters.created

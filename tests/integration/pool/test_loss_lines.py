@@ -150,8 +150,8 @@ def test_a_lost_multiplexed_session_is_two_lines(rig: Rig, plain: LocalSpanner, 
         until(lambda old=old: session.name != old)  # type: ignore[misc]  # the type of a default
     until(lambda: len(lines()) == 4)
     assert lines() == 2 * [
-        "the multiplexed session of DATABASE was lost",
-        "the lost multiplexed session of DATABASE was replaced",
+        "DATABASE: the multiplexed session was lost",
+        "DATABASE: the lost multiplexed session was replaced",
     ]
     session.close()
 
@@ -159,14 +159,14 @@ def test_a_lost_multiplexed_session_is_two_lines(rig: Rig, plain: LocalSpanner, 
 def test_a_database_that_a_multiplexed_session_does_not_find_is_one_line(
     rig: Rig, plain: LocalSpanner, lines: Callable[[], list[str]]
 ) -> None:
-    """Calls and replacements find it out."""
+    """However many calls find it out."""
     session = multiplexed_of(rig.client, rig.database, clock=rig.clock)
     session.open()
     plain.drop_database(rig.database)
     for _ in range(2):
         with pytest.raises(DatabaseNotFound):
             session.stub.ExecuteSql(query(session))
-        assert len([line for line in lines() if line.startswith("the database DATABASE is gone: ")]) == 1
+        assert len([line for line in lines() if line.startswith("DATABASE: the database is gone: ")]) == 1
         with pytest.raises(DatabaseNotFound):
             session.invalidate(session.name)
     assert len([line for line in lines() if "is gone" in line]) == 1

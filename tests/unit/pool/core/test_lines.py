@@ -152,12 +152,10 @@ def test_a_database_that_is_gone_is_one_line() -> None:
     line = "the database is gone: no such database"
     for _ in range(2):
         pool.do("database_lost", GONE)
-    pool.do("create_failed", 0, GONE, gone=True)
+    pool.do("database_gone", GONE)
     assert pool.lines == [line]
-    failing, other = pool.core._sessions.pinging
-    pool.do("ping_failed", failing, gone=GONE)
-    assert pool.lines == [line]
-    pool.do("pinged", other)
+    record, _ = pool.core._sessions.pinging
+    pool.do("pinged", record)
     pool.do("database_lost", GONE)
     assert pool.lines == [line, line]
 
@@ -165,5 +163,5 @@ def test_a_database_that_is_gone_is_one_line() -> None:
 def test_a_database_that_never_was_is_not_gone() -> None:
     """The callers get the error."""
     pool = Pool(min_size=1, fill=False)
-    pool.do("create_failed", 1, GONE, fatal=True, gone=True)
+    pool.do("database_gone", GONE)
     assert pool.lines == []
