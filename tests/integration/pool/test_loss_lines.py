@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import DatabaseNotFound, SessionNotFound
 from spanner_grpc_sessions.local import LocalSpanner
@@ -159,9 +160,14 @@ def test_a_lost_multiplexed_session_is_two_lines(rig: Rig, plain: LocalSpanner, 
 def test_a_database_that_a_multiplexed_session_does_not_find_is_one_line(
     rig: Rig, plain: LocalSpanner, lines: Callable[[], list[str]]
 ) -> None:
-    """However many calls find it out."""
+    """However many calls find it out; another database that a caller names is none of its business."""
     session = multiplexed_of(rig.client, rig.database, clock=rig.clock)
     session.open()
+    other = f"{rig.database}-other"
+    plain.drop_database(other)
+    with pytest.raises(DatabaseNotFound):
+        session.stub.ExecuteSql(spanner_pb2.ExecuteSqlRequest(session=f"{other}/sessions/s", sql="SELECT 1"))
+    assert lines() == []
     plain.drop_database(rig.database)
     for _ in range(2):
         with pytest.raises(DatabaseNotFound):

@@ -158,6 +158,9 @@ def test_a_database_that_is_gone_is_one_line() -> None:
     pool.do("pinged", record)
     pool.do("database_lost", GONE)
     assert pool.lines == [line, line]
+    pool.do("created", 0, [("new", None)])
+    pool.do("database_lost", GONE)
+    assert pool.lines == [line, line, line]
 
 
 def test_a_database_that_never_was_is_not_gone() -> None:
