@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -406,3 +408,33 @@ def test_threads_and_tasks_share_the_meter(rig: Rig, watch: Watch, name: str) ->
     done.set()
     reader.result(WAIT)
     assert watch.of_pools("wait_time")[name][0] == watch.of_pools("use_time")[name][0] == callers * uses
+
+
+_GLOBAL = """
+from google.auth.credentials import AnonymousCredentials
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from spanner_grpc_sessions import ClientOptions, SessionPool, SessionsClient
+from spanner_grpc_sessions.telemetry import OpenTelemetry
+
+reader = InMemoryMetricReader()
+meters = MeterProvider([reader], shutdown_on_exit=False)
+observers = [OpenTelemetry()]
+metrics.set_meter_provider(meters)
+observers += [OpenTelemetry(), OpenTelemetry(meter_provider=meters)]
+options = [ClientOptions(endpoint="localhost:1", plaintext=True, observer=observer) for observer in observers]
+clients = [SessionsClient(AnonymousCredentials(), options=each) for each in options]
+pools = [SessionPool(client, "projects/p/instances/i/databases/d") for client in clients]
+(scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+(metric,) = [metric for metric in scope.metrics if metric.name == "db.client.connection.max"]
+names = [point.attributes["db.client.connection.pool.name"] for point in metric.data.data_points]
+print(sorted(name.partition("/databases/")[2] for name in names))
+"""
+
+
+def test_the_global_provider_may_come_later() -> None:
+    """Observers that were made before it, and after it, and with it by name, measure through the same instruments."""
+    arguments = [sys.executable, "-W", "error", "-c", _GLOBAL]
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("['d', 'd#2', 'd#3']\n", "")
