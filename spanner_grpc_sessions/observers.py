@@ -1,6 +1,6 @@
-"""Observers of a client's calls: what they are told, and the DEBUG line that the log gets for each call.
+"""Observers of a client's calls and pools: what they are told, and the DEBUG line that the log gets for each call.
 
-Without an observer, and with the log above DEBUG, a call pays for none of this.
+Without an observer, and with the log above DEBUG, a call pays for none of this, and a pool without an observer neither.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 
-__all__ = ["CallInfo", "Observer"]
+__all__ = ["CallInfo", "Observer", "PoolCounts", "PoolInfo", "PoolObserver"]
 
 Headers = Iterable[tuple[str, str | bytes]]
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
+_FAILED: Final = "the observer of a pool failed"
+_PoolEvent = Literal["sessions_created", "session_acquired", "session_released", "acquire_timed_out"]
 # The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
 # GeneratorExit and the like, by which a caller gives up.
 _STATUSES: Final[tuple[tuple[type[BaseException], str], ...]] = (
@@ -84,6 +86,69 @@ class Observer(Protocol):
         """Record a call that has ended."""
 
 
+class PoolCounts(NamedTuple):
+    """What a pool has at one moment.
+
+    Attributes:
+        idle: sessions that no caller holds, those that are being pinged among them.
+        used: sessions that callers hold. A multiplexed session is used from its creation on.
+        waiting: callers that wait for a session.
+    """
+
+    idle: int
+    used: int
+    waiting: int
+
+
+@dataclass(frozen=True, eq=False)
+class PoolInfo:
+    """A pool or a multiplexed session, as observers see it. It is alive until the pool is closed or dropped.
+
+    Attributes:
+        database: name of the database.
+        address: "host:port" of the server.
+        multiplexed: whether it is one session for all callers, of which `max_size` is 1 and `min_size` 0.
+        min_size: the number of sessions that the pool keeps, idle or not.
+        max_size: the largest number of sessions.
+        counts: returns the sessions and callers at this moment, without waiting, in any thread.
+    """
+
+    database: str
+    address: str
+    multiplexed: bool
+    min_size: int
+    max_size: int
+    counts: Callable[[], PoolCounts]
+
+
+@runtime_checkable
+class PoolObserver(Protocol):
+    """What an observer may have besides `begin` and `end`, to be told of the pools of a client.
+
+    The methods run in the thread or task that acquires or releases, or in one of the pool's own, and never under a lock
+    of the pool. Their exceptions are logged and not raised: no session is lost, and no caller fails, because of them.
+    """
+
+    def watch_pool(self, pool: PoolInfo) -> Any:
+        """Begin to watch a pool, which may not be open yet; return a mark that the other methods get.
+
+        Keep the pool by a weak reference alone, since it is alive until the pool is closed or dropped. A forked child
+        calls this for each pool of its parent while no other thread runs: do not wait for a lock.
+        """
+
+    def sessions_created(self, mark: Any, count: int, seconds: float) -> None:
+        """Record that one call created so many sessions, in so many seconds."""
+
+    def session_acquired(self, mark: Any, seconds: float) -> None:
+        """Record that a caller got a session after so many seconds; 0 if one was idle."""
+
+    def session_released(self, mark: Any, seconds: float) -> None:
+        """Record that a caller gave a session back after so many seconds. A multiplexed one is not given back."""
+
+    def acquire_timed_out(self, mark: Any) -> None:
+        """Record that a caller got no session in time."""
+
+
 class Observation:
     """A call that is observed by the log, and by an observer if there is one; has the headers to send with it."""
 
@@ -136,3 +201,36 @@ def observe(observer: Observer | None, method: str, resource: str, address: str)
     if observer is None and not _log.isEnabledFor(logging.DEBUG):
         return None
     return Observation(CallInfo(method, resource, address), observer)
+
+
+class PoolWatch:
+    """Tells an observer what happens in one pool, if it is a `PoolObserver`, and logs what it raises.
+
+    Attributes:
+        observer: is told; None if there is nothing to tell, or the pool has ended.
+    """
+
+    def __init__(self, observer: Observer | None, pool: PoolInfo) -> None:
+        self.observer: PoolObserver | None = None
+        # The only strong reference: the observer has a weak one.
+        self._pool: PoolInfo | None = pool
+        self._mark: Any = None
+        if isinstance(observer, PoolObserver):
+            try:
+                self._mark = observer.watch_pool(pool)
+                self.observer = observer
+            except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool does
+                _log.exception(_FAILED)
+
+    def tell(self, event: _PoolEvent, *values: float) -> None:
+        """Call a method of the observer."""
+        observer = self.observer
+        if observer is not None:
+            try:
+                getattr(observer, event)(self._mark, *values)
+            except Exception:  # noqa: BLE001 - the same
+                _log.exception(_FAILED)
+
+    def end(self) -> None:
+        """Tell nothing any more. Idempotent."""
+        self.observer = self._pool = None

@@ -137,8 +137,8 @@ class ClientOptions:
             repeated. `channel(retry=…)` says it for one channel.
         leader_aware_routing: route to the leader region the calls that it serves best.
         user_agent: text in front of gRPC's own user agent.
-        observer: observes the calls of the client's own methods and of stubs on its channels; for example
-            `telemetry.OpenTelemetry()`.
+        observer: observes the calls of the client and of stubs on its channels, and if it is a `PoolObserver` also the
+            client's pools and multiplexed sessions; for example `telemetry.OpenTelemetry()`.
         channels: the number of connections, 1 to 100. Each carries about 100 calls at a time.
         channel_options: further options of gRPC's channels, pairs like ("grpc.keepalive_time_ms", 30_000), with a str,
             bytes or int. They take the place of this library's own, and gRPC then applies limits of message

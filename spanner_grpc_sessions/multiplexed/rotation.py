@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from spanner_grpc_sessions.errors import PoolError, checks
+from spanner_grpc_sessions.observers import Observer, PoolCounts, PoolInfo, PoolWatch
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.service.limits import LIFETIME_LIMIT
 
@@ -54,23 +55,43 @@ class MultiplexedOptions:
 class Rotation:
     """The age of one session after the other, in seconds of a clock that each event is told.
 
-    `due` is when to replace the current one: never, before there is one.
+    An event that an operator must know of returns a line for the log, the first time; otherwise an empty one.
+
+    Attributes:
+        due: when to replace the current one: never, before there is one.
+        waiting: callers that wait for a session.
     """
 
     def __init__(self, options: MultiplexedOptions) -> None:
         self.due = inf
+        self.waiting: set[object] = set()
+        self._exists = self._lost = self._database_is_gone = False
         self._options = options
         self._failures = 0
 
-    def created(self, now: float) -> None:
+    def created(self, now: float) -> str:
         """Note that there is a new session."""
+        replaced, self._lost = self._lost, False
+        self._exists, self._database_is_gone = True, False
         self._failures = 0
         self.due = now + self._options.replace_after
+        return "the lost multiplexed session was replaced" if replaced else ""
 
-    def lost(self) -> None:
+    def lost(self) -> str:
         """Note that the server has lost the session: replace it now, or at the next attempt if one has failed."""
         if not self._failures:
             self.due = _NOW
+        known, self._lost = self._lost, True
+        return "" if known else "the multiplexed session was lost"
+
+    def database_gone(self, error: Exception) -> str:
+        """Note that a call on the session found no database."""
+        known, self._database_is_gone = self._database_is_gone, True
+        return "" if known else f"the database is gone: {error}"
+
+    def counts(self) -> PoolCounts:
+        """Return what observers see of it."""
+        return PoolCounts(idle=0, used=int(self._exists), waiting=len(self.waiting))
 
     def failed(self, now: float, draw: float) -> None:
         """Note that a replacement failed; `draw`, from 0 to below 1, spreads the next attempt."""
@@ -82,6 +103,12 @@ class Rotation:
     def next_look(self, now: float) -> float:
         """Return when to look at it again, at the latest."""
         return min(self.due, now + self._options.check_interval)
+
+
+def watch_rotation(rotation: Rotation, observer: Observer | None, address: str, database: str) -> PoolWatch:
+    """Return what tells the observer of a client of a multiplexed session."""
+    pool = PoolInfo(database, address, multiplexed=True, min_size=0, max_size=1, counts=rotation.counts)
+    return PoolWatch(observer, pool)
 
 
 def creation_failure(error: BaseException, database: str) -> Exception:

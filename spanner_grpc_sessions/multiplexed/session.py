@@ -17,8 +17,8 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
-from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure
+from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -66,6 +66,8 @@ class MultiplexedSession:
         self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
         self._clock = clock
         self._rotation = Rotation(self._options)
+        caller = client._caller  # noqa: SLF001 - one library
+        self._watch = watch_rotation(self._rotation, caller.observer, caller.connection.address, database)
         self._session: Session | None = None
         # What `name` reads without the lock. It is set while a thread of this process replaces the session in time.
         self._name: str | None = None
@@ -151,6 +153,7 @@ class MultiplexedSession:
         self._background = BackgroundCalls(self._client._caller)  # noqa: SLF001 - one library
         self._changed = threading.Condition()
         self._creation = self._keeper = None
+        self._rotation.waiting.clear()
         # The thread of the parent did not follow: the next read starts one.
         self._name = None
 
@@ -169,10 +172,17 @@ class MultiplexedSession:
             if name is not None and name != lost:
                 self._name = name
                 return name
-            creation = self._begin_creation()
-        error = creation.exception()
+            news = "" if lost is None else self._rotation.lost()
+            creation, since, waiter = self._begin_creation(), self._clock.now(), object()
+        self._announce(news)
+        self._rotation.waiting.add(waiter)
+        try:
+            error = creation.exception()
+        finally:
+            self._rotation.waiting.discard(waiter)
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error
+        self._watch.tell("session_acquired", self._clock.now() - since)
         return creation.result()
 
     def _begin_creation(self) -> Future[str]:
@@ -194,16 +204,27 @@ class MultiplexedSession:
             self._keeper = keeper
 
     def _report(self, failure: RpcError, name: str) -> None:
+        news = ""
         if isinstance(failure, SessionNotFound) and failure.concerns(name):
             with self._changed:
                 if name == self._current and not self._closed:
-                    self._rotation.lost()
+                    news = self._rotation.lost()
                     self._start_keeper()
                     self._changed.notify_all()
+        elif isinstance(failure, DatabaseNotFound) and name == self._current:
+            with self._changed:
+                news = self._rotation.database_gone(failure)
+        self._announce(news)
+
+    def _announce(self, news: str) -> None:
+        # Never under the lock: a handler may take its time.
+        if news:
+            _log.info("%s: %s", self._database, news)
 
     def _end(self) -> threading.Thread | None:
         with self._changed:
             self._closed = True
+            self._watch.end()
             self._name = None
             creation, self._creation = self._creation, None
             if creation is not None:
@@ -226,21 +247,26 @@ class MultiplexedSession:
 
     def _create(self, creation: Future[str]) -> None:
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
+        since = self._clock.now()
         try:
             session: Session = to_rest(self._background.caller().call(rpcs.CREATE_SESSION, self._database, request))
         except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)
         else:
+            seconds = self._clock.now() - since
             self._succeeded(creation, session)
+            self._watch.tell("sessions_created", 1, seconds)
 
     def _succeeded(self, creation: Future[str], session: Session) -> None:
         with self._changed:
             # Otherwise it was closed, and its callers know.
-            if self._creation is creation:
-                self._creation = None
-                self._session, self._name = session, session["name"]
-                self._rotation.created(self._clock.now())
-                creation.set_result(session["name"])
+            if self._creation is not creation:
+                return
+            self._creation = None
+            self._session, self._name = session, session["name"]
+            news = self._rotation.created(self._clock.now())
+            creation.set_result(session["name"])
+        self._announce(news)
 
     def _failed(self, creation: Future[str], error: BaseException) -> None:
         with self._changed:

@@ -16,8 +16,8 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, checks, copy_to_raise
-from spanner_grpc_sessions.errors.rpc import RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure
+from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
@@ -62,6 +62,8 @@ class AsyncMultiplexedSession:
         self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
         self._clock = clock
         self._rotation = Rotation(self._options)
+        caller = client._caller  # noqa: SLF001 - one library
+        self._watch = watch_rotation(self._rotation, caller.observer, caller.connection.address, database)
         self._session: Session | None = None
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,10 +108,10 @@ class AsyncMultiplexedSession:
         """
         if self._loop is not None and self._loop.is_closed():
             # Its tasks ended with it.
-            self._closed = True
+            self._end()
             return
         self._require_loop()
-        self._closed = True
+        self._end()
         tasks = [task for task in (self._keeper, self._creation) if task is not None]
         for task in tasks:
             task.cancel()
@@ -157,7 +159,12 @@ class AsyncMultiplexedSession:
         """Go on with the same session in a forked child."""
         retain_after_fork((self._keeper, self._creation))
         self._changed = asyncio.Event()
+        self._rotation.waiting.clear()
         self._loop = self._keeper = self._creation = None
+
+    def _end(self) -> None:
+        self._closed = True
+        self._watch.end()
 
     @property
     def _current(self) -> str | None:
@@ -181,14 +188,21 @@ class AsyncMultiplexedSession:
         if name is not None and name != lost:
             self._start_keeper()
             return name
-        creation = self._begin_creation()
-        # Not awaited: cancelling this caller would cancel the creation for others, and the reverse.
-        await asyncio.wait([creation])
+        if lost is not None:
+            self._announce(self._rotation.lost())
+        creation, since, waiter = self._begin_creation(), self._clock.now(), object()
+        self._rotation.waiting.add(waiter)
+        try:
+            # Not awaited: cancelling this caller would cancel the creation for others, and the reverse.
+            await asyncio.wait([creation])
+        finally:
+            self._rotation.waiting.discard(waiter)
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error
+        self._watch.tell("session_acquired", self._clock.now() - since)
         return creation.result()
 
     def _begin_creation(self) -> asyncio.Task[str]:
@@ -206,11 +220,18 @@ class AsyncMultiplexedSession:
     def _report(self, failure: RpcError, name: str) -> None:
         is_loss = isinstance(failure, SessionNotFound) and failure.concerns(name)
         if is_loss and name == self._current and not self._closed:
-            self._rotation.lost()
+            self._announce(self._rotation.lost())
             self._start_keeper()
             self._changed.set()
+        elif isinstance(failure, DatabaseNotFound) and name == self._current:
+            self._announce(self._rotation.database_gone(failure))
+
+    def _announce(self, news: str) -> None:
+        if news:
+            _log.info("%s: %s", self._database, news)
 
     async def _create(self) -> str:
+        since = self._clock.now()
         try:
             session = await self._client.create_session(
                 self._database, creator_role=self._options.creator_role, multiplexed=True
@@ -220,7 +241,8 @@ class AsyncMultiplexedSession:
             raise
         else:
             self._session = session
-            self._rotation.created(self._clock.now())
+            self._announce(self._rotation.created(self._clock.now()))
+            self._watch.tell("sessions_created", 1, self._clock.now() - since)
             self._start_keeper()
             return session["name"]
         finally:

@@ -17,6 +17,7 @@ from spanner_grpc_sessions.pool.lease import AsyncLease
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner_async import AsyncPoolRunner
 from spanner_grpc_sessions.pool.stats import PoolStats
+from spanner_grpc_sessions.pool.watched import WatchedIdle
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
@@ -150,7 +151,7 @@ class AsyncSessionPool:
                 lease._record = record
                 lease._owner = self._runner
                 return lease
-            self._put(record)
+            self._core.idle.append(record)
         lease = AsyncLease()
         await self._runner.acquire(lease, self._options.acquire_timeout if timeout is DEFAULT else timeout)
         return lease
@@ -174,7 +175,9 @@ class AsyncSessionPool:
             raise _not_leased(lease) from None
         record, core = lease._record, self._core
         if core.contended or record.discarded:
+            used = self._now() - record.last_used_at
             self._runner.dispatch(core.give_back, record)
+            self._runner.watch.tell("session_released", used)
         else:
             record.holder = None
             self._put(record)
@@ -219,9 +222,11 @@ class AsyncSessionPool:
         """Start empty in a forked child, without what belongs to the parent."""
         parent, closed = self._runner, self._core.closing
         retain_after_fork(parent)
+        parent.watch.end()
         self._reset()
         if closed:
             self._core.close(self._now())
+            self._runner.watch.end()
 
     @property
     def _state(self) -> str:
@@ -231,8 +236,10 @@ class AsyncSessionPool:
         self._runner = AsyncPoolRunner(self._client, self._database, self._options, self._clock)
         self._core = self._runner.core
         # The fast path that `core.machine` describes. Leaks are noted under the lock, and then there is none.
-        self._take = self._core.idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
-        self._put = self._core.idle.append
+        watch = self._runner.watch
+        idle = self._core.idle if watch.observer is None else WatchedIdle(self._core.idle, watch, self._now)
+        self._take = idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
+        self._put = idle.append
 
     async def _use(
         self, lease: AsyncLease, function: Callable[..., Awaitable[_Result]], args: tuple[Any, ...]

@@ -15,16 +15,18 @@ from functools import cached_property, partial
 from math import inf
 from typing import Any, Final
 
-from spanner_grpc_sessions_pb import spanner_pb2_grpc
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
+from spanner_grpc_sessions.pool.core.effects import LogLine
 from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
+from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service import requests, rpcs
@@ -47,6 +49,7 @@ class PoolRunner:
         self.started = False
         self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
         self._caller = client._caller  # noqa: SLF001 - one library
+        self.watch = watch_core(self.core, self._caller, database, options)
         self._calls = BackgroundCalls(self._caller)
         self._database = database
         self._template = (options.labels, options.creator_role)
@@ -55,7 +58,8 @@ class PoolRunner:
         # Events that the garbage collector or a signal brought while this thread dispatched another.
         self._events: deque[Callable[[], None]] = deque()
         self._dispatching = False
-        self._queue: deque[Create | Ping | Delete] = deque()
+        # What takes time, and so is not done under the lock.
+        self._queue: deque[Create | Ping | Delete | LogLine] = deque()
         self._in_flight = 0
         self._keeper: threading.Thread | None = None
         self._wake_at, self._failed, self._close_by = inf, 0, inf
@@ -107,11 +111,11 @@ class PoolRunner:
 
     def acquire(self, lease: Any, timeout: float | None) -> None:
         """Give a lease its session, waiting for one; raise if there is none in time."""
-        core, waiter = self.core, _Waiter()
+        core, waiter, since = self.core, _Waiter(), self._now()
         try:
             if not self.started:
                 self.start()
-            until = inf if timeout is None else self._now() + timeout
+            until = inf if timeout is None else since + timeout
             self.dispatch(core.acquire, waiter)
             waiter.wait(self._clock, until)
             answer = waiter.answer
@@ -120,6 +124,7 @@ class PoolRunner:
                 core.accepted(waiter, self._now())
                 if self.leaks is not None:
                     self._note_lease(self.leaks, answer)
+                self.watch.tell("session_acquired", answer.last_used_at - since)
                 return
         except BaseException:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
@@ -130,6 +135,7 @@ class PoolRunner:
         if answer is not None:
             raise copy_to_raise(answer) from answer
         self.dispatch(core.waiter_gone, waiter, timed_out=True)
+        self.watch.tell("acquire_timed_out")
         raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
@@ -152,6 +158,7 @@ class PoolRunner:
     def close(self, timeout: float | None) -> None:
         """Delete all sessions and end the thread, in that time."""
         deadline = Deadline(timeout)
+        self.watch.end()
         with self._lock:
             self._close_by = inf if timeout is None else time.monotonic() + timeout
             interrupting = self._dispatching
@@ -171,6 +178,7 @@ class PoolRunner:
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
+        self.watch.end()
         # A thread that has the lock, perhaps this one, checks the flag when it releases it.
         if self._lock.acquire(blocking=False):
             self._work.notify()
@@ -195,7 +203,7 @@ class PoolRunner:
                 case WakeAt(when):
                     self._wake_at = when
                     self._work.notify()
-                case Create() | Ping() | Delete():
+                case Create() | Ping() | Delete() | LogLine():
                     self._queue.append(effect)
         if self._queue:
             self._start_keeper()
@@ -248,6 +256,9 @@ class PoolRunner:
                 effect = self._queue.popleft()
             except IndexError:
                 return
+            if isinstance(effect, LogLine):
+                _log.info("%s: %s", self._database, effect.text)
+                continue
             with self._lock:
                 self._in_flight += 1
             match effect:
@@ -264,7 +275,7 @@ class PoolRunner:
                     self._begin(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT, done)
 
     def _begin(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], None]) -> None:
-        ended = partial(self._ended, done)
+        ended = partial(self._ended, done, self._now())
         left = min(timeout, self._close_by - time.monotonic())
         if left <= 0:
             ended(PoolClosed("the pool is closing, and its time is over"))
@@ -274,16 +285,21 @@ class PoolRunner:
         except Exception as error:  # noqa: BLE001 - an observer of the user's; the keeper goes on
             ended(error)
 
-    def _ended(self, done: Callable[[Any], None], answer: Any) -> None:
+    def _ended(self, done: Callable[[Any], None], since: float, answer: Any) -> None:
         """Tell the core what became of a call, on a thread of gRPC."""
+        seconds = self._now() - since
         with self._lock:
             self._in_flight -= 1
+            if isinstance(answer, DatabaseNotFound):
+                self.dispatch(self.core.database_gone, answer)
             done(answer)
             # Only when there is something to do: each thread that wakes up for nothing holds up this one.
             if self._queue or self.core.closing:
                 self._work.notify()
             if self.core.filled or self.core.last_error is not None:
                 self._changed.notify_all()
+        if isinstance(answer, spanner_pb2.BatchCreateSessionsResponse):
+            self.watch.tell("sessions_created", len(answer.session), seconds)
 
     def _created(self, count: int, answer: Any) -> None:
         draw = random.random()  # noqa: S311 - jitter, not a secret

@@ -23,10 +23,12 @@ from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, co
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
+from spanner_grpc_sessions.pool.core.effects import LogLine
 from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, PING_TIMEOUT
+from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service import requests, rpcs
@@ -50,6 +52,7 @@ class AsyncPoolRunner:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
         self._caller = client._caller  # noqa: SLF001 - one library
+        self.watch = watch_core(self.core, self._caller, database, options)
         self._database = database
         self._template = (options.labels, options.creator_role)
         self._clock = clock
@@ -96,11 +99,11 @@ class AsyncPoolRunner:
 
     async def acquire(self, lease: Any, timeout: float | None) -> None:
         """Give a lease its session, waiting for one; raise if there is none in time."""
-        core = self.core
+        core, since = self.core, self._clock.now()
         waiter: _Waiter = asyncio.get_running_loop().create_future()
         try:
             self.start()
-            until = inf if timeout is None else self._clock.now() + timeout
+            until = inf if timeout is None else since + timeout
             self.dispatch(core.acquire, waiter)
             if not waiter.done():
                 self._timeouts.add(waiter, until)
@@ -114,10 +117,12 @@ class AsyncPoolRunner:
             if self.leaks is not None:
                 self.leaks.note(answer, self._clock.now())
                 self._wake()
+            self.watch.tell("session_acquired", answer.last_used_at - since)
             return
         if answer is not None:
             raise copy_to_raise(answer) from answer
         self.dispatch(core.waiter_gone, waiter, timed_out=True)
+        self.watch.tell("acquire_timed_out")
         raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
@@ -140,8 +145,10 @@ class AsyncPoolRunner:
         """Delete all sessions and end all tasks, in that time. If the loop was closed, there is nothing left to do."""
         if self.loop is not None and self.loop.is_closed():
             self.core.close(self._clock.now())
+            self.watch.end()
             return
         self.require_loop()
+        self.watch.end()
         deadline = Deadline(timeout)
         self._close_by = inf if timeout is None else time.monotonic() + timeout
         self.dispatch(self.core.close)
@@ -160,6 +167,7 @@ class AsyncPoolRunner:
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
         self._abandoned = True
+        self.watch.end()
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._wake)
 
@@ -177,6 +185,8 @@ class AsyncPoolRunner:
                 case WakeAt(when):
                     self._wake_at = when
                     self._wake()
+                case LogLine(text):
+                    _log.info("%s: %s", self._database, text)
                 case Create(count):
                     self._spawn(self._create(count))
                 case Ping(record):
@@ -195,6 +205,7 @@ class AsyncPoolRunner:
     async def _create(self, count: int) -> None:
         request = requests.batch_create_sessions(self._database, count, *self._template)
         draw = random.random()  # noqa: S311 - jitter, not a secret
+        since = self._clock.now()
         try:
             answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
@@ -204,6 +215,7 @@ class AsyncPoolRunner:
             self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
         else:
             self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
+            self.watch.tell("sessions_created", len(answer.session), self._clock.now() - since)
         self._wake()
 
     async def _ping(self, record: SessionRecord) -> None:
@@ -229,7 +241,11 @@ class AsyncPoolRunner:
             left = min(timeout, self._close_by - time.monotonic())
             if left <= 0:
                 raise PoolClosed("the pool is closing, and its time is over")
-            return await self._caller.call(rpc, name, request, left, _ONCE)
+            try:
+                return await self._caller.call(rpc, name, request, left, _ONCE)
+            except DatabaseNotFound as error:
+                self.dispatch(self.core.database_gone, error)
+                raise
 
     async def _keep(self) -> None:
         """Tick when it is time; the body of the keeper's task."""

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from google.oauth2 import credentials as user_credentials
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
@@ -102,6 +103,7 @@ def test_success_is_one_span_and_one_measurement(
     common = {"rpc.system.name": "grpc", "rpc.method": _CREATE, "rpc.status_code": "OK", **server}
     assert attributes(span) == {
         **common,
+        "db.system.name": "gcp.spanner",
         "db.namespace": _DATABASE,
         "x_goog_spanner_request_id": local.calls[0].header("x-goog-spanner-request-id"),
         "spanner_grpc_sessions.attempts": 1,
@@ -354,6 +356,46 @@ def test_server_hears_of_the_span_and_of_nothing_else(
     assert [key for key, _ in call.metadata if key in {"tracestate", "baggage"}] == []
     assert "s3cret" not in repr(call.metadata)
     assert ids(watch.span).trace_id == 7
+
+
+def test_calls_of_stubs_have_spans_too(client: SessionsClient, local: LocalSpanner, watch: Watch) -> None:
+    """With the request id that the server saw, its `traceparent`, and the status that the caller got."""
+    with pytest.raises(NotFound):
+        client.stub.GetSession(spanner_pb2.GetSessionRequest(name=f"{_DATABASE}/sessions/none"))
+    found = attributes(watch.span)
+    assert watch.span.name == "google.spanner.v1.Spanner/GetSession"
+    assert (found["rpc.status_code"], found["db.namespace"]) == ("NOT_FOUND", _DATABASE)
+    assert found["x_goog_spanner_request_id"] == local.calls[0].header("x-goog-spanner-request-id")
+    assert local.calls[0].header("traceparent") == traceparent(watch.span)
+
+
+def test_a_stubs_call_that_its_client_ends_is_named_as_the_clients_own(
+    client: SessionsClient, local: LocalSpanner, watch: Watch
+) -> None:
+    """The exception is of a class with gRPC's face; the public one is told."""
+    client.warm_up()
+    local.faults.add("GetSession", delay=2 * WAIT)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(client.stub.GetSession, spanner_pb2.GetSessionRequest(name=f"{_DATABASE}/sessions/s"))
+        until(lambda: local.calls)
+        client.close()
+        assert isinstance(call.exception(WAIT), ClientClosed)
+    _assert_failed(watch, "CANCELLED", "spanner_grpc_sessions.ClientClosed", None)
+
+
+def test_an_rpc_of_another_service_is_told_by_its_own_name(watch: Watch) -> None:
+    """Not as one of Spanner's."""
+    call = CallInfo("test.Echo/Say", "", "host:1")
+    watch.observer.end(call, watch.observer.begin(call)[1])
+    assert (watch.span.name, attributes(watch.span)["rpc.method"]) == ("test.Echo/Say", "test.Echo/Say")
+
+
+def test_the_time_of_the_servers_parts_is_on_the_span(watch: Watch) -> None:
+    """In seconds, where the answer told it."""
+    call = CallInfo("ExecuteSql", f"{_DATABASE}/sessions/s", "host:1", server_timing={"gfe": 0.012, "afe": 0.0035})
+    watch.observer.end(call, watch.observer.begin(call)[1])
+    found = attributes(watch.span)
+    assert (found["spanner_grpc_sessions.gfe.duration"], found["spanner_grpc_sessions.afe.duration"]) == (0.012, 0.0035)
 
 
 def test_span_is_a_child_of_the_current_one(client: SessionsClient, local: LocalSpanner, watch: Watch) -> None:

@@ -27,6 +27,7 @@ class Watch:
     Attributes:
         observer: to give to clients.
         tracer: for spans of the test's own, which are recorded with the others.
+        meters: the provider of the measurements.
     """
 
     def __init__(self, sampler: Sampler = ALWAYS_ON) -> None:
@@ -34,14 +35,14 @@ class Watch:
         self._reader = InMemoryMetricReader()
         self._tracers = TracerProvider(sampler=sampler, shutdown_on_exit=False)
         self._tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self._meters = MeterProvider([self._reader], shutdown_on_exit=False)
-        self.observer = OpenTelemetry(self._tracers, self._meters)
+        self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
+        self.observer = OpenTelemetry(self._tracers, self.meters)
         self.tracer = self._tracers.get_tracer("test")
 
     def close(self) -> None:
         """End the providers."""
         self._tracers.shutdown()
-        self._meters.shutdown()
+        self.meters.shutdown()
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -55,12 +56,28 @@ class Watch:
         return span
 
     @property
+    def metrics(self) -> dict[str, Metric]:
+        """What was measured so far, by name."""
+        data = self._reader.get_metrics_data()
+        scopes = [] if data is None else [scope for of in data.resource_metrics for scope in of.scope_metrics]
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    @property
     def metric(self) -> Metric:
         """The only metric there is."""
-        data = self._reader.get_metrics_data()
-        assert data is not None
-        (metric,) = (metric for of in data.resource_metrics for scope in of.scope_metrics for metric in scope.metrics)
+        (metric,) = self.metrics.values()
         return metric
+
+    def of_pools(self, name: str, key: str = "db.client.connection.pool.name") -> dict[str, Any]:
+        """Return what a metric of pools says by one of its attributes: a number, or the number and sum of seconds."""
+        metric = self.metrics.get(f"db.client.connection.{name}")
+        points = () if metric is None else metric.data.data_points
+        return {
+            str(attributes(point)[key]): (point.count, point.sum)
+            if isinstance(point, HistogramDataPoint)
+            else point.value  # type: ignore[union-attr]  # there are no exponential histograms here
+            for point in points
+        }
 
     @property
     def points(self) -> list[HistogramDataPoint]:
@@ -82,7 +99,7 @@ class Watch:
         return span.instrumentation_scope.name == "test"
 
 
-def attributes(of: ReadableSpan | HistogramDataPoint) -> Mapping[str, Any]:
+def attributes(of: Any) -> Mapping[str, Any]:
     """Return the attributes of a span or a measurement."""
     return dict(of.attributes or {})
 

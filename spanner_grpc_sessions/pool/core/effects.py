@@ -59,7 +59,14 @@ class WakeAt:
     when: float
 
 
-Effect = Create | Ping | Delete | Deliver | Fail | WakeAt
+@dataclass(slots=True, unsafe_hash=True)
+class LogLine:
+    """Tell the operator, in one line at INFO that also names the database."""
+
+    text: str
+
+
+Effect = Create | Ping | Delete | Deliver | Fail | WakeAt | LogLine
 
 
 class Outbox:

@@ -47,11 +47,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
 from spanner_grpc_sessions.pool.core.creation import Creation, retry_delay
-from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Fail, Outbox
+from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Fail, LogLine, Outbox
+from spanner_grpc_sessions.pool.core.losses import Losses
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.core.sessions import PoolSessions
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -81,6 +83,7 @@ class PoolCore:
         self._sessions = PoolSessions(options, self._outbox)
         self._creation = Creation()
         self._counters = PoolCounters()
+        self._losses = Losses()
         # Since when each waiter waits, first come, first served. To find its first key, a plain dict would pass over
         # all those that were removed before.
         self._waiting: OrderedDict[Any, float] = OrderedDict()
@@ -193,6 +196,13 @@ class PoolCore:
         """Note that the database is gone: all who wait fail with the error, and no session is valid before a ping."""
         self._fail_waiters(error)
         self._sessions.suspect_all(now)
+        return self.database_gone(error, now)
+
+    def database_gone(self, error: Exception, now: float) -> tuple[Effect, ...]:
+        """Have the log say so, once; for a call of the pool itself, whose failure is told by another event."""
+        # One that never had a session may never have been there, and callers get the error.
+        if self._counters.created:
+            self._outbox.effects += map(LogLine, self._losses.database_gone(error))
         return self.serve_waiters(now)
 
     def created(self, count: int, sessions: Sequence[tuple[str, Any]], now: float, draw: float) -> tuple[Effect, ...]:
@@ -215,6 +225,7 @@ class PoolCore:
             error = PoolError(f"the server returned {len(sessions)} names that the pool has already")
             return self.create_failed(count, error, now, draw)
         self._creation.succeeded(count)
+        self._losses.database_found()
         return self.serve_waiters(now)
 
     def create_failed(
@@ -233,6 +244,7 @@ class PoolCore:
     def pinged(self, record: SessionRecord, now: float) -> tuple[Effect, ...]:
         """Note that a ping succeeded."""
         self._counters.pinged += 1
+        self._losses.database_found()
         self._sessions.pinging.remove(record)
         record.mark_pinged(now)
         self._sessions.put_back(record, now, used=False)
@@ -292,6 +304,8 @@ class PoolCore:
             self._sessions.ping_stale(len(self._waiting), now)
             self._grow(now)
         self.contended = self.closing or bool(self._waiting)
+        if self._losses.open:
+            self._tell_losses(now)
         return self._outbox.empty()
 
     def _deliver(self, record: SessionRecord, now: float) -> Deliver:
@@ -321,9 +335,21 @@ class PoolCore:
         self._sessions.discard(record, now)
 
     def _lose(self, record: SessionRecord, now: float, *, proven: bool) -> None:
-        self._counters.lost += not record.discarded
+        if not record.discarded:
+            self._counters.lost += 1
+            self._sessions.discarded += 1
+            self._losses.lost(now, self._counters.created)
         record.mark_discarded(lost=proven)
         self._sessions.suspect_all(now, record)
+
+    def _tell_losses(self, now: float) -> None:
+        losses, created = self._losses, self._counters.created
+        checked = self.closing or self._sessions.checked
+        filled = self.filled and not (self._waiting or self._creation.in_flight or self._sessions.discarded)
+        at = inf if self.closing else now
+        self._outbox.effects += map(LogLine, losses.lines(at, created, checked=checked, filled=filled))
+        if at < losses.due < inf:
+            self._outbox.wake_at(losses.due)
 
     def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> list[SessionRecord]:
         """Discard sessions whose names new ones have, and return those new ones, which are not handed out either.

@@ -39,6 +39,8 @@ class PoolSessions:
         self.pinging: set[SessionRecord] = set()
         # No longer sessions of the pool; their deletes are in flight.
         self.deleting: set[SessionRecord] = set()
+        # The discarded ones that are still leased.
+        self.discarded = 0
         self.closing = False
         # Set aside: ready; to be pinged first; to be pinged first, after a backoff.
         self._rested: dict[SessionRecord, None] = {}
@@ -74,6 +76,11 @@ class PoolSessions:
     def capacity(self) -> int:
         """The number of sessions that may be created: the server still has those whose deletes are in flight."""
         return self._options.max_size - len(self.all) - len(self.deleting)
+
+    @property
+    def checked(self) -> bool:
+        """Whether no idle session waits for a ping, or for the answer to one, but for the end of a backoff."""
+        return not (self.pinging or self._stale)
 
     @property
     def exhausted(self) -> bool:
@@ -115,6 +122,7 @@ class PoolSessions:
         """Delete a session that is in none of the places any more."""
         if self.all.get(record.name) is record:
             del self.all[record.name]
+            self.discarded -= record.discarded
         self._upkeep.remove(record)
         self._unused.remove(record)
         if not record.lost and (self._options.delete_on_close or not self.closing):

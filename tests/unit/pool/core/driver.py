@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from spanner_grpc_sessions.pool.core import PoolCore
-from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, WakeAt
+from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, LogLine, WakeAt
 from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.options import PoolOptions
 
@@ -22,7 +22,8 @@ class Pool:
         core: the core.
         now: what the clock shows.
         wake: when the next tick is due.
-        effects: those of the last event but the `WakeAt`.
+        effects: those of the last event but the `WakeAt` and the lines for the log.
+        lines: the lines for the log so far.
     """
 
     def __init__(self, *, fill: bool = True, **options: Any) -> None:
@@ -30,18 +31,20 @@ class Pool:
         self.now = 0.0
         self.wake = inf
         self.effects: list[Effect] = []
+        self.lines: list[str] = []
         self.tick()
         if fill:
             self.answer_creates()
 
     def do(self, event: str, *values: Any, **options: Any) -> list[Effect]:
-        """Tell the core of an event, now, with 0 for a draw; return the effects but the `WakeAt`."""
+        """Tell the core of an event, now, with 0 for a draw; return the effects as `effects` has them."""
         draws = (0.0,) if event in {"created", "create_failed", "ping_failed"} else ()
         effects = getattr(self.core, event)(*values, self.now, *draws, **options)
         for effect in effects:
             if isinstance(effect, WakeAt):
                 self.wake = effect.when
-        self.effects = [effect for effect in effects if not isinstance(effect, WakeAt)]
+        self.lines += [effect.text for effect in effects if isinstance(effect, LogLine)]
+        self.effects = [effect for effect in effects if not isinstance(effect, WakeAt | LogLine)]
         return self.effects
 
     def tick(self, now: float | None = None) -> list[Effect]:
@@ -58,6 +61,7 @@ class Pool:
                 names = [(f"s{len(self.core.sessions) + place}", None) for place in range(effect.count)]
                 effects = self.core.created(effect.count, names, self.now, draw)
                 self.wake = next((e.when for e in effects if isinstance(e, WakeAt)), self.wake)
+                self.lines += [e.text for e in effects if isinstance(e, LogLine)]
         return sorted(set(self.core.sessions.values()) - before, key=lambda record: int(record.name[1:]))
 
     @property
