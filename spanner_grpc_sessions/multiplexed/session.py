@@ -8,17 +8,19 @@ import random
 import threading
 import warnings
 import weakref
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, TimeoutError as FutureTimeout
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
-from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
+from spanner_grpc_sessions.errors import PoolClosed, PoolTimeout, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
+from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -27,8 +29,12 @@ from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    import grpc
+    from typing_extensions import Self, TypeVarTuple, Unpack
 
+    _Args = TypeVarTuple("_Args")
+
+_Result = TypeVar("_Result")
 _JOIN_TIMEOUT: Final = 1.0
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
@@ -130,7 +136,48 @@ class MultiplexedSession:
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
         """The stub of the service, on the client's connections. A call that finds the session lost has it replaced."""
-        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self._report))  # noqa: SLF001 - one library
+        return spanner_pb2_grpc.SpannerStub(self.channel())
+
+    def channel(self, *, interceptors: Iterable[Any] = (), retry: RetryOptions | None = None) -> grpc.Channel:
+        """Return a channel for stubs of your own, as the client's `channel`. It finds the loss of the session.
+
+        Args:
+            interceptors: gRPC's client interceptors, the first one outermost.
+            retry: which failures are retried; None is `ClientOptions.stub_retry`.
+
+        Raises:
+            InvalidType: an interceptor or `retry` has the wrong type.
+        """
+        return self._client._caller.channel(self._report, retry, interceptors)  # noqa: SLF001 - one library
+
+    def run(
+        self,
+        function: Callable[[MultiplexedSession, Unpack[_Args]], _Result],
+        *args: Unpack[_Args],
+        timeout: float | None = None,
+    ) -> _Result:
+        """Return the result of `function(session, *args)`, called again on another session if the session was lost.
+
+        Args:
+            function: called again from the start if the session was lost, so it must be safe to repeat.
+            args: further arguments of the function.
+            timeout: how long to wait for the session before each of the two calls, in seconds; None for no limit.
+
+        Raises:
+            SessionNotFound: both sessions were lost.
+            PoolTimeout: there was no session in time.
+            Exception: whatever `open` or the function raises.
+        """
+        limit = check_timeout(timeout)
+        name = self._require(lost=None, timeout=limit)
+        try:
+            return function(self, *args)
+        except SessionNotFound as error:
+            if not error.concerns(name):
+                raise
+        if name == self._current:
+            self._require(lost=name, timeout=limit)
+        return function(self, *args)
 
     def invalidate(self, name: str) -> None:
         """Replace the session, because the server has lost it.
@@ -162,7 +209,7 @@ class MultiplexedSession:
         session = self._session
         return None if session is None else session["name"]
 
-    def _require(self, lost: str | None) -> str:
+    def _require(self, lost: str | None, timeout: float | None = None) -> str:
         """Return the name of a session other than the lost one; if there is none, have it created and wait."""
         with self._changed:
             if self._closed:
@@ -177,7 +224,9 @@ class MultiplexedSession:
         self._announce(news)
         self._rotation.waiting.add(waiter)
         try:
-            error = creation.exception()
+            error = creation.exception(timeout)
+        except FutureTimeout:
+            raise PoolTimeout(f"no multiplexed session of {self._database} within {timeout} s") from None
         finally:
             self._rotation.waiting.discard(waiter)
         if error is not None:

@@ -9,23 +9,30 @@ import logging
 import random
 import warnings
 import weakref
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, checks, copy_to_raise
+from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, PoolTimeout, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
+from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    import grpc
+    import grpc.aio
+    from typing_extensions import Self, TypeVarTuple, Unpack
 
+    _Args = TypeVarTuple("_Args")
+
+_Result = TypeVar("_Result")
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
@@ -138,7 +145,50 @@ class AsyncMultiplexedSession:
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
         """The stub of the service, on the client's connections. A call that finds the session lost has it replaced."""
-        return spanner_pb2_grpc.SpannerStub(self._client._caller.channel(self._report))  # noqa: SLF001 - one library
+        return spanner_pb2_grpc.SpannerStub(self.channel())
+
+    def channel(
+        self, *, interceptors: Iterable[grpc.aio.ClientInterceptor] = (), retry: RetryOptions | None = None
+    ) -> grpc.aio.Channel:
+        """Return a channel for stubs of your own, as the client's `channel`. It finds the loss of the session.
+
+        Args:
+            interceptors: gRPC's client interceptors, the first one outermost.
+            retry: which failures are retried; None is `ClientOptions.stub_retry`.
+
+        Raises:
+            InvalidType: an interceptor or `retry` has the wrong type.
+        """
+        return self._client._caller.channel(self._report, retry, interceptors)  # noqa: SLF001 - one library
+
+    async def run(
+        self,
+        function: Callable[[AsyncMultiplexedSession, Unpack[_Args]], Awaitable[_Result]],
+        *args: Unpack[_Args],
+        timeout: float | None = None,
+    ) -> _Result:
+        """Return the result of `function(session, *args)`, called again on another session if the session was lost.
+
+        Args:
+            function: called again from the start if the session was lost, so it must be safe to repeat.
+            args: further arguments of the function.
+            timeout: how long to wait for the session before each of the two calls, in seconds; None for no limit.
+
+        Raises:
+            SessionNotFound: both sessions were lost.
+            PoolTimeout: there was no session in time.
+            Exception: whatever `open` or the function raises.
+        """
+        limit = check_timeout(timeout)
+        name = await self._require(lost=None, timeout=limit)
+        try:
+            return await function(self, *args)
+        except SessionNotFound as error:
+            if not error.concerns(name):
+                raise
+        if name == self._current:
+            await self._require(lost=name, timeout=limit)
+        return await function(self, *args)
 
     async def invalidate(self, name: str) -> None:
         """Replace the session, because the server has lost it.
@@ -179,7 +229,7 @@ class AsyncMultiplexedSession:
                 "the multiplexed session belongs to another event loop; create one per loop, with a client of its own"
             )
 
-    async def _require(self, lost: str | None) -> str:
+    async def _require(self, lost: str | None, timeout: float | None = None) -> str:
         """Return the name of a session other than the lost one; if there is none, have it created and wait."""
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
@@ -194,11 +244,13 @@ class AsyncMultiplexedSession:
         self._rotation.waiting.add(waiter)
         try:
             # Not awaited: cancelling this caller would cancel the creation for others, and the reverse.
-            await asyncio.wait([creation])
+            await asyncio.wait([creation], timeout=timeout)
         finally:
             self._rotation.waiting.discard(waiter)
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
+        if not creation.done():
+            raise PoolTimeout(f"no multiplexed session of {self._database} within {timeout} s")
         error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error

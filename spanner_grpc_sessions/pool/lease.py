@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,8 +14,11 @@ from spanner_grpc_sessions.pool.core import SessionRecord
 from spanner_grpc_sessions.rest import to_rest
 
 if TYPE_CHECKING:
+    import grpc
+    import grpc.aio
     from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
+    from spanner_grpc_sessions.options import RetryOptions
     from spanner_grpc_sessions.service.types import Session
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
@@ -55,13 +59,21 @@ class _AnyLease:
     def _report(self, error: BaseException) -> None:
         runner = getattr(self, "_owner", None)
         if runner is not None and isinstance(error, RpcError):
-            runner.report(error, self.name)
+            runner.report(error, self.name, self._record)
 
-    def _stub(self) -> Any:
+    def _runner(self) -> Any:
         runner = getattr(self, "_owner", None)
         if runner is None:
             raise PoolError(f"the lease of {self.name} was released: its session may be another caller's")
-        return runner.stub
+        return runner
+
+    def _channel(self, retry: RetryOptions | None, interceptors: Iterable[Any]) -> Any:
+        runner, record = self._runner(), self._record
+
+        def report(failure: RpcError, name: str) -> None:
+            runner.report(failure, name, record if name == record.name else None)
+
+        return runner.channel(report, retry, interceptors)
 
 
 class Lease(_AnyLease):
@@ -76,8 +88,22 @@ class Lease(_AnyLease):
         Raises:
             PoolError: the lease was released.
         """
-        stub: spanner_pb2_grpc.SpannerStub = self._stub()
+        stub: spanner_pb2_grpc.SpannerStub = self._runner().stub
         return stub
+
+    def channel(self, *, interceptors: Iterable[Any] = (), retry: RetryOptions | None = None) -> grpc.Channel:
+        """Return a channel for stubs of your own, as the client's `channel`. It finds the loss of the session.
+
+        Args:
+            interceptors: gRPC's client interceptors, the first one outermost.
+            retry: which failures are retried; None is `ClientOptions.stub_retry`.
+
+        Raises:
+            PoolError: the lease was released.
+            InvalidType: an interceptor or `retry` has the wrong type.
+        """
+        channel: grpc.Channel = self._channel(retry, interceptors)
+        return channel
 
 
 class AsyncLease(_AnyLease):
@@ -92,8 +118,24 @@ class AsyncLease(_AnyLease):
         Raises:
             PoolError: the lease was released.
         """
-        stub: spanner_pb2_grpc.SpannerAsyncStub = self._stub()
+        stub: spanner_pb2_grpc.SpannerAsyncStub = self._runner().stub
         return stub
+
+    def channel(
+        self, *, interceptors: Iterable[grpc.aio.ClientInterceptor] = (), retry: RetryOptions | None = None
+    ) -> grpc.aio.Channel:
+        """Return a channel for stubs of your own, as the client's `channel`. It finds the loss of the session.
+
+        Args:
+            interceptors: gRPC's client interceptors, the first one outermost.
+            retry: which failures are retried; None is `ClientOptions.stub_retry`.
+
+        Raises:
+            PoolError: the lease was released.
+            InvalidType: an interceptor or `retry` has the wrong type.
+        """
+        channel: grpc.aio.Channel = self._channel(retry, interceptors)
+        return channel
 
 
 for _lease_class in (Lease, AsyncLease):

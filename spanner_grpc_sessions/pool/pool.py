@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolError, checks
@@ -23,7 +23,9 @@ from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fo
 from spanner_grpc_sessions.service.names import check_database
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, TypeVarTuple, Unpack
+
+    _Args = TypeVarTuple("_Args")
 
 # ruff: noqa: SLF001 - a pool and its leases are one
 
@@ -188,7 +190,12 @@ class SessionPool:
         """
         return LeasedSession(self, timeout)
 
-    def run(self, function: Callable[..., _Result], *args: Any, timeout: Timeout = DEFAULT) -> _Result:
+    def run(
+        self,
+        function: Callable[[Lease, Unpack[_Args]], _Result],
+        *args: Unpack[_Args],
+        timeout: Timeout = DEFAULT,
+    ) -> _Result:
         """Return the result of `function(lease, *args)`, called again on another session if its session was lost.
 
         Args:
@@ -235,7 +242,12 @@ class SessionPool:
         self._take = idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
         self._put = idle.append
 
-    def _use(self, lease: Lease, function: Callable[..., _Result], args: tuple[Any, ...]) -> _Result:
+    def _use(
+        self,
+        lease: Lease,
+        function: Callable[[Lease, Unpack[_Args]], _Result],
+        args: tuple[Unpack[_Args]],
+    ) -> _Result:
         try:
             return function(lease, *args)
         except RpcError as error:

@@ -6,7 +6,7 @@ import warnings
 from asyncio import get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import PoolError, checks
@@ -23,7 +23,9 @@ from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fo
 from spanner_grpc_sessions.service.names import check_database
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, TypeVarTuple, Unpack
+
+    _Args = TypeVarTuple("_Args")
 
 # ruff: noqa: SLF001 - a pool and its leases are one
 
@@ -194,7 +196,12 @@ class AsyncSessionPool:
         """
         return AsyncLeasedSession(self, timeout)
 
-    async def run(self, function: Callable[..., Awaitable[_Result]], *args: Any, timeout: Timeout = DEFAULT) -> _Result:
+    async def run(
+        self,
+        function: Callable[[AsyncLease, Unpack[_Args]], Awaitable[_Result]],
+        *args: Unpack[_Args],
+        timeout: Timeout = DEFAULT,
+    ) -> _Result:
         """Return the result of `function(lease, *args)`, called again on another session if its session was lost.
 
         Args:
@@ -242,7 +249,10 @@ class AsyncSessionPool:
         self._put = idle.append
 
     async def _use(
-        self, lease: AsyncLease, function: Callable[..., Awaitable[_Result]], args: tuple[Any, ...]
+        self,
+        lease: AsyncLease,
+        function: Callable[[AsyncLease, Unpack[_Args]], Awaitable[_Result]],
+        args: tuple[Unpack[_Args]],
     ) -> _Result:
         try:
             return await function(lease, *args)

@@ -64,10 +64,15 @@ class AsyncPoolRunner:
         self._changed = asyncio.Event()
         self._timeouts = _Timeouts(clock)
 
+    @property
+    def channel(self) -> Callable[..., Any]:
+        """What makes a channel for stubs."""
+        return self._caller.channel
+
     @cached_property
     def stub(self) -> spanner_pb2_grpc.SpannerAsyncStub:
         """The stub that all leases share. A session that its calls find lost is not handed out again."""
-        return spanner_pb2_grpc.SpannerStub(self._caller.channel(self.report))
+        return spanner_pb2_grpc.SpannerStub(self.channel(self.report))
 
     def require_loop(self) -> None:
         """Bind the pool to the running event loop at its first use; raise `ClientClosed` in another one."""
@@ -90,12 +95,15 @@ class AsyncPoolRunner:
         if effects or self.core.closing:
             self._perform(effects)
 
-    def report(self, failure: RpcError, name: str) -> None:
-        """Note what the failure of a call says about a session, or about the database."""
+    def report(self, failure: RpcError, name: str, record: SessionRecord | None = None) -> None:
+        """Note what the failure of a call says about a session, which a lease knows by its record, or the database."""
         if isinstance(failure, DatabaseNotFound) and name.startswith(f"{self._database}/"):
             self.dispatch(self.core.database_lost, failure)
         elif isinstance(failure, SessionNotFound) and failure.concerns(name):
-            self.dispatch(self.core.lost_by_name, name)
+            if record is None:
+                self.dispatch(self.core.lost_by_name, name)
+            else:
+                self.dispatch(self.core.lost, record)
 
     async def acquire(self, lease: Any, timeout: float | None) -> None:
         """Give a lease its session, waiting for one; raise if there is none in time."""

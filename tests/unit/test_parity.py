@@ -16,7 +16,12 @@ from spanner_grpc_sessions.pool.pool_async import AsyncLeasedSession
 
 # What differs everywhere: `with` is `async with`, and where one has threads the other has the tasks of a loop.
 TWINS = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
-TYPES = {"AsyncIterator[": "Iterator[", "grpc.aio.Channel": "grpc.Channel", "SpannerAsyncStub": "SpannerStub"}
+TYPES = {
+    "grpc.aio.ClientInterceptor": "Any",
+    "AsyncIterator[": "Iterator[",
+    "grpc.aio.Channel": "grpc.Channel",
+    "SpannerAsyncStub": "SpannerStub",
+}
 TASKS = {"Safe to share between tasks of one loop.": "Safe to share between threads."}
 SPECIAL = {*TWINS, *TWINS.values(), "__init__", "__del__", "__repr__"}
 
@@ -51,7 +56,6 @@ PAIRS = [
     Pair(
         package.SessionsClient,
         package.AsyncSessionsClient,
-        types={"grpc.aio.ClientInterceptor": "Any"},
         sentences=TASKS,
         plain=frozenset({"call_credentials", "channel"}),
     ),
@@ -73,7 +77,7 @@ PAIRS = [
         package.Lease,
         package.AsyncLease,
         sentences={"AsyncSessionPool": "SessionPool"},
-        plain=frozenset({"invalidate"}),
+        plain=frozenset({"invalidate", "channel"}),
     ),
     Pair(
         LeasedSession,
@@ -84,9 +88,13 @@ PAIRS = [
     Pair(
         package.MultiplexedSession,
         package.AsyncMultiplexedSession,
-        types={"AsyncSessionsClient": "SessionsClient"},
+        types={
+            "AsyncSessionsClient": "SessionsClient",
+            "AsyncMultiplexedSession": "MultiplexedSession",
+            "Awaitable[_Result]": "_Result",
+        },
         sentences=TASKS,
-        plain=frozenset({"after_fork"}),
+        plain=frozenset({"after_fork", "channel"}),
     ),
 ]
 
