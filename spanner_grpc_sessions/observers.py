@@ -47,7 +47,7 @@ class CallInfo:
         attempts: the number of attempts.
         error: the exception that the caller got, if the call failed.
         server_timing: seconds that Google's front end ("gfe") and Spanner's API front end ("afe") took for the call, if
-            the answer says so.
+            the observer asks and the answer says so.
     """
 
     method: str
@@ -77,7 +77,11 @@ class CallInfo:
 
 @runtime_checkable
 class Observer(Protocol):
-    """Is told of every call of a client, in the thread or task of the call. Its exceptions go to the caller."""
+    """Is told of every call of a client and its stubs, in the thread or task of the call.
+
+    Its exceptions go to the caller. With a true attribute `server_timing`, the calls ask for `server-timing`, which
+    `CallInfo.server_timing` then has; that costs each call a header, and a look at those of the answer.
+    """
 
     def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
         """Return headers to send with the call, and a mark that `end` gets back."""
@@ -150,23 +154,30 @@ class PoolObserver(Protocol):
 
 
 class Observation:
-    """A call that is observed by the log, and by an observer if there is one; has the headers to send with it."""
+    """A call that is observed by the log, and by an observer if there is one.
+
+    Attributes:
+        call: what they see of it.
+        headers: are to be sent with the call.
+        timed: the headers of the answer are to be told to `answered`.
+    """
+
+    __slots__ = ("_first_end", "_mark", "_observer", "call", "headers", "timed")
 
     def __init__(self, call: CallInfo, observer: Observer | None) -> None:
         self.call = call
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.timed = wants_server_timing(observer)
         self._observer = observer
         self._mark: Any = None
-        self._began = False
-        # The first end takes it and never gives it back: one thread may read a stream while another one closes it.
-        self._first_end = threading.Lock()
         if observer is not None:
             self.headers, self._mark = observer.begin(call)
-        self._began = True
+        # The first end takes it and never gives it back: one thread may read a stream while another one closes it.
+        self._first_end = threading.Lock()
 
     def __del__(self) -> None:
-        # A call whose caller dropped it, a stream for one, before its end.
-        if self._began:
+        # A call whose caller dropped it, a stream for one, before its end. Not one that the observer did not begin.
+        if hasattr(self, "_first_end"):
             self.end(GeneratorExit())
 
     def answered(self, headers: Headers) -> None:
@@ -179,14 +190,20 @@ class Observation:
             return
         call = self.call
         call.error = error
-        if error is not None and hasattr(error, "initial_metadata"):
+        if self.timed and error is not None and hasattr(error, "initial_metadata"):
             self.answered(error.initial_metadata())
-        # No token, no metadata, no request, no answer.
-        milliseconds = (time.monotonic() - call.started) * 1e3
-        line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
-        _log.debug(line, call.method, call.resource, call.status, milliseconds, call.attempts, call.request_id)
+        if _log.isEnabledFor(logging.DEBUG):
+            # No token, no metadata, no request, no answer.
+            milliseconds = (time.monotonic() - call.started) * 1e3
+            line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
+            _log.debug(line, call.method, call.resource, call.status, milliseconds, call.attempts, call.request_id)
         if self._observer is not None:
             self._observer.end(call, self._mark)
+
+
+def wants_server_timing(observer: Observer | None) -> bool:
+    """Return whether an observer is told what the server's parts took."""
+    return bool(getattr(observer, "server_timing", False))
 
 
 def _server_timing(headers: Headers) -> dict[str, float]:

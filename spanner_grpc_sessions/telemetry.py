@@ -141,6 +141,9 @@ class OpenTelemetry:
         InvalidType: a provider is not one of OpenTelemetry's.
     """
 
+    # `CallInfo.server_timing` goes on the span.
+    server_timing = True
+
     def __init__(
         self,
         tracer_provider: trace.TracerProvider | None = None,

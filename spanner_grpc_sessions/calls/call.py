@@ -88,8 +88,10 @@ class Caller:
         number = self.preparation.next_number()
         observed = None
         if observation is not None:
-            observed, call = observation.call, self.connection.telling(call, observation.answered)
+            observed = observation.call
             observed.attempt(f"{number}1")
+            if observation.timed:
+                call = self.connection.telling(call, observation.answered)
         pairs = (*headers, *token, (REQUEST_ID, f"{number}1"))
         try:
             answer = call(request, timeout=left, metadata=pairs)

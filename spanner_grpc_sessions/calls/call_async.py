@@ -90,8 +90,10 @@ class AsyncCaller:
         number = self.preparation.next_number()
         observed = None
         if observation is not None:
-            observed, call = observation.call, self.connection.telling(call, observation.answered)
+            observed = observation.call
             observed.attempt(f"{number}1")
+            if observation.timed:
+                call = self.connection.telling(call, observation.answered)
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, f"{number}1")))
         try:
             answer = await call(request, timeout=left, metadata=pairs)

@@ -12,6 +12,7 @@ import grpc.aio
 from spanner_grpc_sessions.calls.headers import RESERVED, Headers, Metadata, RequestIds, check_metadata
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
+from spanner_grpc_sessions.observers import wants_server_timing
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, Timeout, check_timeout
 from spanner_grpc_sessions.service.rpcs import Rpc
 
@@ -30,7 +31,7 @@ class Preparation:
         self._headers = Headers(
             leader_aware_routing=options.leader_aware_routing,
             end_to_end_tracing=options.end_to_end_tracing,
-            server_timing=options.observer is not None,
+            server_timing=wants_server_timing(options.observer),
         )
         self.next_number = RequestIds().next
 

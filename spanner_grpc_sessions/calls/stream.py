@@ -58,7 +58,7 @@ class Stream(Iterator[dict[str, Any]]):
             with self._reading:
                 message = next(self._call)
         except StopIteration:
-            if self._observation is not None:
+            if self._observation is not None and self._observation.timed:
                 self._observation.answered(initial_metadata(self._call))
             self._tell()
             raise
@@ -150,7 +150,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
                 raise StopAsyncIteration from None
             raise self._failure(error) from error
         if message is grpc.aio.EOF:
-            if self._observation is not None:
+            if self._observation is not None and self._observation.timed:
                 self._observation.answered(await self._call.initial_metadata())
             self._tell()
             raise StopAsyncIteration

@@ -140,6 +140,6 @@ class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]
 
     def _end(self, error: BaseException | None = None) -> None:
         if self._observation is not None:
-            if error is None:
+            if error is None and self._observation.timed:
                 self._observation.answered(initial_metadata(self._call))
             self._observation.end(error)

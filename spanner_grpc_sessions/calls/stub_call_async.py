@@ -140,10 +140,8 @@ class AsyncStubCall(grpc.aio.Call):
         self._end(failure)
         raise failure from error
 
-    async def _answered(self) -> None:
-        if self._observation is not None:
-            self._observation.answered(await self._call.initial_metadata())
-            self._observation.end()
+    async def _note_timing(self, observation: Observation) -> None:
+        observation.answered(await self._call.initial_metadata())
 
     def _end(self, error: BaseException) -> None:
         if self._observation is not None:
@@ -170,7 +168,10 @@ class _UnaryAnswer(AsyncStubCall):
             except asyncio.CancelledError as error:
                 self._raise_cancelled(error)
             else:
-                await self._answered()
+                if self._observation is not None:
+                    if self._observation.timed:
+                        await self._note_timing(self._observation)
+                    self._observation.end()
                 if self._rpc.incidents.lost:
                     self._rpc.incidents.back()
                 return answer
@@ -209,7 +210,10 @@ class _StreamedAnswer(AsyncStubCall):
                 self._raise_cancelled(error)
             else:
                 if message is grpc.aio.EOF:
-                    await self._answered()
+                    if self._observation is not None:
+                        if self._observation.timed:
+                            await self._note_timing(self._observation)
+                        self._observation.end()
                 elif self._rpc.incidents.lost:
                     self._rpc.incidents.back()
                 self._attempts = None

@@ -204,14 +204,17 @@ class _UnaryAnswer(_MultiCallable):
         observation = self._rpc.observe(request)
         if observation is None:
             return self._attempts(None, way, request, timeout, metadata, *others, **named)
+        its_way = "with_call" if observation.timed else way
         try:
-            answer, call = self._attempts(observation, "with_call", request, timeout, metadata, *others, **named)
+            answer = self._attempts(observation, its_way, request, timeout, metadata, *others, **named)
         except BaseException as error:
             observation.end(error)
             raise
-        observation.answered(call.initial_metadata())
+        if observation.timed:
+            observation.answered(answer[1].initial_metadata())
+            answer = answer if way == "with_call" else answer[0]
         observation.end()
-        return answer if way == "__call__" else (answer, call)
+        return answer
 
     def _attempts(
         self,

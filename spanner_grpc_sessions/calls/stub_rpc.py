@@ -56,7 +56,7 @@ class StubRpc:
         Headers in `metadata` take the place of ours, which is how Google's clients send their own.
         """
         rpc = self.rpc
-        if observation is not None:
+        if observation is not None and observation.headers:
             metadata = _with_new(observation.headers, metadata)
         message = request if rpc.writes is None else _message(request)
         headers, left = self._preparation.prepare(

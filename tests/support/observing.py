@@ -16,7 +16,10 @@ class Watcher:
         begun: the calls that have begun.
         ended: those that have ended, each with the mark that it was given.
         mark: what every call is given.
+        server_timing: asks what the server's parts took.
     """
+
+    server_timing = False
 
     def __init__(self) -> None:
         self.begun: list[CallInfo] = []

@@ -183,7 +183,7 @@ def test_the_log_has_a_line_per_call(local: LocalSpanner, colour: Colour, caplog
 
 @pytest.mark.parametrize("way", ["own", "stub", "future", "stream", "rest stream", "failure"])
 def test_the_time_of_the_servers_parts_is_told(colour: Colour, watcher: Watcher, way: str) -> None:
-    """In seconds, from the `server-timing` header of the answer, which the client asks for where it is observed."""
+    """In seconds, from the `server-timing` header of the answer, which the client asks for if the observer does."""
     if (colour.name, way) == ("async", "future"):
         way = "stub"  # which is a future there
     asked: list[Any] = []
@@ -203,6 +203,7 @@ def test_the_time_of_the_servers_parts_is_told(colour: Colour, watcher: Watcher,
         yield result_set_pb2.PartialResultSet()
 
     with scripted_server(ExecuteSql=query, ExecuteStreamingSql=stream) as plain:
+        watcher.server_timing = True
         options = ClientOptions(endpoint=plain.endpoint, plaintext=True, observer=watcher)
         with colour.client(options=options) as client:
             ways: dict[str, Callable[[], Any]] = {
