@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pool": {*_BASE, "calls", "client", "observers", "options", "rest", "runtime", "service"},
     "multiplexed": {*_BASE, "calls", "client", "observers", "options", "rest", "runtime", "service"},
     "discovery": {*_BASE, "client", "rest", "service"},
+    "google_cloud": {*_BASE, "client", "multiplexed", "options", "pool"},
     "local": {*_BASE, "options", "rest", "service"},
     "cli": {*_BASE, "client", "local", "options", "pool"},
     "__main__": {"cli"},
