@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from google.auth.credentials import AnonymousCredentials
+from google.oauth2.credentials import Credentials
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions import SessionPool, SessionsClient
@@ -37,7 +37,7 @@ def instance_of(database: str) -> Any:
     from google.cloud import spanner
 
     _, project, _, instance, _, _ = database.split("/")
-    client: Any = spanner.Client(project=project, credentials=AnonymousCredentials())
+    client: Any = spanner.Client(project=project, credentials=Credentials("of no use"))
     return client.instance(instance)
 
 

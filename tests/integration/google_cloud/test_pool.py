@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 from collections.abc import Iterator
@@ -96,14 +97,14 @@ def test_it_refuses_a_database_that_is_not_its_own(client: SessionsClient, plain
     """Another name, another role, or something else: before anything is sent."""
     before = len(plain.calls)
     pool: Any = google_cloud.SessionPool(SessionPool(client, DATABASE, options=PoolOptions(creator_role="reader")))
-    with pytest.raises(InvalidValue, match="those of projects/p/instances/i/databases/db, and .*databases/other"):
+    with pytest.raises(InvalidValue, match=r"those of projects/p/instances/i/databases/db, and .*/other"):
         instance_of(DATABASE).database("other", pool=pool)
-    with pytest.raises(InvalidValue, match="database_role 'writer', .* creator_role 'reader'"):
+    with pytest.raises(InvalidValue, match=r"database_role 'writer', .* creator_role 'reader'"):
         instance_of(DATABASE).database("db", pool=pool, database_role="writer")
     with pytest.raises(InvalidType, match="database must be a Database, got str"):
         pool.bind(DATABASE)
     without_role: Any = google_cloud.SessionPool(SessionPool(client, DATABASE))
-    with pytest.raises(InvalidValue, match="database_role 'reader', .* creator_role None"):
+    with pytest.raises(InvalidValue, match=r"database_role 'reader', .* creator_role None"):
         instance_of(DATABASE).database("db", pool=without_role, database_role="reader")
     with pytest.raises(PoolError, match="not bound"):
         without_role.get()
@@ -177,7 +178,9 @@ def test_a_session_is_put_back_once(adapter: Any, pool: SessionPool, database: A
 
 def test_session_is_a_context_manager(adapter: Any, pool: SessionPool, database: Any) -> None:
     """Deprecated by google-cloud-spanner, and there all the same."""
-    with pytest.warns(DeprecationWarning, match="checked out"), adapter.session(timeout=1) as session:
+    with pytest.warns(DeprecationWarning, match="checked out"):
+        checkout = adapter.session(timeout=1)
+    with checkout as session:
         session.ping()
         assert pool.stats().leased == 1
     assert pool.stats().leased == 0
@@ -241,15 +244,24 @@ def test_a_session_that_a_transaction_finds_lost_is_replaced(
     assert (pool.stats().lost, pool.stats().leased) == (1, 0)
 
 
-def test_another_exception_says_nothing_of_the_session(pool: SessionPool, adapter: Any, database: Any) -> None:
+def test_another_exception_says_nothing_of_the_session(
+    pool: SessionPool, adapter: Any, database: Any, plain: LocalSpanner
+) -> None:
     """One that is being handled may be of another session, or of none."""
     select_1(database)
     (name,) = pool._runner.core.sessions
     session = adapter.get()
     try:
-        raise google_exceptions.NotFound("Table not found: Singers")
-    except google_exceptions.NotFound:
+        session.batch().commit()  # LocalSpanner has no Commit
+    except google_exceptions.MethodNotImplemented:
         adapter.put(session)
+    session = adapter.get()
+    plain.faults.add("GetSession", status="NOT_FOUND", message="Database not found", times=1)
+    with contextlib.suppress(google_exceptions.NotFound):
+        try:
+            database.spanner_api.get_session(name=session.name)
+        finally:
+            adapter.put(session)
     select_1(database)
     assert list(pool._runner.core.sessions) == [name]
 

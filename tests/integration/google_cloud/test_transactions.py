@@ -27,8 +27,13 @@ def _no_singers(rig: Rig) -> Iterator[None]:
 
 def insert(number: int, name: str) -> Callable[[Any], int]:
     """Return a transaction that inserts a singer."""
-    sql = f"INSERT INTO Singers (SingerId, Name) VALUES ({number}, '{name}')"
-    return lambda transaction: int(transaction.execute_update(sql))
+    from google.cloud.spanner_v1 import param_types
+
+    sql, types = (
+        "INSERT INTO Singers (SingerId, Name) VALUES (@id, @name)",
+        {"id": param_types.INT64, "name": param_types.STRING},
+    )
+    return lambda transaction: int(transaction.execute_update(sql, {"id": number, "name": name}, types))
 
 
 def test_a_transaction_reads_and_writes(rig: Rig) -> None:
