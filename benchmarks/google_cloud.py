@@ -30,7 +30,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import spanner
 from google.cloud.spanner_v1.pool import BurstyPool, FixedSizePool
 from google.cloud.spanner_v1.session import Session
-from spanner_grpc_sessions_pb import result_set_pb2
+from spanner_grpc_sessions_pb import result_set_pb2, type_pb2
 
 from benchmarks.call import Target, measure_calls
 from benchmarks.pool import local_server
@@ -58,7 +58,7 @@ fixed_server.main()
 def fixed_answer() -> bytes:
     """Return one row and a new transaction, as bytes of a PartialResultSet; a CommitResponse passes over them."""
     answer = result_set_pb2.PartialResultSet(last=True)
-    answer.metadata.row_type.fields.add(name="n").type.code = 2
+    answer.metadata.row_type.fields.add(name="n").type.code = type_pb2.INT64
     answer.metadata.transaction.id = b"transaction"
     answer.values.add(string_value="1")
     return answer.SerializeToString()
@@ -149,7 +149,7 @@ def measure_ways(made: dict[str, Any], rounds: int, title: str, call: Callable[[
 def measure_pools(endpoint: str, stack: contextlib.ExitStack, rounds: int) -> dict[str, float]:
     """Return the median seconds of `get` and `put`, by pool."""
     os.environ["SPANNER_EMULATOR_HOST"] = endpoint
-    instance: Any = spanner.Client(project="p", credentials=AnonymousCredentials()).instance("i")  # type: ignore[no-untyped-call]
+    instance: Any = spanner.Client(project="p", credentials=AnonymousCredentials()).instance("i")
     del os.environ["SPANNER_EMULATOR_HOST"]
     client = stack.enter_context(SessionsClient(options=ClientOptions(endpoint=endpoint, plaintext=True)))
     ours = stack.enter_context(SessionPool(client, f"{instance.name}/databases/d", options=PoolOptions(min_size=SIZE)))

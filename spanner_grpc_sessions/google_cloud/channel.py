@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, overload
 
 from google.cloud.spanner_v1.database import Database
 from google.cloud.spanner_v1.services.spanner import SpannerClient
@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["use"]
 
-_Database = TypeVar("_Database", "Database", "AsyncDatabase")
-
 # ruff: noqa: SLF001 - one library; and what google-cloud-spanner has no public name for, `fit` looks for
 
 
-def use(database: _Database, client: SessionsClient | AsyncSessionsClient) -> _Database:
+@overload
+def use(database: Database, client: SessionsClient) -> Database: ...
+
+
+@overload
+def use(database: AsyncDatabase, client: AsyncSessionsClient) -> AsyncDatabase: ...
+
+
+def use(database: Any, client: SessionsClient | AsyncSessionsClient) -> Any:
     """Put the data calls of a `Database` on a client's connections, with its tokens; return the `Database`.
 
     These are all calls of google.spanner.v1: sessions, queries, reads, transactions. Calls of the admin services, like

@@ -48,7 +48,8 @@ def session_lost(name: str) -> SessionNotFound:
 
 def to_google(error: RpcError) -> google_exceptions.GoogleAPICallError:
     """Return the exception that google-cloud-spanner's callers expect for one of a pool."""
-    return google_exceptions.from_grpc_error(error)  # type: ignore[no-untyped-call]  # Google types it in part only
+    failure: google_exceptions.GoogleAPICallError = google_exceptions.from_grpc_error(error)
+    return failure
 
 
 def end(lease: Any, *, lost: bool) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 from typing import Final
 
 _TRIED: Final = "3.71.0"
+# The first that passes the tests.
+_LEAST: Final = (3, 64)
 # Modules below google.cloud.spanner_v1, and what is used of them beyond their public names.
-_SYNC: Final = (
+_USED: Final = (
     ("database", "Database._spanner_api"),
     ("database", "Database.sessions_manager"),
     ("database_sessions_manager", "DatabaseSessionsManager.get_session"),
@@ -33,14 +36,19 @@ def check_fit(*, asynchronous: bool) -> None:
         version = importlib.metadata.version("google-cloud-spanner")
     except importlib.metadata.PackageNotFoundError as error:
         raise ImportError(
-            f"spanner_grpc_sessions.google_cloud needs google-cloud-spanner: pip install google-cloud-spanner=={_TRIED}"
+            "spanner_grpc_sessions.google_cloud needs google-cloud-spanner: pip install google-cloud-spanner"
         ) from error
-    for module, path in _SYNC:
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < _LEAST:
+        least = ".".join(map(str, _LEAST))
+        raise ImportError(
+            f"spanner_grpc_sessions.google_cloud needs google-cloud-spanner {least} or newer; {version} is installed"
+        )
+    for module, path in _USED:
         missing, cause = _missing(f"{_PACKAGE}._async.{module}" if asynchronous else f"{_PACKAGE}.{module}", path)
         if missing:
             raise ImportError(
-                f"google-cloud-spanner {version} does not fit spanner_grpc_sessions.google_cloud: it has no {missing}; "
-                f"{_TRIED} is the version that was tried"
+                f"google-cloud-spanner {version} does not fit spanner_grpc_sessions.google_cloud: it has no {missing}. "
+                f"The newest version that was tried is {_TRIED}"
             ) from cause
 
 

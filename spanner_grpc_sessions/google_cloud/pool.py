@@ -41,6 +41,7 @@ class Adapter(AbstractSessionPool):
     """
 
     multiplexed: ClassVar[bool]
+    _database: Any = None  # the `Database` that was bound last
 
     def __init__(self, source: _OurPool | _OurMultiplexed, labels: dict[str, str]) -> None:
         super().__init__(labels=labels, database_role=source._options.creator_role)
@@ -314,5 +315,5 @@ class _SessionsManager(DatabaseSessionsManager):
         add_span_event(get_current_span(), "Returning session", event)
         self._adapter.put(session)
 
-    def _use_multiplexed(self, transaction_type: Any) -> bool:
+    def _use_multiplexed(self, transaction_type: Any) -> bool:  # type: ignore[override]  # Google's is the same for all
         return self._adapter.multiplexed

@@ -40,6 +40,7 @@ class AsyncAdapter(AbstractSessionPool):
     """
 
     multiplexed: ClassVar[bool]
+    _database: Any = None  # the `Database` that was bound last
 
     def __init__(self, source: _OurPool | _OurMultiplexed, labels: dict[str, str]) -> None:
         super().__init__(labels=labels, database_role=source._options.creator_role)
@@ -313,5 +314,5 @@ class _SessionsManager(DatabaseSessionsManager):
         add_span_event(get_current_span(), "Returning session", event)
         await self._adapter.put(session)
 
-    def _use_multiplexed(self, transaction_type: Any) -> bool:
+    def _use_multiplexed(self, transaction_type: Any) -> bool:  # type: ignore[override]  # Google's is the same for all
         return self._adapter.multiplexed

@@ -39,22 +39,26 @@ def test_the_version_that_is_installed_fits(asynchronous: bool) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """As of any module."""
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        google_cloud.nothing  # type: ignore[attr-defined]  # noqa: B018 - it raises
+        google_cloud.nothing  # noqa: B018 - it raises
 
 
 def test_a_version_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what it lacks, and the version that has it."""
+    """One that is too old with what is needed; a newer one with what it lacks, and the newest that was tried."""
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "3.63.0")
+    with pytest.raises(ImportError, match=r"needs google-cloud-spanner 3\.64 or newer; 3\.63\.0 is installed"):
+        check_fit(asynchronous=False)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "10.0.0rc1")
+    check_fit(asynchronous=False)
     database = importlib.import_module("google.cloud.spanner_v1.database")
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "3.40.1")
     monkeypatch.delattr(database.Database, "sessions_manager")
     with pytest.raises(
-        ImportError, match=r"spanner 3\.40\.1 does not fit .*database\.Database\.sessions_manager; 3\.71"
+        ImportError, match=r"10\.0\.0rc1 does not fit .*database\.Database\.sessions_manager\. .* 3\.71"
     ):
         check_fit(asynchronous=False)
 
 
 def test_a_module_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Older versions have no form for asyncio, for example."""
+    """google-cloud-spanner calls its form for asyncio experimental."""
     monkeypatch.setitem(sys.modules, "google.cloud.spanner_v1._async.database", None)
     with pytest.raises(ImportError, match=r"has no google\.cloud\.spanner_v1\._async\.database") as raised:
         check_fit(asynchronous=True)

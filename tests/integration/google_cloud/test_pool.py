@@ -171,7 +171,7 @@ def test_a_session_is_put_back_once(adapter: Any, pool: SessionPool, database: A
     with pytest.raises(PoolError, match="released before"):
         adapter.put(session)
     with pytest.raises(PoolError, match="not a session of this pool"):
-        adapter.put(Session(database))  # type: ignore[no-untyped-call]  # google-cloud-spanner is typed in part only
+        adapter.put(Session(database))
     assert pool.stats().leased == 1
     adapter.put(again)
 

@@ -95,7 +95,7 @@ def test_a_snapshot_reads_more_than_once(rig: Rig) -> None:
         before = list(snapshot.execute_sql("SELECT Name FROM Singers"))
         if not rig.adapter.multiplexed:  # where the emulator would end the snapshot
             rig.database.run_in_transaction(insert(2, "Bob"))
-        keys = KeySet(all_=True)  # type: ignore[no-untyped-call]  # google-cloud-spanner is typed in part only
+        keys = KeySet(all_=True)
         assert before == list(snapshot.read("Singers", ("Name",), keys)) == [["Ada"]]
 
 

@@ -35,10 +35,10 @@ def test_calls_have_the_token_of_the_client(local: LocalSpanner) -> None:
         assert rows_of(database, "SELECT 1") == [[1]]
         created, query = local.calls
         assert (created.method, query.method) == ("CreateSession", "ExecuteStreamingSql")
-        assert query.header("authorization").startswith("Bearer ")
-        assert f"gccl/{version('google-cloud-spanner')}" in query.header("x-goog-api-client")
+        assert str(query.header("authorization")).startswith("Bearer ")
+        assert f"gccl/{version('google-cloud-spanner')}" in str(query.header("x-goog-api-client"))
         assert query.header("google-cloud-resource-prefix") == DATABASE
-        numbers = query.header("x-goog-spanner-request-id").split(".")
+        numbers = str(query.header("x-goog-spanner-request-id")).split(".")
         assert numbers[2] == str(database._nth_client_id)
 
 
@@ -48,7 +48,8 @@ def test_a_retry_keeps_the_request_id_but_for_its_attempt(local: LocalSpanner) -
         database = google_cloud.use(instance_of(DATABASE).database("db"), client)
         local.faults.add("ExecuteStreamingSql", status="UNAVAILABLE", times=2)
         assert rows_of(database, "SELECT 1") == [[1]]
-        ids = [call.header("x-goog-spanner-request-id") for call in local.calls if call.method == "ExecuteStreamingSql"]
+        queries = [call for call in local.calls if call.method == "ExecuteStreamingSql"]
+    ids = [str(call.header("x-goog-spanner-request-id")) for call in queries]
     assert len({request_id.rpartition(".")[0] for request_id in ids}) == 1
     assert [request_id.rpartition(".")[2] for request_id in ids] == ["1", "2", "3"]
 
@@ -64,15 +65,16 @@ def test_a_closed_client_says_so(local: LocalSpanner) -> None:
 
 def test_wrong_arguments_are_refused() -> None:
     """Also a Database of one form beside a client of the other."""
+    use: Any = google_cloud.use
     database = instance_of(DATABASE).database("db")
     options = ClientOptions(endpoint="127.0.0.1:1", plaintext=True)
     client = SessionsClient(AnonymousCredentials(), options=options)
     with pytest.raises(InvalidType, match="client must be a SessionsClient or an AsyncSessionsClient, got str"):
-        google_cloud.use(database, "client")
+        use(database, "client")
     with pytest.raises(InvalidType, match="database beside a SessionsClient must be a Database, got str"):
-        google_cloud.use("database", client)  # type: ignore[type-var]
+        use("database", client)
     with pytest.raises(InvalidType, match="database beside an AsyncSessionsClient must be a Database"):
-        google_cloud.use(database, AsyncSessionsClient(AnonymousCredentials(), options=options))
+        use(database, AsyncSessionsClient(AnonymousCredentials(), options=options))
     assert database._spanner_api is None
 
 
