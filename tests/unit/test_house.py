@@ -215,6 +215,8 @@ def _public(
 ) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
     for node in parent.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            if any(isinstance(decorator, ast.Name) and decorator.id == "overload" for decorator in node.decorator_list):
+                continue  # what it is for is said once, where it is defined
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from _public(node)
