@@ -52,6 +52,7 @@ bench: dev  ## time calls and cold starts beside the bare stub, pools beside goo
 	$(BIN)/python benchmarks/pool.py
 	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/upkeep.py
+	$(BIN)/python benchmarks/google_cloud.py
 	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2 week-out=3.2
 
 sync: dev  ## write the sync twins of the asyncio modules
@@ -74,7 +75,7 @@ test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for 
 
 test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_VENV)/.installed  ## run the tests on the lowest versions allowed
 	THOROUGH= $(LOWEST_VENV)/bin/python $(PYTEST) $(foreach folder,contract coexistence packaging,--ignore=tests/$(folder)) $(PYTEST_ARGS)
-	THOROUGH= $(LOWEST_GOOGLE_VENV)/bin/python $(PYTEST) tests/coexistence
+	THOROUGH= $(LOWEST_GOOGLE_VENV)/bin/python $(PYTEST) tests/coexistence tests/integration/google_cloud
 
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging

@@ -19,6 +19,7 @@ PACKAGE: Final = ROOT / "spanner_grpc_sessions"
 FILES: Final = {
     "calls/call_async.py": "calls/call.py",
     "client_async.py": "client.py",
+    "google_cloud/pool_async.py": "google_cloud/pool.py",
     "pool/pool_async.py": "pool/pool.py",
 }
 BANNER: Final = "# Generated from {} by scripts/unasync.py. Do not edit: edit that file and run `make sync`.\n"
@@ -45,6 +46,7 @@ RULES: Final = [
         (r"AsyncMetadata\((\(.*\))\)", r"\1"),
         (r"import REQUEST_ID, AsyncMetadata, ", "import REQUEST_ID, "),
         # Names.
+        (r"\bspanner_v1\._async\.", "spanner_v1."),
         (r"\bAsyncIterator\b", "Iterator"),
         (r"\bAsync(?=[A-Z])", ""),
         (r"\bSpannerAsyncStub\b", "SpannerStub"),

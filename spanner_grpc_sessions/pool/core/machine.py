@@ -287,6 +287,11 @@ class PoolCore:
             self._outbox.wake_at(self._sessions.next_due(now))
         return self.serve_waiters(now)
 
+    def clear(self, now: float) -> tuple[Effect, ...]:
+        """Delete all sessions that are idle. Up to `min_size`, new ones are created."""
+        self._sessions.delete_idle()
+        return self.serve_waiters(now)
+
     def close(self, now: float) -> tuple[Effect, ...]:
         """Fail all waiters, and delete each session as soon as it is not leased; see `closed`."""
         self.contended = self.closing = self._sessions.closing = True
