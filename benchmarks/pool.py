@@ -65,7 +65,7 @@ def google_pool(endpoint: str) -> Any:
 
     os.environ["SPANNER_EMULATOR_HOST"] = endpoint
     os.environ["SPANNER_DISABLE_BUILTIN_METRICS"] = "true"
-    pool = FixedSizePool(size=SIZE)  # type: ignore[no-untyped-call]  # google-cloud-spanner is typed in part only
+    pool = FixedSizePool(size=SIZE)
     client: Any = spanner.Client(project="p", credentials=AnonymousCredentials())
     client.instance("i").database("d", pool=pool)
     return pool

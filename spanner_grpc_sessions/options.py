@@ -143,6 +143,9 @@ class ClientOptions:
         channel_options: further options of gRPC's channels, pairs like ("grpc.keepalive_time_ms", 30_000), with a str,
             bytes or int. They take the place of this library's own, and gRPC then applies limits of message
             size and of idle time, which are off otherwise. Calls to this machine go through no proxy all the same.
+            With ("SingleThreadedUnaryStream", 1), streams of stubs in sync code need no thread of gRPC and take a
+            quarter less time, but `code()`, `result()` and the like of a stream raise before its end, instead of
+            waiting for it.
         end_to_end_tracing: ask Spanner to add its own spans to the caller's trace.
 
     Raises:
@@ -213,7 +216,8 @@ def _channel_option(pair: object) -> tuple[str, str | bytes | int]:
     if not (isinstance(pair, tuple) and len(pair) == 2):
         raise InvalidType(f"each of channel_options must be a pair of name and value, got {type(pair).__name__}")
     name, value = pair
-    if not (isinstance(name, str) and re.fullmatch(r"grpc\.[a-z0-9_.]+", name)):
+    # The other one is an option of Python's gRPC: `grpc.experimental.ChannelOptions.SingleThreadedUnaryStream`.
+    if not (isinstance(name, str) and re.fullmatch(r"grpc\.[a-z0-9_.]+|SingleThreadedUnaryStream", name)):
         raise InvalidValue(f"channel_options must be named like 'grpc.keepalive_time_ms', got {short(name)}")
     if not isinstance(value, str | bytes | int) or isinstance(value, bool):
         # gRPC leaves out a value of another type without a word.

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
+import grpc.experimental
 
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import FinishedCall, Metadata
@@ -268,4 +269,8 @@ def _as_of(error: grpc.RpcError, pairs: tuple[tuple[str, str | bytes], ...]) -> 
 
 def _ask(error: grpc.RpcError, question: str) -> Any:
     answer = getattr(error, question, None)
-    return answer() if callable(answer) else None
+    try:
+        return answer() if callable(answer) else None
+    except grpc.experimental.UsageError:
+        # A stream that is read on one thread and was cancelled here has no trailers.
+        return None

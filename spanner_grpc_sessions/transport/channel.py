@@ -198,9 +198,9 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
         # Otherwise channels with equal arguments share one connection, in one client and across clients.
         "grpc.use_local_subchannel_pool": 1,
     }
-    if options.channel_options:
-        ours["grpc.minimal_stack"] = 0
     theirs = dict(options.channel_options)
+    if any(name.startswith("grpc.") for name in theirs):
+        ours["grpc.minimal_stack"] = 0
     if stays_here:
         for name in ("grpc.enable_http_proxy", "grpc.http_proxy"):
             theirs.pop(name, None)

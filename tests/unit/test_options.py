@@ -169,6 +169,7 @@ def test_scopes_become_a_tuple() -> None:
         {"channel_options": (("grpc.Keepalive", 1),)},
         {"channel_options": (("", 1),)},
         {"channel_options": ((5, 1),)},
+        {"channel_options": (("SingleThreaded", 1),)},
         {"channel_options": (("grpc.keepalive_time_ms", 2**31),)},
         {"channel_options": (("grpc.keepalive_time_ms", -(10**400)),)},
         {"plaintext": True, "root_certificates": b"PEM"},

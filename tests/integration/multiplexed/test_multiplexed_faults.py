@@ -119,7 +119,7 @@ def keepers(client: Any) -> list[Any]:
     if isinstance(client, Blocking):
         tasks: set[asyncio.Task[Any]] = client._thread.call(asyncio.all_tasks)
         return [task for task in tasks if "_keep" in repr(task.get_coro())]
-    return [thread for thread in threading.enumerate() if "multiplexed" in thread.name]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("spanner-sessions-multiplexed")]
 
 
 def target(session: Any) -> Any:

@@ -6,11 +6,13 @@ import asyncio
 import copy
 import pickle
 import queue
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import grpc.experimental
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.oauth2 import credentials as user_credentials
@@ -18,6 +20,7 @@ from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
+    Cancelled,
     ClientClosed,
     ClientOptions,
     CredentialsError,
@@ -190,6 +193,28 @@ def test_a_call_without_a_token_is_an_error_of_grpc_too(local: LocalSpanner, col
             ways[way]()
     assert isinstance(caught.value, grpc.RpcError)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_streams_without_a_thread(local: LocalSpanner) -> None:
+    """An option of gRPC: a stream is read as without it, to its end, its failure, or until it is cancelled."""
+    option = ((grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),)
+    with SessionsClient(local.credentials(), options=local.client_options(channel_options=option)) as client:
+        query = spanner_pb2.ExecuteSqlRequest(session=client.create_session(_DATABASE)["name"], sql="SELECT 1")
+        before = threading.active_count()
+        stream: Any = client.stub.ExecuteStreamingSql(query)
+        next(stream)
+        assert threading.active_count() == before
+        assert list(stream) == []
+        assert stream.code() is grpc.StatusCode.OK
+        with pytest.raises(SessionNotFound) as caught:
+            list(client.stub.ExecuteStreamingSql(spanner_pb2.ExecuteSqlRequest(session=_MISSING.name, sql="SELECT 1")))
+        assert caught.value.error_details
+        stream = client.stub.ExecuteStreamingSql(query)
+        stream.cancel()
+        with pytest.raises(Cancelled):
+            list(stream)
+        with client.rest("POST", f"/v1/{query.session}:executeStreamingSql", {"sql": "SELECT 1"}) as bodies:
+            assert len(list(bodies)) == 1
 
 
 # ---- services of others
