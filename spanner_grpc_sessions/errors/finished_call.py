@@ -19,6 +19,25 @@ from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, Spanner
 Metadata = tuple[tuple[str, str | bytes], ...] | grpc.aio.Metadata
 
 
+class Code:
+    """The status of a call, as what `code` of gRPC's errors is: to be called. Its text is the status.
+
+    google-api-core shows `error.code` of an error that has a `message`, in the text of its own exceptions.
+    """
+
+    __slots__ = ("_code",)
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def __call__(self) -> grpc.StatusCode:
+        """Return the status as gRPC's enum."""
+        return self._code
+
+    def __repr__(self) -> str:
+        return self._code.name
+
+
 class FinishedCall(grpc.aio.AioRpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg]  # generic in its stubs alone
     """A call that has failed, and the exception that says so."""
 
@@ -37,9 +56,10 @@ class FinishedCall(grpc.aio.AioRpcError, grpc.Call, grpc.Future):  # type: ignor
     def __reduce__(self) -> Any:
         return Exception.__reduce__(self)
 
-    def code(self) -> grpc.StatusCode:
-        """Return the status as gRPC's enum."""
-        return self._code
+    @property
+    def code(self) -> Code:
+        """`code()` is the status as gRPC's enum."""
+        return Code(self._code)
 
     def details(self) -> str:
         """Return the text of the status."""

@@ -242,3 +242,12 @@ def test_no_trailers_raise_or_hide_the_status(
     assert (error.status, error.message) == (status, message)
     assert sorted(map(repr, error.trailing_metadata())) == sorted(map(repr, trailers))
     assert what_it_says(pickle.loads(pickle.dumps(error))) == what_it_says(error)  # noqa: S301 - our own bytes
+
+
+def test_the_text_of_code_is_the_status() -> None:
+    """google-api-core puts `error.code` into the text of its exceptions, where gRPC's method would be."""
+    error = rpc_errors.Unavailable("no connection", method="GetSession")
+    assert (error.code(), f"{error.code}: {error.message}") == (
+        grpc.StatusCode.UNAVAILABLE,
+        "UNAVAILABLE: no connection",
+    )
