@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.ways import BARE, GOOGLE, OURS, STUB, WATCHED, Server, Way, async_ways, fixed_server, sync_ways
+from benchmarks.ways import BARE, FLOOR, GOOGLE, OURS, STUB, WATCHED, Server, Way, async_ways, fixed_server, sync_ways
 
 BLOCK: Final = 20
 COLD: Final = 5
@@ -87,12 +87,18 @@ def targets(one: Table, many: dict[int, Table]) -> list[Target]:
         Target("sync: time over the bare stub", one.time, most=1.08),
         Target("sync: CPU over the bare stub", one.cpu, most=1.20),
         Target("sync: times as fast as google-cloud-spanner", one.over_google, least=2),
+        Target("sync: time over the bare stub with our headers", one.ratio(OURS, FLOOR), most=1.05),
         Target("sync: a stub on our channel, over the bare stub", one.ratio(STUB), most=1.05),
         Target("sync: the same with an observer, over that", one.ratio(WATCHED, STUB), most=1.05),
         *(
             Target(f"asyncio, {in_flight} in flight: time over the bare stub", table.time, most=1.15, aim="(aim 1.00)")
             for in_flight, table in many.items()
         ),
+        *(
+            Target(f"asyncio, {in_flight} in flight: the same with our headers", table.ratio(OURS, FLOOR), most=1.05)
+            for in_flight, table in many.items()
+        ),
+        Target("asyncio, 64 in flight: a stub, over one with our headers", many[64].ratio(STUB, FLOOR), most=1.05),
         Target("asyncio, 64 in flight: a stub on our channel, over the bare", many[64].ratio(STUB), most=1.10),
         Target("asyncio, 64 in flight: the same with an observer", many[64].ratio(WATCHED, STUB), most=1.05),
         Target("asyncio, 64 in flight: calls/s over google's", many[64].over_google, least=6, aim="(aim 8.00)"),

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
 from spanner_grpc_sessions.calls.preparation import cancel, initial_metadata
-from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.calls.stub_rpc import CallState
+from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
-from spanner_grpc_sessions.errors.rpc import RpcError
-
-if TYPE_CHECKING:
-    from spanner_grpc_sessions.calls.retry import Attempts
-    from spanner_grpc_sessions.calls.stub_rpc import StubRpc
-    from spanner_grpc_sessions.observers import Observation
-    from spanner_grpc_sessions.transport.connection import Connection
 
 
 def _of_call(name: str) -> Callable[..., Any]:
@@ -27,36 +21,8 @@ def _of_call(name: str) -> Callable[..., Any]:
     return method
 
 
-class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]  # generic in its stubs alone
-    """gRPC's own object for a call, but for the exceptions that it raises, and repeated as the channel says.
-
-    Args:
-        call: gRPC's object for the first attempt.
-        observation: is ended with the call.
-        attempts: decide on others, until the first message of a stream is there; None for no others.
-        again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
-    """
-
-    def __init__(
-        self,
-        call: Any,
-        rpc: StubRpc,
-        request: Any,
-        request_id: str,
-        connection: Connection,
-        observation: Observation | None,
-        attempts: Attempts | None,
-        again: Callable[[str, float | None], Any],
-    ) -> None:
-        self._call = call
-        self._rpc = rpc
-        self._request = request
-        self._request_id = request_id
-        self._connection = connection
-        self._observation = observation
-        self._attempts = attempts
-        self._again = again
-        self._failed: SpannerSessionsError | None = None
+class StubCall(CallState, grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]  # generic in its stubs alone
+    """gRPC's own object for a call, but for the exceptions that it raises, and repeated as the channel says."""
 
     code = _of_call("code")
     details = _of_call("details")
@@ -69,12 +35,6 @@ class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]
     running = _of_call("running")
     done = _of_call("done")
     traceback = _of_call("traceback")
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_call":
-            # It is not there yet: the object is being made.
-            raise AttributeError(name)
-        return getattr(self._call, name)
 
     def __next__(self) -> Any:
         while True:
@@ -119,24 +79,13 @@ class StubCall(grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]
 
     def _repeat_or_raise(self, error: grpc.RpcError) -> None:
         failure = self._failure(error)
-        attempts = self._attempts
-        pause = attempts.pause_after(failure) if attempts and isinstance(failure, RpcError) else None
+        pause = self._pause_after(failure)
         if pause is not None and self._connection.closes_within(pause):
-            failure = as_failed_call(ClientClosed.between_attempts())
-            pause = None
-        if attempts is None or pause is None:
+            failure, pause = as_failed_call(ClientClosed.between_attempts()), None
+        if self._attempts is None or pause is None:
             self._end(failure)
             raise failure from error
-        self._failed = None
-        self._request_id = attempts.request_id()
-        self._call = self._again(self._request_id, attempts.deadline.left())
-
-    def _failure(self, error: grpc.RpcError) -> SpannerSessionsError:
-        if self._failed is None:
-            closed = self._connection.closing.is_set()
-            self._failed = self._rpc.failure(error, self._request_id, self._request, closed=closed)
-            self._failed.__cause__ = error
-        return self._failed
+        self._repeat(self._attempts)
 
     def _end(self, error: BaseException | None = None) -> None:
         if self._observation is not None:

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
+from spanner_grpc_sessions.calls.stub_rpc import CallState
+from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
-from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from spanner_grpc_sessions.calls.retry import Attempts
-    from spanner_grpc_sessions.calls.stub_rpc import StubRpc
     from spanner_grpc_sessions.observers import Observation
-    from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 
 def _of_call(name: str) -> Callable[..., Any]:
@@ -42,39 +39,11 @@ def _of_last_call(name: str) -> Callable[..., Any]:
     return method
 
 
-class AsyncStubCall(grpc.aio.Call):
-    """What all calls have; the arguments are those of the sync twin, `StubCall`.
-
-    Args:
-        call: gRPC's object for the first attempt.
-        observation: is ended with the call.
-        attempts: decide on others, until the first message of a stream is there; None for no others.
-        again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
-    """
+class AsyncStubCall(CallState, grpc.aio.Call):
+    """What calls of all kinds have."""
 
     # Makes the attempts of a unary call that may be repeated.
     _task: asyncio.Task[Any] | None = None
-
-    def __init__(
-        self,
-        call: Any,
-        rpc: StubRpc,
-        request: Any,
-        request_id: str,
-        connection: AsyncConnection,
-        observation: Observation | None,
-        attempts: Attempts | None,
-        again: Callable[[str, float | None], Any],
-    ) -> None:
-        self._call = call
-        self._rpc = rpc
-        self._request = request
-        self._request_id = request_id
-        self._connection = connection
-        self._observation = observation
-        self._attempts = attempts
-        self._again = again
-        self._failed: SpannerSessionsError | None = None
 
     time_remaining = _of_call("time_remaining")
     code = _of_last_call("code")
@@ -82,12 +51,6 @@ class AsyncStubCall(grpc.aio.Call):
     initial_metadata = _of_last_call("initial_metadata")
     trailing_metadata = _of_last_call("trailing_metadata")
     wait_for_connection = _of_call("wait_for_connection")
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_call":
-            # It is not there yet: the object is being made.
-            raise AttributeError(name)
-        return getattr(self._call, name)
 
     def cancel(self) -> bool:
         """End the call, as `grpc.aio.Call.cancel`."""
@@ -113,23 +76,13 @@ class AsyncStubCall(grpc.aio.Call):
 
     async def _repeat_or_raise(self, error: grpc.RpcError) -> None:
         failure = self._failure(error)
-        attempts = self._attempts
-        pause = attempts.pause_after(failure) if attempts and isinstance(failure, RpcError) else None
+        pause = self._pause_after(failure)
         if pause is not None and await self._connection.closes_within(pause):
-            failure = as_failed_call(ClientClosed.between_attempts())
-            pause = None
-        if attempts is None or pause is None:
+            failure, pause = as_failed_call(ClientClosed.between_attempts()), None
+        if self._attempts is None or pause is None:
             self._end(failure)
             raise failure from error
-        self._failed = None
-        self._request_id = attempts.request_id()
-        self._call = self._again(self._request_id, attempts.deadline.left())
-
-    def _failure(self, error: BaseException) -> SpannerSessionsError:
-        if self._failed is None:
-            closed = self._connection.closing.is_set()
-            self._failed = self._rpc.failure(error, self._request_id, self._request, closed=closed)
-        return self._failed
+        self._repeat(self._attempts)
 
     def _raise_cancelled(self, error: asyncio.CancelledError) -> None:
         """Raise what a reader gets whose call was cancelled: by the end of the client, or by its caller."""

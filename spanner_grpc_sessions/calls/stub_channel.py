@@ -15,7 +15,7 @@ import grpc
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.stub_call import StubCall
-from spanner_grpc_sessions.calls.stub_rpc import StubRpc
+from spanner_grpc_sessions.calls.stub_rpc import StubRpc, waiting_for_token
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.observers import Observation
@@ -172,20 +172,14 @@ class _MultiCallable:
     ) -> Any:
         token = self._connection.tokens.current()
         if token is None:
-            token, credentials = (), self._waiting_for_token(credentials)
+            # The caller does not wait.
+            token, credentials = (), waiting_for_token(self._connection.tokens, credentials)
         try:
             return call(request, left, (*headers, *token, (REQUEST_ID, request_id)), credentials, *others, **named)
         except self._connection.CALL_ERRORS as error:
             if not self._connection.closing.is_set():
                 raise
             raise as_failed_call(ClientClosed.during_call()) from error
-
-    def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
-        # The caller does not wait: gRPC waits for this token itself.
-        from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
-
-        ours = call_credentials(self._connection.tokens)
-        return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
 
 
 class _UnaryAnswer(_MultiCallable):

@@ -19,7 +19,7 @@ from spanner_grpc_sessions.calls.stub_call_async import (
     UnaryStream,
     UnaryUnary,
 )
-from spanner_grpc_sessions.calls.stub_rpc import StubRpc
+from spanner_grpc_sessions.calls.stub_rpc import StubRpc, waiting_for_token
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.options import CallMetadata, RetryOptions
@@ -188,7 +188,7 @@ class _MultiCallable:
         token = self._connection.tokens.current()
         if token is None:
             # A call cannot wait before it is made: gRPC waits for this token itself, off the loop.
-            token, credentials = (), self._waiting_for_token(credentials)
+            token, credentials = (), waiting_for_token(self._connection.tokens, credentials)
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
         try:
             return self._ready()(
@@ -210,12 +210,6 @@ class _MultiCallable:
             make = getattr(self._made_on, self.kind)
             self._made = make(self._rpc.path, *self._args, **self._kwargs)
         return self._made
-
-    def _waiting_for_token(self, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
-        from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
-
-        ours = call_credentials(self._connection.tokens)
-        return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
 
 
 class _OneRequest(_MultiCallable):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+import grpc
 
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_metadata
 from spanner_grpc_sessions.calls.preparation import Report
@@ -16,6 +19,7 @@ from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import rpc_of
 
 if TYPE_CHECKING:
+    from spanner_grpc_sessions.auth import Tokens
     from spanner_grpc_sessions.calls.call import Caller
     from spanner_grpc_sessions.calls.call_async import AsyncCaller
 
@@ -103,6 +107,77 @@ class StubRpc:
     def _name(self, request: Any) -> str:
         name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on)
         return name
+
+
+class CallState:
+    """What a call of a stub in flight knows, in both forms.
+
+    Args:
+        call: gRPC's object for the first attempt.
+        rpc: the RPC.
+        request: the message that was sent, or an iterator of them.
+        request_id: of the first attempt.
+        connection: is asked whether it was closed.
+        observation: is ended with the call.
+        attempts: decide on others, until the first message of a stream is there; None for no others.
+        again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
+
+    Attributes:
+        request_id: the x-goog-spanner-request-id header of the last attempt.
+    """
+
+    def __init__(
+        self,
+        call: Any,
+        rpc: StubRpc,
+        request: Any,
+        request_id: str,
+        connection: Any,
+        observation: Observation | None,
+        attempts: Attempts | None,
+        again: Callable[[str, float | None], Any],
+    ) -> None:
+        self._call = call
+        self._rpc = rpc
+        self._request = request
+        self.request_id = request_id
+        self._connection = connection
+        self._observation = observation
+        self._attempts = attempts
+        self._again = again
+        self._failed: SpannerSessionsError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_call":
+            # It is not there yet: the object is being made.
+            raise AttributeError(name)
+        return getattr(self._call, name)
+
+    def _failure(self, error: BaseException) -> SpannerSessionsError:
+        if self._failed is None:
+            closed = self._connection.closing.is_set()
+            self._failed = self._rpc.failure(error, self.request_id, self._request, closed=closed)
+            self._failed.__cause__ = error
+        return self._failed
+
+    def _pause_after(self, failure: SpannerSessionsError) -> float | None:
+        """Return the seconds to wait before another attempt, or None if there should be none."""
+        if self._attempts is None or not isinstance(failure, RpcError):
+            return None
+        return self._attempts.pause_after(failure)
+
+    def _repeat(self, attempts: Attempts) -> None:
+        self._failed = None
+        self.request_id = attempts.request_id()
+        self._call = self._again(self.request_id, attempts.deadline.left())
+
+
+def waiting_for_token(tokens: Tokens, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
+    """Return call credentials that wait for a token, beside a caller's own: gRPC waits, and not the caller."""
+    from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
+
+    ours = call_credentials(tokens)
+    return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
 
 
 def _with_new(headers: tuple[tuple[str, str], ...], metadata: CallMetadata | None) -> CallMetadata:

@@ -178,6 +178,28 @@ def test_an_interceptor_in_asyncio_chooses_the_rpc() -> None:
         asyncio.run(test(options))
 
 
+def test_an_interceptor_knows_the_request_id(local: LocalSpanner) -> None:
+    """As the server saw it: of a failure and a stream, and in asyncio of every call."""
+    passing, passing_async = Passing(), AsyncPassing()
+    with SessionsClient(local.credentials(), options=local.client_options()) as client:
+        query = spanner_pb2.ExecuteSqlRequest(session=client.create_session(_DATABASE)["name"], sql="SELECT 1")
+        stub: Any = spanner_pb2_grpc.SpannerStub(client.channel(interceptors=[passing]))
+        with pytest.raises(SessionNotFound):
+            stub.GetSession(_MISSING)
+        list(stub.ExecuteStreamingSql(query))
+
+    async def test(client: AsyncSessionsClient) -> None:
+        stub: Any = spanner_pb2_grpc.SpannerStub(client.channel(interceptors=[passing_async]))
+        with pytest.raises(SessionNotFound):
+            await stub.GetSession(_MISSING)
+        await stub.ExecuteSql(query)
+        await stub.ExecuteStreamingSql(query).read()
+
+    in_asyncio(local, test)
+    ids = [call.header("x-goog-spanner-request-id") for call in local.calls[1:]]
+    assert [call.request_id for _, call in (*passing.seen, *passing_async.seen)] == ids
+
+
 class Answering(grpc.aio.UnaryUnaryClientInterceptor):
     """Answers without a call."""
 
