@@ -101,6 +101,12 @@ class AsyncStubCall(CallState, grpc.aio.Call):
             self._observation.end(error)
 
 
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    # Otherwise asyncio warns of the failure of a call that is not awaited.
+    if not task.cancelled():
+        task.exception()
+
+
 class _UnaryAnswer(AsyncStubCall):
     """A call that is awaited for its one answer."""
 
@@ -108,6 +114,7 @@ class _UnaryAnswer(AsyncStubCall):
         super().__init__(*args)
         if self._attempts is not None:
             self._task = asyncio.ensure_future(self._answer())
+            self._task.add_done_callback(_retrieve)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return (self._task or self._answer()).__await__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +13,7 @@ from google.rpc import error_details_pb2
 from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import (
+    AsyncSessionsClient,
     ClientClosed,
     InvalidType,
     RetryOptions,
@@ -172,6 +175,41 @@ def test_a_future_is_made_once(local: LocalSpanner) -> None:
         future: Any = client.stub.CreateSession.future(_CREATE)
         assert isinstance(future.exception(WAIT), Unavailable)
     assert attempts(local) == ["1"]
+
+
+def test_a_repeated_call_in_asyncio_is_one_call(local: LocalSpanner, caplog: pytest.LogCaptureFixture) -> None:
+    """It is done when its last attempt is; two tasks may await it, or none; its code is the last one."""
+    options = local.client_options(stub_retry=_AT_ONCE)
+
+    async def test() -> None:
+        async with AsyncSessionsClient(local.credentials(), options=options) as client:
+            await client.create_session(_DATABASE)
+            local.faults.add("CreateSession", status="UNAVAILABLE", times=2)
+            called: asyncio.Queue[Any] = asyncio.Queue()
+            call: Any = client.stub.CreateSession(_CREATE)
+            call.add_done_callback(called.put_nowait)
+            assert not call.done()
+            first, second = await asyncio.gather(call, call)
+            assert first is second
+            assert await called.get() is call
+            assert (call.done(), call.cancelled(), await call.code()) == (True, False, grpc.StatusCode.OK)
+            local.faults.add("CreateSession", status="UNAVAILABLE")
+            local.faults.add("CreateSession", status="NOT_FOUND")
+            call = client.stub.CreateSession(_CREATE)
+            assert await call.code() is grpc.StatusCode.NOT_FOUND
+            local.faults.add("CreateSession", delay=2 * WAIT)
+            call = client.stub.CreateSession(_CREATE)
+            await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert call.cancelled()
+
+    asyncio.run(test())
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+    ids = [str(made.header(_REQUEST_ID)).split(".")[-2:] for made in local.calls[1:6]]
+    assert [attempt for _, attempt in ids] == ["1", "2", "3", "1", "2"]
 
 
 def test_options_of_the_wrong_type_are_refused(local: LocalSpanner, colour: Colour) -> None:
