@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -13,10 +12,10 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 # gRPC's own words for a connection that broke or cannot be made: a server that is unavailable answers in others.
-_OF_GRPC: Final = re.compile(
-    "failed to connect|connection (refused|reset|timed out|closed)|socket closed|broken pipe|goaway|stream removed"
-    "|dns resolution|name resolution|recvmsg|sendmsg|keepalive|ping timeout|unreachable|endpoint closing|tcp handshake",
-    re.IGNORECASE,
+_OF_GRPC: Final = (
+    *("failed to connect", "connection refused", "connection reset", "connection timed out", "connection closed"),
+    *("socket closed", "broken pipe", "goaway", "stream removed", "dns resolution", "name resolution", "recvmsg"),
+    *("sendmsg", "keepalive", "ping timeout", "unreachable", "endpoint closing", "handshake"),
 )
 
 
@@ -36,7 +35,7 @@ class Incidents:
 
     def note(self, failure: RpcError) -> None:
         """Log what the failure of a call says of the connection and its token."""
-        if failure.status == "UNAVAILABLE" and not self.lost and _OF_GRPC.search(failure.message):
+        if failure.status == "UNAVAILABLE" and not self.lost and _is_of_grpc(failure.message):
             self._since = time.monotonic()
             self.lost = True
             _log.info("lost the connection to %s: %s", self._address, failure.message)
@@ -50,3 +49,8 @@ class Incidents:
         """Log that a call has succeeded again."""
         self.lost = False
         _log.info("the connection to %s is back after %.1f s", self._address, time.monotonic() - self._since)
+
+
+def _is_of_grpc(message: str) -> bool:
+    words = message.lower()
+    return any(phrase in words for phrase in _OF_GRPC)
