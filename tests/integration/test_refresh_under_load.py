@@ -46,6 +46,12 @@ def _calling(client: SessionsClient) -> Iterator[list[int]]:
             each.result(WAIT)
 
 
+def _await_calls(made: list[int], more: int) -> None:
+    """Wait until each thread has made so many more calls."""
+    before = list(made)
+    until(lambda: all(now >= then + more for now, then in zip(made, before, strict=True)))
+
+
 def test_no_call_waits_for_a_renewal(local: LocalSpanner, colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the token endpoint says nothing, eight threads go on; then they have the new token, after one request."""
     clock = WallClock(monkeypatch)
@@ -62,9 +68,11 @@ def test_no_call_waits_for_a_renewal(local: LocalSpanner, colour: Colour, monkey
                     endpoint.stall()
                     clock.advance(seconds)
                     until(lambda: endpoint.accepted == 1 + renewal)  # noqa: B023 - called before the next
-                    old, before = local.calls[-1].header("authorization"), list(made)
-                    until(lambda: all(now >= then + _CALLS for now, then in zip(made, before, strict=True)))  # noqa: B023
+                    old = local.calls[-1].header("authorization")
+                    _await_calls(made, _CALLS)
                     assert local.calls[-1].header("authorization") == old
                     endpoint.resume()
                     until(lambda: local.calls[-1].header("authorization") != old)  # noqa: B023
+                    # No thread still has a call under way that began with the old token.
+                    _await_calls(made, 2)
             assert local.token_requests == 1 + len(_LEAPS)
