@@ -81,6 +81,8 @@ class Observer(Protocol):
 
     Its exceptions go to the caller. With a true attribute `server_timing`, the calls ask for `server-timing`, which
     `CallInfo.server_timing` then has; that costs each call a header, and a look at those of the answer.
+
+    A stream that is dropped ends when it is collected, in any thread at any moment: a lock in `end` must be reentrant.
     """
 
     def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
@@ -196,7 +198,9 @@ class Observation:
             # No token, no metadata, no request, no answer.
             milliseconds = (time.monotonic() - call.started) * 1e3
             line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
-            _log.debug(line, call.method, call.resource, call.status, milliseconds, call.attempts, call.request_id)
+            # A stub may be called with any name, that would forge a line of its own.
+            resource = call.resource if call.resource.isprintable() else repr(call.resource)
+            _log.debug(line, call.method, resource, call.status, milliseconds, call.attempts, call.request_id)
         if self._observer is not None:
             self._observer.end(call, self._mark)
 

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.calls.stub_rpc import CallState
-from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
 
@@ -44,25 +44,40 @@ class AsyncStubCall(CallState, grpc.aio.Call):
 
     # Makes the attempts of a unary call that may be repeated.
     _task: asyncio.Task[Any] | None = None
+    # The pause between two attempts.
+    _pausing: asyncio.Task[bool] | None = None
 
     time_remaining = _of_call("time_remaining")
-    code = _of_last_call("code")
     details = _of_last_call("details")
     initial_metadata = _of_last_call("initial_metadata")
     trailing_metadata = _of_last_call("trailing_metadata")
-    wait_for_connection = _of_call("wait_for_connection")
+
+    async def wait_for_connection(self) -> None:
+        """Wait until the call is connected, as `grpc.aio.Call.wait_for_connection`."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+            return
+        try:
+            await self._call.wait_for_connection()
+        except grpc.RpcError as error:
+            raise self._failure(error) from error
 
     def cancel(self) -> bool:
         """End the call, as `grpc.aio.Call.cancel`."""
-        if self._task is not None:
-            self._task.cancel()
+        pausing = self._pausing
+        # gRPC's channel cancels calls when it closes. A pause between attempts ends by itself then, and says why.
+        if not self._connection.closing.is_set():
+            self._gave_up = True
+            for task in (pausing, self._task):
+                if task is not None:
+                    task.cancel()
         cancelled: bool = self._call.cancel()
         self._end(GeneratorExit())
-        return cancelled
+        return cancelled or pausing is not None
 
     def cancelled(self) -> bool:
         """Return whether the call was cancelled, as `grpc.aio.Call.cancelled`."""
-        cancelled: bool = (self._task or self._call).cancelled()
+        cancelled: bool = self._cancelled or (self._task or self._call).cancelled()
         return cancelled
 
     def done(self) -> bool:
@@ -70,19 +85,30 @@ class AsyncStubCall(CallState, grpc.aio.Call):
         done: bool = (self._task or self._call).done()
         return done
 
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call back with this object when the call has ended, as `grpc.aio.Call.add_done_callback`."""
-        (self._task or self._call).add_done_callback(lambda _: callback(self))
-
     async def _repeat_or_raise(self, error: grpc.RpcError) -> None:
         failure = self._failure(error)
         pause = self._pause_after(failure)
-        if pause is not None and await self._connection.closes_within(pause):
+        if pause is not None and await self._closes_within(pause):
             failure, pause = as_failed_call(ClientClosed.between_attempts()), None
         if self._attempts is None or pause is None:
+            self._settle()
             self._end(failure)
             raise failure from error
         self._repeat(self._attempts)
+
+    async def _closes_within(self, seconds: float) -> bool:
+        """Wait before another attempt; return whether the client was closed. Raise if the call was cancelled."""
+        self._pausing = asyncio.ensure_future(self._connection.closes_within(seconds))
+        try:
+            closed: bool = await self._pausing
+        except asyncio.CancelledError as error:
+            self._cancelled = self._gave_up
+            self._settle()
+            self._end(error)
+            raise
+        finally:
+            self._pausing = None
+        return closed
 
     def _raise_cancelled(self, error: asyncio.CancelledError) -> None:
         """Raise what a reader gets whose call was cancelled: by the end of the client, or by its caller."""
@@ -116,6 +142,26 @@ class _UnaryAnswer(AsyncStubCall):
             self._task = asyncio.ensure_future(self._answer())
             self._task.add_done_callback(_retrieve)
 
+    async def code(self) -> grpc.StatusCode:
+        """Return the status when the call has ended, as `grpc.aio.Call.code`."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+        code: grpc.StatusCode = await self._call.code()
+        if self._task is not None and self._task.cancelled():
+            return grpc.StatusCode.CANCELLED
+        if self._observation is not None or self._rpc.reports:
+            # It has ended: this does not wait, and tells who asked to know.
+            with contextlib.suppress(SpannerSessionsError, asyncio.CancelledError):
+                await self
+        return code
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """Call back with this object when the call has ended, as `grpc.aio.Call.add_done_callback`."""
+        if self._task is None:
+            super().add_done_callback(fn)
+        else:
+            self._task.add_done_callback(lambda _: fn(self))
+
     def __await__(self) -> Generator[Any, Any, Any]:
         return (self._task or self._answer()).__await__()
 
@@ -139,6 +185,11 @@ class _UnaryAnswer(AsyncStubCall):
 
 class _StreamedAnswer(AsyncStubCall):
     """A call whose messages are read one after the other."""
+
+    async def code(self) -> grpc.StatusCode:
+        """Return the status when the call has ended, as `grpc.aio.Call.code`."""
+        code: grpc.StatusCode = grpc.StatusCode.CANCELLED if self._cancelled else await self._call.code()
+        return code
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -169,6 +220,8 @@ class _StreamedAnswer(AsyncStubCall):
             except asyncio.CancelledError as error:
                 self._raise_cancelled(error)
             else:
+                if self._attempts is not None:
+                    self._settle()
                 if message is grpc.aio.EOF:
                     if self._observation is not None:
                         if self._observation.timed:
@@ -176,7 +229,6 @@ class _StreamedAnswer(AsyncStubCall):
                         self._observation.end()
                 elif self._rpc.incidents.lost:
                     self._rpc.incidents.back()
-                self._attempts = None
                 return message
 
 

@@ -84,7 +84,8 @@ class StubChannel(grpc.Channel):
 
     def unsubscribe(self, callback: Callable[[Any], None]) -> None:
         """Stop calling back."""
-        self._caller.connection.open().unsubscribe(callback)
+        if not self._caller.connection.closing.is_set():
+            self._caller.connection.open().unsubscribe(callback)
 
     def close(self) -> None:
         """Do nothing: the client closes its connection."""
@@ -155,7 +156,7 @@ class _MultiCallable:
             if observation is not None:
                 observation.end(error)
             raise
-        if observation is not None and way == "future":
+        if way == "future" and (observation is not None or self._rpc.reports):
             call.observe_end()
         return call
 

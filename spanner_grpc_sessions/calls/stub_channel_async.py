@@ -91,6 +91,8 @@ class AsyncStubChannel(grpc.aio.Channel):
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the connection's state; as `grpc.aio.Channel.get_state`."""
+        if self.connection.closing.is_set():
+            return grpc.ChannelConnectivity.SHUTDOWN
         state: grpc.ChannelConnectivity = self.connection.open().get_state(try_to_connect)
         return state
 
@@ -200,6 +202,8 @@ class _MultiCallable:
                 compression=compression,
             )
         except grpc.aio.UsageError as error:
+            if not self._connection.closing.is_set():
+                raise
             raise as_failed_call(ClientClosed.during_call()) from error
 
     def _ready(self) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -14,9 +16,9 @@ from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, Spanner
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo, Observation, observe
-from spanner_grpc_sessions.options import DEFAULT, CallMetadata, RetryOptions
+from spanner_grpc_sessions.options import DEFAULT, MAX_TIMEOUT, CallMetadata, RetryOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
-from spanner_grpc_sessions.service.rpcs import rpc_of
+from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -41,12 +43,14 @@ class StubRpc:
     def __init__(self, caller: Caller | AsyncCaller, path: str, report: Report | None, retry: RetryOptions) -> None:
         self.path = path
         self.rpc = rpc_of(path)
+        self._untold = _untold(self.rpc)
         self.retry = retry
         self._preparation = caller.preparation
         self._observer = caller.observer
         self._address = caller.connection.address
         self.incidents = caller.connection.incidents
         self._report = report
+        self.reports = report is not None
 
     def observe(self, request: Any) -> Observation | None:
         """Return the observation of a call that begins, or None if nothing observes."""
@@ -59,13 +63,18 @@ class StubRpc:
 
         Headers in `metadata` take the place of ours, which is how Google's clients send their own.
         """
-        rpc = self.rpc
+        rpc, name = self.rpc, self._name(request)
         if observation is not None and observation.headers:
             metadata = _with_new(observation.headers, metadata)
+        if not name and rpc.on is not None and not hasattr(request, rpc.on):
+            # No message, but bytes for example: it is sent without what its fields would tell.
+            rpc = self._untold
         message = request if rpc.writes is None else _message(request)
-        headers, left = self._preparation.prepare(
-            rpc, self._name(request), message, DEFAULT if timeout is None else timeout, metadata, RESERVED
-        )
+        limit = DEFAULT if timeout is None else _bounded(timeout)
+        headers, left = self._preparation.prepare(rpc, name, message, limit, metadata, RESERVED)
+        if left == 0:
+            # At a deadline of this very moment, a quick answer might still come in time.
+            left = -1.0
         if metadata and (own := [value for key, value in headers if key == REQUEST_ID]):
             return tuple(pair for pair in headers if pair[0] != REQUEST_ID), left, str(own[-1])
         return headers, left, f"{self._preparation.next_number()}1"
@@ -89,7 +98,7 @@ class StubRpc:
 
     def failure(self, error: Any, request_id: str, request: Any, *, closed: bool) -> SpannerSessionsError:
         """Return the exception to raise for one of gRPC; report it."""
-        if closed:
+        if closed and (not isinstance(error, grpc.RpcError) or error.code() is grpc.StatusCode.CANCELLED):
             return as_failed_call(ClientClosed.during_call())
         failure = from_grpc(error, method=self.rpc.name, request_id=request_id)
         if failure.message.startswith(_PLUGIN_FAILED):
@@ -105,7 +114,7 @@ class StubRpc:
             self._report(failure, self._name(request))
 
     def _name(self, request: Any) -> str:
-        name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on)
+        name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on, "")
         return name
 
 
@@ -146,6 +155,9 @@ class CallState:
         self._attempts = attempts
         self._again = again
         self._failed: SpannerSessionsError | None = None
+        self._callbacks: list[Callable[[Any], None]] = []
+        # Whether the caller cancelled, and whether that was between two attempts.
+        self._gave_up = self._cancelled = False
 
     def __getattr__(self, name: str) -> Any:
         if name == "_call":
@@ -166,6 +178,20 @@ class CallState:
             return None
         return self._attempts.pause_after(failure)
 
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """Call back with this object when the call has ended, as `grpc.Future` and `grpc.aio.Call` do."""
+        if self._attempts is None:
+            self._call.add_done_callback(lambda _: fn(self))
+        else:
+            self._callbacks.append(fn)
+
+    def _settle(self) -> None:
+        """Note that there will be no other attempt."""
+        self._attempts = None
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            self.add_done_callback(callback)
+
     def _repeat(self, attempts: Attempts) -> None:
         self._failed = None
         self.request_id = attempts.request_id()
@@ -185,6 +211,17 @@ def _with_new(headers: tuple[tuple[str, str], ...], metadata: CallMetadata | Non
     own = check_metadata(metadata or (), RESERVED)
     keys = {key for key, _ in own}
     return (*own, *(pair for pair in headers if pair[0] not in keys))
+
+
+@lru_cache(maxsize=64)
+def _untold(rpc: Rpc) -> Rpc:
+    return replace(rpc, on=None, writes=None)
+
+
+def _bounded(timeout: float) -> float:
+    """Return a timeout as gRPC understands it: one below 0 has passed already, and none is longer than we can count."""
+    is_number = isinstance(timeout, float | int) and not isinstance(timeout, bool)
+    return min(max(timeout, 0.0), MAX_TIMEOUT) if is_number else timeout
 
 
 def _message(request: Any) -> Any:

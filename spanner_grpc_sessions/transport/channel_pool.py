@@ -7,6 +7,7 @@ session stays on one connection: moving it costs the server work and may abort i
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Final
@@ -42,7 +43,10 @@ class Affinity:
         """Return the channel for a request: the one of its session, or the least loaded one."""
         if rpc.on is None or rpc.on == "database":
             return self._least_loaded()
-        session = getattr(request, rpc.on)
+        session = getattr(request, rpc.on, None)
+        if session is None:
+            # A stub may send something else than messages.
+            return self._least_loaded()
         channel = self._channel_of.get(session) or self._bind(session, self._least_loaded())
         if rpc.name == "DeleteSession":
             with self._binding:
@@ -135,10 +139,17 @@ class _NonBlockingRpc(_Rpc):
 
 
 def _counted(pooled: PooledChannel, call: Any) -> Any:
+    mark = object()
+    if isinstance(call, grpc.Call):
+        # Nothing may hold the call itself, as the callbacks of its future do: gRPC ends a stream that is dropped.
+        pooled.in_flight.add(mark)
+        weakref.finalize(call, pooled.in_flight.discard, mark)
+        if not call.add_callback(lambda: pooled.in_flight.discard(mark)):
+            pooled.in_flight.discard(mark)
+    elif isinstance(call, grpc.aio.Call):
+        pooled.in_flight.add(mark)
+        call.add_done_callback(lambda _: pooled.in_flight.discard(mark))
     # The contributed instrumentation of OpenTelemetry makes a generator of a stream, which tells no end.
-    if hasattr(call, "add_done_callback"):
-        pooled.in_flight.add(call)
-        call.add_done_callback(pooled.in_flight.discard)
     return call
 
 

@@ -52,7 +52,8 @@ class Connection:
         self.channel: Any = None
         # Reentrant, for a signal handler may close the client while its thread opens it.
         self._changing = threading.RLock()
-        self._warming: set[threading.Event] = set()
+        # Are set when the connection closes.
+        self._waiting: set[threading.Event] = set()
         self._pollers: list[threading.Thread] = []
         reset_after_fork(self)
 
@@ -91,7 +92,7 @@ class Connection:
             self.closing.set()
             channel, self.channel = self.channel, None
             self._calls.clear()
-        for ready in tuple(self._warming):
+        for ready in tuple(self._waiting):
             ready.set()
         if channel is not None:
             self._await_pollers()
@@ -121,7 +122,7 @@ class Connection:
                     raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
         finally:
             for channel, (ready, callback) in zip(channels, waiting, strict=True):
-                self._warming.discard(ready)
+                self._waiting.discard(ready)
                 channel.unsubscribe(callback)
 
     def _connecting(self, channel: grpc.Channel) -> tuple[threading.Event, Callable[[Any], None]]:
@@ -132,7 +133,7 @@ class Connection:
             if state is grpc.ChannelConnectivity.READY:
                 ready.set()
 
-        self._warming.add(ready)
+        self._waiting.add(ready)
         self._listen(channel, callback)
         return ready, callback
 
@@ -179,9 +180,17 @@ class Connection:
             raise ClientClosed.during_call() from error
         return error
 
-    def closes_within(self, seconds: float) -> bool:
-        """Wait so long, and return whether the connection was closed before."""
-        return self.closing.wait(seconds)
+    def closes_within(self, seconds: float, interrupt: threading.Event | None = None) -> bool:
+        """Wait so long, or until `interrupt` is set, and return whether the connection was closed before."""
+        if interrupt is None:
+            return self.closing.wait(seconds)
+        self._waiting.add(interrupt)
+        try:
+            if not self.closing.is_set():
+                interrupt.wait(seconds)
+        finally:
+            self._waiting.discard(interrupt)
+        return self.closing.is_set()
 
     def after_fork(self) -> None:
         """Give a forked child a channel of its own, created when it is needed."""

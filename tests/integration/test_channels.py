@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +101,8 @@ def test_a_stub_refuses_what_cannot_be_sent(local: LocalSpanner, colour: Colour)
             (InvalidName, spanner_pb2.ExecuteSqlRequest(), {}),
             (InvalidValue, good, {"metadata": (("authorization", "Bearer x"),)}),
             (InvalidType, good, {"metadata": (("x", 1),)}),
-            (InvalidValue, good, {"timeout": -1}),
+            (InvalidType, good, {"timeout": "1"}),
+            (InvalidValue, good, {"timeout": float("nan")}),
         ):
             with pytest.raises(error_class):
                 client.stub.ExecuteSql(request, **keywords)
@@ -163,6 +165,27 @@ class _Broken(user_credentials.Credentials):
 
     def refresh(self, request: Any) -> None:
         raise CredentialsError("no token for you")
+
+
+@pytest.mark.parametrize("timeout", [0, -0.001, -math.inf])
+def test_time_that_is_over_is_the_end_of_a_stubs_call(local: LocalSpanner, colour: Colour, timeout: float) -> None:
+    """As on a bare channel: what is left of a caller's own deadline may be less than nothing."""
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        client.warm_up()
+        with pytest.raises(DeadlineExceeded):
+            client.stub.CreateSession(spanner_pb2.CreateSessionRequest(database=_DATABASE), timeout=timeout)
+        client.stub.CreateSession(spanner_pb2.CreateSessionRequest(database=_DATABASE), timeout=math.inf)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_stub_sends_what_its_serializer_makes(local: LocalSpanner, colour: Colour, channels: int) -> None:
+    """Bytes, for a proxy: without the headers that the fields of a message would tell."""
+    with colour.client(local.credentials(), options=local.client_options(channels=channels)) as client:
+        call: Any = client.channel().unary_unary("/google.spanner.v1.Spanner/CreateSession", None, None)
+        answer = call(spanner_pb2.CreateSessionRequest(database=_DATABASE).SerializeToString())
+        assert spanner_pb2.Session.FromString(answer).name
+    assert local.calls[0].header("x-goog-request-params") is None
+    assert local.calls[0].header("x-goog-spanner-request-id")
 
 
 def test_channel_options_reach_grpc(local: LocalSpanner, colour: Colour) -> None:

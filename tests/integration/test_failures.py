@@ -85,7 +85,7 @@ def test_error_is_one_of_grpc_too(client: SessionsClient, local: LocalSpanner) -
         client.create_session(_DATABASE)
     error: Any = caught.value
     assert (error.code(), error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "as planned")
-    assert "grpc-status-details-bin" in dict(error.trailing_metadata())
+    assert "grpc-status-details-bin" in {key for key, _ in error.trailing_metadata()}
     assert error.error_details == [
         {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "PLANNED", "domain": "example.com"}
     ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import gc
+import queue
 from typing import Any
 
 import grpc
+import grpc.experimental
 import pytest
-from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
+from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import (
     AsyncLease,
@@ -27,6 +31,7 @@ from spanner_grpc_sessions import (
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.asynchronous import in_asyncio
+from tests.support.scripted import scripted_server
 from tests.support.servers import Server, arrived
 from tests.support.waiting import WAIT, until, until_async
 
@@ -146,6 +151,49 @@ def test_a_stub_on_the_channel_of_a_multiplexed_session_in_asyncio(local: LocalS
             await until_async(lambda: session.name != lost)
 
     in_asyncio(local, test)
+
+
+def test_a_loss_is_told_to_who_asks_for_the_status_alone(local: LocalSpanner) -> None:
+    """Not for the answer: a future's `code`, and in asyncio a call's."""
+    with (
+        SessionsClient(local.credentials(), options=local.client_options()) as client,
+        SessionPool(client, _DATABASE) as pool,
+        pool.session() as lease,
+    ):
+        local.forget(lease.name)
+        future: Any = lease.stub.ExecuteSql.future(query(lease.name))
+        assert future.code() is grpc.StatusCode.NOT_FOUND
+        until(lambda: pool.stats().lost == 1)
+
+    async def test(client: AsyncSessionsClient) -> None:
+        async with AsyncSessionPool(client, _DATABASE) as pool, pool.session() as lease:
+            local.forget(lease.name)
+            assert await lease.stub.ExecuteSql(query(lease.name)).code() is grpc.StatusCode.NOT_FOUND
+            assert pool.stats().lost == 1
+
+    in_asyncio(local, test)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_stream_that_is_dropped_ends_on_the_server(channels: int, threads: bool) -> None:
+    """Also where a channel is chosen by the number of calls in flight."""
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def endless(_: Any, context: grpc.ServicerContext) -> Any:
+        context.add_callback(lambda: ended.put(None))
+        yield result_set_pb2.PartialResultSet()
+        until(lambda: not context.is_active())
+
+    with scripted_server(ExecuteStreamingSql=endless) as plain:
+        option = () if threads else ((grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),)
+        options = dataclasses.replace(plain, channels=channels, channel_options=option)
+        with SessionsClient(options=options) as client:
+            stream: Any = client.stub.ExecuteStreamingSql(query(f"{_DATABASE}/sessions/s"))
+            next(stream)
+            del stream
+            gc.collect()
+            ended.get(timeout=WAIT)
 
 
 # ---- run

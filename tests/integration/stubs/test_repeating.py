@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2, spanner_pb2_gr
 
 from spanner_grpc_sessions import (
     AsyncSessionsClient,
+    Cancelled,
     ClientClosed,
     InvalidType,
     RetryOptions,
@@ -24,7 +26,7 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Blocking, Colour
 from tests.support.scripted import scripted_server
-from tests.support.waiting import WAIT, until
+from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _AT_ONCE = RetryOptions(initial_delay=0)
@@ -166,6 +168,52 @@ def test_closing_the_client_ends_a_pause(local: LocalSpanner, colour: Colour) ->
             error = call.exception(WAIT)
             assert isinstance(error, ClientClosed)
             assert isinstance(error, grpc.RpcError)
+
+
+@pytest.mark.parametrize("rpc", ["ExecuteSql", "ExecuteStreamingSql"])
+def test_cancelling_in_a_pause_ends_the_call(local: LocalSpanner, colour: Colour, rpc: str) -> None:
+    """At once, as CANCELLED, and no other attempt is made; callbacks come then, not at the attempt that failed."""
+    if (colour.name, rpc) == ("sync", "ExecuteSql"):
+        rpc = "ExecuteStreamingSql"  # a call that blocks cannot be cancelled
+    info = error_details_pb2.RetryInfo()
+    info.retry_delay.FromSeconds(20)
+    called: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def read(call: Any) -> None:
+        with pytest.raises((Cancelled, asyncio.CancelledError)):
+            next(call)
+
+    async def in_asyncio(client: Any) -> None:
+        call = getattr(client._target.stub, rpc)(request)
+        call.add_done_callback(called.put)
+        reading = asyncio.ensure_future(call.read() if rpc == "ExecuteStreamingSql" else asyncio.wait_for(call, WAIT))
+        await until_async(lambda: len(local.calls) == 2)
+        await asyncio.sleep(0.05)
+        assert called.empty()
+        assert call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert (await call.code(), call.cancelled()) == (grpc.StatusCode.CANCELLED, True)
+
+    with (
+        ThreadPoolExecutor(1) as threads,
+        colour.client(local.credentials(), options=local.client_options(stub_retry=_AT_ONCE)) as client,
+    ):
+        request = query(client)
+        local.faults.add(rpc, status="UNAVAILABLE", details=(info,))
+        if isinstance(client, Blocking):
+            client._thread.run(in_asyncio(client))
+        else:
+            call: Any = client.stub.ExecuteStreamingSql(request)
+            call.add_done_callback(called.put)
+            reading = threads.submit(read, call)
+            until(lambda: call._interrupt is not None)
+            assert called.empty()
+            assert call.cancel()
+            reading.result(WAIT)
+            assert (call.code(), call.cancelled()) == (grpc.StatusCode.CANCELLED, True)
+        assert called.get(timeout=WAIT) is not None
+    assert len(local.calls) == 2
 
 
 def test_a_future_is_made_once(local: LocalSpanner) -> None:

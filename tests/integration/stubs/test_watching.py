@@ -90,7 +90,7 @@ def test_a_failed_call_is_told(client: SessionsClient, local: LocalSpanner, watc
 def test_a_call_that_is_refused_here_is_told(client: SessionsClient, local: LocalSpanner, watcher: Watcher) -> None:
     """Nothing was sent: no attempt, no request id."""
     with pytest.raises(InvalidValue) as caught:
-        client.stub.GetSession(_MISSING, timeout=-1)
+        client.stub.GetSession(_MISSING, metadata=(("authorization", "mine"),))
     call = only_call(watcher)
     assert (call.attempts, call.request_id, call.error) == (0, "", caught.value)
     assert local.calls == []
