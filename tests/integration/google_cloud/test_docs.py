@@ -26,7 +26,8 @@ def test_the_example_runs(emulator: Emulator) -> None:
         assert old in program
         program = program.replace(old, new)
     process = subprocess.run(
-        [sys.executable, "-c", program],
+        # Google's packages warn of the age of what stands beside them.
+        [sys.executable, "-W", "ignore::FutureWarning", "-c", program],
         env={**os.environ, "SPANNER_EMULATOR_HOST": emulator.grpc_endpoint},
         capture_output=True,
         text=True,
