@@ -142,11 +142,14 @@ class AsyncSessionPool:
         if get_running_loop() is not self._runner.loop:
             self._runner.require_loop()
         try:
-            record = self._take()
+            # Read first and then called: as methods, which they are not, Python would look for them for longer.
+            take = self._take
+            record = take()
         except IndexError:
             pass
         else:
-            now = self._now()
+            read_clock = self._now
+            now = read_clock()
             if now < record.valid_until:
                 record.last_used_at = now
                 record.holder = lease = AsyncLease()
@@ -182,7 +185,8 @@ class AsyncSessionPool:
             self._runner.watch.tell("session_released", used)
         else:
             record.holder = None
-            self._put(record)
+            put = self._put
+            put(record)
             if core.contended:
                 self._runner.dispatch(core.serve_waiters)
 
