@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_metadata
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, with_headers
 from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, checks
@@ -33,6 +33,7 @@ class Caller:
         self.retry = options.retry
         self.observer = options.observer
         self._tokens = connection.tokens
+        self._incidents = connection.incidents
 
     def channel(
         self, report: Report | None = None, retry: RetryOptions | None = None, interceptors: Any = ()
@@ -58,7 +59,7 @@ class Caller:
             return self._call(rpc, name, request, timeout, retry, metadata)
         try:
             if observation.headers:
-                metadata = (*check_metadata(metadata or ()), *observation.headers)
+                metadata = with_headers(metadata, observation.headers)
             answer = self._call(rpc, name, request, timeout, retry, metadata, observation)
         except BaseException as error:
             observation.end(error)
@@ -98,11 +99,10 @@ class Caller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
-            incidents = self.connection.incidents
-            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=incidents)
+            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents)
             answer = self.retry_or_raise(error, call, request, headers, attempts)
-        if self.connection.incidents.lost:
-            self.connection.incidents.back()
+        if self._incidents.lost:
+            self._incidents.back()
         return answer
 
     def retry_or_raise(
@@ -143,7 +143,7 @@ class Caller:
         observation = observe(self.observer, rpc.name, name, self.connection.address)
         try:
             if observation is not None and observation.headers:
-                metadata = (*check_metadata(metadata or ()), *observation.headers)
+                metadata = with_headers(metadata, observation.headers)
             headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
             checks.optional("retry", retry, RetryOptions)
             deadline = Deadline(left)

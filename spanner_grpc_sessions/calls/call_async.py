@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata, check_metadata
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata, with_headers
 from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, checks
@@ -35,6 +35,7 @@ class AsyncCaller:
         self.retry = options.retry
         self.observer = options.observer
         self._tokens = connection.tokens
+        self._incidents = connection.incidents
 
     def channel(
         self, report: Report | None = None, retry: RetryOptions | None = None, interceptors: Any = ()
@@ -60,7 +61,7 @@ class AsyncCaller:
             return await self._call(rpc, name, request, timeout, retry, metadata)
         try:
             if observation.headers:
-                metadata = (*check_metadata(metadata or ()), *observation.headers)
+                metadata = with_headers(metadata, observation.headers)
             answer = await self._call(rpc, name, request, timeout, retry, metadata, observation)
         except BaseException as error:
             observation.end(error)
@@ -100,11 +101,10 @@ class AsyncCaller:
             if answer is None:
                 raise unreadable_answer()
         except self.connection.CALL_ERRORS as error:
-            incidents = self.connection.incidents
-            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=incidents)
+            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents)
             answer = await self.retry_or_raise(error, call, request, headers, attempts)
-        if self.connection.incidents.lost:
-            self.connection.incidents.back()
+        if self._incidents.lost:
+            self._incidents.back()
         return answer
 
     async def retry_or_raise(
@@ -145,7 +145,7 @@ class AsyncCaller:
         observation = observe(self.observer, rpc.name, name, self.connection.address)
         try:
             if observation is not None and observation.headers:
-                metadata = (*check_metadata(metadata or ()), *observation.headers)
+                metadata = with_headers(metadata, observation.headers)
             headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
             checks.optional("retry", retry, RetryOptions)
             deadline = Deadline(left)

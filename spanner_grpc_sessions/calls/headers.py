@@ -169,6 +169,13 @@ def check_metadata(metadata: CallMetadata, reserved: Container[str] = RESERVED) 
     return pairs
 
 
+def with_headers(metadata: CallMetadata | None, headers: Metadata, reserved: Container[str] = RESERVED) -> Metadata:
+    """Return a caller's metadata, checked, with those headers of an observer that it does not have."""
+    own = check_metadata(metadata or (), reserved)
+    keys = {key for key, _ in own}
+    return (*own, *(pair for pair in headers if pair[0] not in keys))
+
+
 def _quoted(name: str) -> str:
     if re.fullmatch(r"[\w.~/-]*", name, re.ASCII):
         return name

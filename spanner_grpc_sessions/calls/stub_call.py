@@ -9,18 +9,10 @@ from typing import Any
 import grpc
 
 from spanner_grpc_sessions.calls.preparation import cancel, initial_metadata
-from spanner_grpc_sessions.calls.stub_rpc import CallState
+from spanner_grpc_sessions.calls.stub_rpc import CallState, of_call
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.errors.rpc import Cancelled
-
-
-def _of_call(name: str) -> Callable[..., Any]:
-    def method(self: StubCall, *args: Any) -> Any:
-        return getattr(self._call, name)(*args)
-
-    method.__name__ = name
-    return method
 
 
 class StubCall(CallState, grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]  # generic in its stubs alone
@@ -29,14 +21,14 @@ class StubCall(CallState, grpc.Call, grpc.Future, Iterator[Any]):  # type: ignor
     # Ends a pause between two attempts.
     _interrupt: threading.Event | None = None
 
-    details = _of_call("details")
-    initial_metadata = _of_call("initial_metadata")
-    trailing_metadata = _of_call("trailing_metadata")
-    is_active = _of_call("is_active")
-    time_remaining = _of_call("time_remaining")
-    running = _of_call("running")
-    done = _of_call("done")
-    traceback = _of_call("traceback")
+    details = of_call("details")
+    initial_metadata = of_call("initial_metadata")
+    trailing_metadata = of_call("trailing_metadata")
+    is_active = of_call("is_active")
+    time_remaining = of_call("time_remaining")
+    running = of_call("running")
+    done = of_call("done")
+    traceback = of_call("traceback")
 
     def __next__(self) -> Any:
         while True:
@@ -76,7 +68,7 @@ class StubCall(CallState, grpc.Call, grpc.Future, Iterator[Any]):  # type: ignor
         """Call back when the call has ended, as `grpc.RpcContext.add_callback`."""
         if self._attempts is None:
             return bool(self._call.add_callback(callback))
-        self._callbacks.append(lambda _: callback())
+        self._callbacks += (lambda _: callback(),)
         return True
 
     def result(self, timeout: float | None = None) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from spanner_grpc_sessions.calls.stub_rpc import CallState
+from spanner_grpc_sessions.calls.stub_rpc import CallState, of_call
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from spanner_grpc_sessions.observers import Observation
-
-
-def _of_call(name: str) -> Callable[..., Any]:
-    def method(self: AsyncStubCall, *args: Any) -> Any:
-        return getattr(self._call, name)(*args)
-
-    method.__name__ = name
-    return method
 
 
 def _of_last_call(name: str) -> Callable[..., Any]:
@@ -47,7 +39,7 @@ class AsyncStubCall(CallState, grpc.aio.Call):
     # The pause between two attempts.
     _pausing: asyncio.Task[bool] | None = None
 
-    time_remaining = _of_call("time_remaining")
+    time_remaining = of_call("time_remaining")
     details = _of_last_call("details")
     initial_metadata = _of_last_call("initial_metadata")
     trailing_metadata = _of_last_call("trailing_metadata")

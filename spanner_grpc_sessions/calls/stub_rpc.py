@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, check_metadata
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, with_headers
 from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
@@ -43,14 +43,17 @@ class StubRpc:
     def __init__(self, caller: Caller | AsyncCaller, path: str, report: Report | None, retry: RetryOptions) -> None:
         self.path = path
         self.rpc = rpc_of(path)
-        self._untold = _untold(self.rpc)
         self.retry = retry
         self._preparation = caller.preparation
         self._observer = caller.observer
         self._address = caller.connection.address
         self.incidents = caller.connection.incidents
         self._report = report
-        self.reports = report is not None
+
+    @property
+    def reports(self) -> bool:
+        """Whether failures are reported."""
+        return self._report is not None
 
     def observe(self, request: Any) -> Observation | None:
         """Return the observation of a call that begins, or None if nothing observes."""
@@ -65,10 +68,10 @@ class StubRpc:
         """
         rpc, name = self.rpc, self._name(request)
         if observation is not None and observation.headers:
-            metadata = _with_new(observation.headers, metadata)
+            metadata = with_headers(metadata, observation.headers, RESERVED)
         if not name and rpc.on is not None and not hasattr(request, rpc.on):
             # No message, but bytes for example: it is sent without what its fields would tell.
-            rpc = self._untold
+            rpc = _untold(rpc)
         message = request if rpc.writes is None else _message(request)
         limit = DEFAULT if timeout is None else _bounded(timeout)
         headers, left = self._preparation.prepare(rpc, name, message, limit, metadata, RESERVED)
@@ -135,6 +138,11 @@ class CallState:
         request_id: the x-goog-spanner-request-id header of the last attempt.
     """
 
+    _failed: SpannerSessionsError | None = None
+    _callbacks: tuple[Callable[[Any], None], ...] = ()
+    # Whether the caller cancelled, and whether that was between two attempts.
+    _gave_up = _cancelled = False
+
     def __init__(
         self,
         call: Any,
@@ -154,10 +162,6 @@ class CallState:
         self._observation = observation
         self._attempts = attempts
         self._again = again
-        self._failed: SpannerSessionsError | None = None
-        self._callbacks: list[Callable[[Any], None]] = []
-        # Whether the caller cancelled, and whether that was between two attempts.
-        self._gave_up = self._cancelled = False
 
     def __getattr__(self, name: str) -> Any:
         if name == "_call":
@@ -183,12 +187,12 @@ class CallState:
         if self._attempts is None:
             self._call.add_done_callback(lambda _: fn(self))
         else:
-            self._callbacks.append(fn)
+            self._callbacks += (fn,)
 
     def _settle(self) -> None:
         """Note that there will be no other attempt."""
         self._attempts = None
-        callbacks, self._callbacks = self._callbacks, []
+        callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             self.add_done_callback(callback)
 
@@ -198,19 +202,22 @@ class CallState:
         self._call = self._again(self.request_id, attempts.deadline.left())
 
 
+def of_call(name: str) -> Callable[..., Any]:
+    """Return the method of this name of gRPC's own object for a call, for a class of calls."""
+
+    def method(self: CallState, *args: Any) -> Any:
+        return getattr(self._call, name)(*args)
+
+    method.__name__ = name
+    return method
+
+
 def waiting_for_token(tokens: Tokens, credentials: grpc.CallCredentials | None) -> grpc.CallCredentials:
     """Return call credentials that wait for a token, beside a caller's own: gRPC waits, and not the caller."""
     from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
 
     ours = call_credentials(tokens)
     return ours if credentials is None else grpc.composite_call_credentials(ours, credentials)
-
-
-def _with_new(headers: tuple[tuple[str, str], ...], metadata: CallMetadata | None) -> CallMetadata:
-    """Return metadata with those headers that it does not have."""
-    own = check_metadata(metadata or (), RESERVED)
-    keys = {key for key, _ in own}
-    return (*own, *(pair for pair in headers if pair[0] not in keys))
 
 
 @lru_cache(maxsize=64)

@@ -142,10 +142,7 @@ def as_failed_call(error: SpannerSessionsError) -> SpannerSessionsError:
     """Return the exception of a stub's call for one that has no face of gRPC, with the same text and cause."""
     for base, failed in ((ClientClosed, ClosedCall), (CredentialsError, CallWithoutToken)):
         if isinstance(error, base) and not isinstance(error, FinishedCall):
-            return _with_cause(failed(*error.args), error.__cause__)
-    return error
-
-
-def _with_cause(error: SpannerSessionsError, cause: BaseException | None) -> SpannerSessionsError:
-    error.__cause__ = cause
+            face = failed(*error.args)
+            face.__cause__ = error.__cause__
+            return face
     return error

@@ -256,7 +256,7 @@ def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError
         trailing_metadata=_as_of(error, trailers),
     )
     failure._initial_metadata = _as_of(error, tuple(_ask(error, "initial_metadata") or ()))  # noqa: SLF001 - ours
-    # A stream or future that was ended here would wait for it for ever.
+    # gRPC never sets it for a stream or future that was ended on this side, and asking for it would block.
     if not isinstance(error, Iterator):
         failure._debug_error_string = str(_ask(error, "debug_error_string") or "")  # noqa: SLF001 - ours
     return failure

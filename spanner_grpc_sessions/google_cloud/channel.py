@@ -52,12 +52,7 @@ def use(database: Any, client: SessionsClient | AsyncSessionsClient) -> Any:
     if not isinstance(client, SessionsClient):
         raise InvalidType(f"client must be a SessionsClient or an AsyncSessionsClient, got {type(client).__name__}")
     checks.instance("database beside a SessionsClient", database, Database)
-    pool = database._pool
-    channel = client._caller.channel(pool.report if isinstance(pool, Adapter) else None)
-    info = database._instance._client._client_info
-    transport = SpannerGrpcTransport(channel=channel, client_info=info)
-    database._spanner_api = SpannerClient(client_info=info, transport=transport)
-    return database
+    return _put(database, client, Adapter, SpannerGrpcTransport, SpannerClient)
 
 
 def _use_async(database: Any, client: AsyncSessionsClient) -> Any:
@@ -69,9 +64,12 @@ def _use_async(database: Any, client: AsyncSessionsClient) -> Any:
     from spanner_grpc_sessions.google_cloud.pool_async import AsyncAdapter  # noqa: PLC0415
 
     checks.instance("database beside an AsyncSessionsClient", database, AsyncDatabase)
+    return _put(database, client, AsyncAdapter, SpannerGrpcAsyncIOTransport, SpannerAsyncClient)
+
+
+def _put(database: Any, client: Any, adapter: type[Any], transport: type[Any], api: type[Any]) -> Any:
     pool = database._pool
-    channel = client._caller.channel(pool.report if isinstance(pool, AsyncAdapter) else None)
+    channel = client._caller.channel(pool.report if isinstance(pool, adapter) else None)
     info = database._instance._client._client_info
-    transport = SpannerGrpcAsyncIOTransport(channel=channel, client_info=info)
-    database._spanner_api = SpannerAsyncClient(client_info=info, transport=transport)
+    database._spanner_api = api(client_info=info, transport=transport(channel=channel, client_info=info))
     return database

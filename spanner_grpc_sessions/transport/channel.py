@@ -204,7 +204,7 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
     if stays_here:
         for name in ("grpc.enable_http_proxy", "grpc.http_proxy"):
             theirs.pop(name, None)
-    return [*{**ours, **theirs}.items()]
+    return list({**ours, **theirs}.items())
 
 
 def _emulator_address(value: str) -> str:

@@ -117,9 +117,14 @@ def test_a_repeated_call_is_one(local: LocalSpanner, colour: Colour, watcher: Wa
 
 def test_a_header_of_the_caller_is_not_doubled(client: SessionsClient, local: LocalSpanner) -> None:
     """An observer's `traceparent` gives way to one that the caller sends."""
+    metadata = (("x-watched", "by me"),)
     with pytest.raises(SessionNotFound):
-        client.stub.GetSession(_MISSING, metadata=(("x-watched", "by me"),))
-    assert [value for key, value in local.calls[0].metadata if key == "x-watched"] == ["by me"]
+        client.stub.GetSession(_MISSING, metadata=metadata)
+    with pytest.raises(SessionNotFound):
+        client.get_session(_MISSING.name, metadata=metadata)
+    for call in local.calls:
+        assert [value for key, value in call.metadata if key == "x-watched"] == ["by me"]
+    assert len(local.calls) == 2
 
 
 def test_a_future_is_told(local: LocalSpanner, watcher: Watcher) -> None:
