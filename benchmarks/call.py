@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from benchmarks.targets import Target
 from benchmarks.ways import BARE, FLOOR, GOOGLE, OURS, STUB, WATCHED, Server, Way, async_ways, fixed_server, sync_ways
 
 BLOCK: Final = 20
@@ -59,26 +60,6 @@ class Table:
     def over_google(self) -> float:
         """How many times as fast as Google's client this library is."""
         return self[GOOGLE].median / self[OURS].median
-
-
-@dataclass(frozen=True)
-class Target:
-    """A figure that this library should reach, and the one that was found."""
-
-    title: str
-    found: float
-    most: float = float("inf")
-    least: float = 0.0
-    aim: str = ""
-
-    @property
-    def met(self) -> bool:
-        """Whether the figure lies where it should."""
-        return self.least <= self.found <= self.most
-
-    def __str__(self) -> str:
-        bound = f"at least {self.least:.2f}" if self.least else f"at most {self.most:.2f}"
-        return f"{self.title:56}{self.found:6.2f}  {bound:15}{self.aim:12}{'met' if self.met else 'MISSED'}"
 
 
 def targets(one: Table, many: dict[int, Table]) -> list[Target]:
@@ -161,10 +142,10 @@ def _share(way: Way, cpu: float, start: float, calls: int) -> None:
     way.cpu.append((time.process_time() - cpu) / calls)
 
 
-def report(table: Table) -> None:
-    """Print a row per way of calling."""
+def report(table: Table, over: str = BARE) -> None:
+    """Print a row per way of calling, in times of one of them."""
     print(f"\n{table.title}\n{'':47}{'median µs':>10}{'ratio':>8}{'CPU':>8}{'p99':>8}")
-    base = table[BARE]
+    base = table[over]
     for way in table.ways:
         ratios = (way.median / base.median, way.median_cpu / base.median_cpu, way.p99 / base.p99)
         print(f"{way.name:47}{way.median * 1e6:10.0f}" + "".join(f"{ratio:8.2f}" for ratio in ratios))

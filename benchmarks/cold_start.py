@@ -8,7 +8,6 @@ the median of the rounds' ratios.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import statistics
@@ -17,8 +16,8 @@ import tempfile
 import time
 from typing import Final
 
-from benchmarks.call import Target
 from benchmarks.pool import local_server
+from benchmarks.targets import Target, run
 
 RAW: Final = """
 import sys, grpc
@@ -36,7 +35,7 @@ with SessionsClient(options=ClientOptions(endpoint=sys.argv[1], plaintext=True))
 IMPORT: Final = "import time; s = time.process_time(); import spanner_grpc_sessions; print(time.process_time() - s)"
 
 
-def run(program: str, address: str, bytecode: str) -> tuple[float, float, float]:
+def run_program(program: str, address: str, bytecode: str) -> tuple[float, float, float]:
     """Run a program to its end; return the seconds that it took, those of CPU, and the most memory that it had."""
     # An installed package has its bytecode, whatever the environment of the benchmark says of writing it.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": bytecode}
@@ -60,30 +59,24 @@ def measure(rounds: int) -> tuple[float, float, float]:
     """Return what this library takes in times of the raw stub: time, CPU, and memory."""
     ratios = []
     with local_server() as address, tempfile.TemporaryDirectory() as bytecode:
-        run(RAW, address, bytecode), run(OURS, address, bytecode)  # writes the bytecode
+        run_program(RAW, address, bytecode), run_program(OURS, address, bytecode)  # writes the bytecode
         for _ in range(rounds):
-            taken = {program: run(program, address, bytecode) for program in random.sample((RAW, OURS), 2)}
+            taken = {program: run_program(program, address, bytecode) for program in random.sample((RAW, OURS), 2)}
             ratios.append([ours / raw for ours, raw in zip(taken[OURS], taken[RAW], strict=True)])
     wall, cpu, memory = (statistics.median(column) for column in zip(*ratios, strict=True))
     return wall, cpu, memory
 
 
-def main() -> int:
-    """Measure and report; with `--check`, fail when a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30, help="starts of each program (default: 30)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
-    arguments = parser.parse_args()
-    wall, cpu, memory = measure(arguments.rounds)
-    targets = [
+def targets(rounds: int) -> list[Target]:
+    """Return what was found, with what the project promises of it."""
+    wall, cpu, memory = measure(rounds)
+    return [
         Target("process start to first session, over the raw stub", wall, most=1.15, aim="(aim 1.10)"),
         Target("the same in CPU time", cpu, most=1.15, aim="(aim 1.10)"),
         Target("the same in memory", memory, most=1.10),
         Target("import of the package, ms of CPU", import_seconds() * 1e3, most=5.0),
     ]
-    print(*targets, sep="\n")
-    return int(arguments.check and not all(target.met for target in targets))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, targets, rounds=30, of="starts of each program"))

@@ -12,18 +12,15 @@ own. Built-in metrics of google-cloud-spanner are off, which is to its advantage
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
-import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +31,10 @@ from google.cloud.spanner_v1.session import Session
 from grpc.experimental import ChannelOptions
 from spanner_grpc_sessions_pb import result_set_pb2, type_pb2
 
-from benchmarks.call import Target, measure_calls
+from benchmarks.call import Table, measure_calls, report
 from benchmarks.pool import local_server
-from benchmarks.ways import Server, Way
+from benchmarks.targets import Target, run
+from benchmarks.ways import Server, Way, fixed_server
 from spanner_grpc_sessions import ClientOptions, MultiplexedSession, PoolOptions, SessionPool, SessionsClient
 from spanner_grpc_sessions.google_cloud import MultiplexedSession as SharedSession, SessionPool as LeasedSessions, use
 
@@ -50,33 +48,15 @@ _OPTION: Final = ChannelOptions.SingleThreadedUnaryStream
 SIZE: Final = 10
 BLOCK: Final = 500
 BURSTY_BLOCK: Final = 20
-_SERVER: Final = """
-import sys
-from benchmarks import fixed_server
-answer = bytes.fromhex(sys.argv[1])
-fixed_server.fixed_answer = lambda: answer
-fixed_server.main()
-"""
 
 
-def fixed_answer() -> bytes:
+def answer() -> bytes:
     """Return one row and a new transaction, as bytes of a PartialResultSet; a CommitResponse passes over them."""
-    answer = result_set_pb2.PartialResultSet(last=True)
-    answer.metadata.row_type.fields.add(name="n").type.code = type_pb2.INT64
-    answer.metadata.transaction.id = b"transaction"
-    answer.values.add(string_value="1")
-    return answer.SerializeToString()
-
-
-@contextlib.contextmanager
-def answering(message: bytes) -> Iterator[Server]:
-    """Start the fixed server with that answer."""
-    program = [sys.executable, "-c", _SERVER, message.hex()]
-    root = Path(__file__).parents[1]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        started = json.loads(process.stdout.readline())
-        yield Server(f"127.0.0.1:{started['port']}", started["root"].encode(), started["account"])
+    rows = result_set_pb2.PartialResultSet(last=True)
+    rows.metadata.row_type.fields.add(name="n").type.code = type_pb2.INT64
+    rows.metadata.transaction.id = b"transaction"
+    rows.values.add(string_value="1")
+    return rows.SerializeToString()
 
 
 def databases(server: Server, sessions: str, stack: contextlib.ExitStack) -> dict[str, Any]:
@@ -145,11 +125,7 @@ def measure_ways(made: dict[str, Any], rounds: int, title: str, call: Callable[[
     """Time a kind of call on each Database, and print it; return the ways by name."""
     ways = {name: Way(name, call(database)) for name, database in made.items()}
     measure_calls(list(ways.values()), rounds)
-    base = ways[GOOGLE]
-    print(f"\n{title}\n{'':47}{'median µs':>10}{'ratio':>8}{'CPU':>8}{'p99':>8}")
-    for way in ways.values():
-        ratios = (way.median / base.median, way.median_cpu / base.median_cpu, way.p99 / base.p99)
-        print(f"{way.name:47}{way.median * 1e6:10.0f}" + "".join(f"{ratio:8.2f}" for ratio in ratios))
+    report(Table(title, list(ways.values())), GOOGLE)
     return ways
 
 
@@ -180,7 +156,7 @@ def measure(rounds: int) -> list[Target]:
     os.environ["SPANNER_DISABLE_BUILTIN_METRICS"] = "true"
     with contextlib.ExitStack() as stack:
         sessions = stack.enter_context(local_server())
-        server = stack.enter_context(answering(fixed_answer()))
+        server = stack.enter_context(fixed_server(answer()))
         made = databases(server, sessions, stack)
         queries = measure_ways(made, rounds, "execute_sql in a snapshot", query)
         transactions = measure_ways(made, rounds, "run_in_transaction: a query and a Commit", transaction)
@@ -208,16 +184,5 @@ def less_cpu(ways: dict[str, Way]) -> float:
     return ways[GOOGLE].median_cpu / ways[THREADLESS].median_cpu
 
 
-def main() -> int:
-    """Measure and report; with `--check`, fail when a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=100, help="blocks of 20 calls for each way (default: 100)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if one of the targets is missed")
-    arguments = parser.parse_args()
-    found = measure(arguments.rounds)
-    print("\nTargets", *found, sep="\n")
-    return int(arguments.check and not all(target.met for target in found))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure, rounds=100, of="blocks of 20 calls for each way"))

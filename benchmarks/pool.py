@@ -10,7 +10,6 @@ session, which is read before each request.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import random
@@ -27,7 +26,7 @@ import grpc
 from google.auth.credentials import AnonymousCredentials
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
-from benchmarks.call import Target
+from benchmarks.targets import Target, run
 from spanner_grpc_sessions import ClientOptions, MultiplexedSession, PoolOptions, SessionPool, SessionsClient
 
 BLOCK: Final = 2000
@@ -180,16 +179,5 @@ def measure(rounds: int) -> list[Target]:
     ]
 
 
-def main() -> int:
-    """Measure and report; with `--check`, fail when a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=100, help="blocks of 2,000 uses for each way (default: 100)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if one of the targets is missed")
-    arguments = parser.parse_args()
-    found = measure(arguments.rounds)
-    print("\nTargets", *found, sep="\n")
-    return int(arguments.check and not all(target.met for target in found))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure, rounds=100, of="blocks of 2,000 uses for each way"))

@@ -17,7 +17,7 @@ from collections import deque
 from math import inf
 from typing import Final
 
-from benchmarks.call import Target
+from benchmarks.targets import Target
 from spanner_grpc_sessions.pool.core import Create, Effect, Ping, PoolCore, WakeAt
 from spanner_grpc_sessions.pool.options import PoolOptions
 

@@ -10,7 +10,6 @@ its own, which has nothing to do meanwhile.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import queue
 import statistics
@@ -21,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from benchmarks.call import Target
 from benchmarks.pool import DATABASE, local_server
+from benchmarks.targets import Target, run
 from spanner_grpc_sessions import (
     AsyncSessionPool,
     AsyncSessionsClient,
@@ -172,16 +171,5 @@ def measure(rounds: int) -> list[Target]:
         return threads + targets_of(f"{TASKS} tasks", asyncio.run(measure_tasks(endpoint, rounds)))
 
 
-def main() -> int:
-    """Measure and report; with `--check`, fail when a target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25, help="windows of 0.25 s for each way (default: 25)")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if one of the targets is missed")
-    arguments = parser.parse_args()
-    found = measure(arguments.rounds)
-    print("\nTargets", *found, sep="\n")
-    return int(arguments.check and not all(target.met for target in found))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure, rounds=25, of="windows of 0.25 s for each way"))

@@ -130,9 +130,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def fixed_server() -> Iterator[Server]:
-    """Start the server in a process of its own, so that it takes no time of the client's interpreter."""
+def fixed_server(answer: bytes | None = None) -> Iterator[Server]:
+    """Start the server in a process of its own, so that it takes no time of the client's interpreter.
+
+    Args:
+        answer: the serialized answer to every call; None for a session.
+    """
     program = [sys.executable, str(Path(__file__).with_name("fixed_server.py"))]
+    if answer is not None:
+        program.append(answer.hex())
     # Leaving closes the pipes, which ends the server, and waits for it.
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
