@@ -8,6 +8,7 @@ from typing import Final
 
 import grpc
 
+from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit
 from spanner_grpc_sessions.errors.rpc import NotFound, RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
@@ -34,20 +35,16 @@ def next_delay(
 ) -> float | None:
     """Return the seconds to wait before the next attempt, or None if there should be none.
 
-    The wait is a `fraction`, from 0 to 1, of the longest one that leaves time for an attempt (full jitter), and never
-    shorter than the server's `retry_delay`. If that would pass the deadline, the call ends at once.
+    The wait is a `fraction`, from 0 to 1, of the longest one (full jitter), and never shorter than the server's
+    `retry_delay`. One that leaves no time for an attempt ends the call at once, as in Google's clients: waits cut to
+    the time left would end many calls in a burst of attempts.
     """
     if status not in options.statuses:
         return None
-    longest = backoff(attempt, options.initial_delay, options.max_delay, options.multiplier)
-    if remaining is not None:
-        if remaining <= _MIN_ATTEMPT:
-            return None
-        longest = min(longest, remaining - _MIN_ATTEMPT)
-    delay = fraction * longest
+    delay = fraction * backoff(attempt, options.initial_delay, options.max_delay, options.multiplier)
     if retry_delay is not None:
         delay = max(delay, retry_delay)
-    if remaining is not None and delay >= remaining:
+    if remaining is not None and delay >= remaining - _MIN_ATTEMPT:
         return None
     return delay
 
@@ -79,7 +76,7 @@ class Attempts:
 
         Raises `RpcError`, made from the error, if there should be no other attempt.
         """
-        failure = from_grpc(error, method=self.rpc.name, request_id=self._id())
+        failure = from_grpc(error, method=self.rpc.name, request_id=self._id(), attempts=self.count)
         if self.incidents is not None:
             self.incidents.note(failure)
         done = self.rpc.not_found_means_done and self.count > 1 and not self.of_stub
@@ -96,9 +93,12 @@ class Attempts:
             _log.info("%s may have left a session behind: %s", self.rpc.name, failure)
         import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
 
+        status = self._status_to_repeat(failure)
+        if status is None:
+            return None
         delay = next_delay(
             self.options,
-            status=failure.status,
+            status=status,
             attempt=self.count,
             remaining=self.deadline.left(),
             retry_delay=failure.retry_delay,
@@ -109,6 +109,15 @@ class Attempts:
         self.count += 1
         # Without a deadline, a server may ask for more than any clock of Python can wait.
         return min(delay, MAX_TIMEOUT)
+
+    def _status_to_repeat(self, failure: RpcError) -> str | None:
+        """Return the status by which `RetryOptions` decide on another attempt, or None if there must be none."""
+        if is_over_a_limit(failure):
+            # The call was answered, or can never be sent: another attempt would end the same way.
+            return None
+        if self.rpc.final_answer and failure.status != "UNAVAILABLE" and failure.retry_delay is None:
+            return None
+        return "UNAVAILABLE" if is_broken_off(failure) else failure.status
 
     def request_id(self) -> str:
         """Return the request id of the attempt that is about to be made."""

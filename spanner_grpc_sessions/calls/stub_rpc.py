@@ -99,11 +99,13 @@ class StubRpc:
             incidents=self.incidents,
         )
 
-    def failure(self, error: Any, request_id: str, request: Any, *, closed: bool) -> SpannerSessionsError:
+    def failure(
+        self, error: Any, request_id: str, request: Any, *, closed: bool, attempts: int = 1
+    ) -> SpannerSessionsError:
         """Return the exception to raise for one of gRPC; report it."""
         if closed and (not isinstance(error, grpc.RpcError) or error.code() is grpc.StatusCode.CANCELLED):
             return as_failed_call(ClientClosed.during_call())
-        failure = from_grpc(error, method=self.rpc.name, request_id=request_id)
+        failure = from_grpc(error, method=self.rpc.name, request_id=request_id, attempts=attempts)
         if failure.message.startswith(_PLUGIN_FAILED):
             # gRPC reports an unavailable server, but it was the token that could not be fetched.
             return as_failed_call(CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED)))
@@ -172,7 +174,8 @@ class CallState:
     def _failure(self, error: BaseException) -> SpannerSessionsError:
         if self._failed is None:
             closed = self._connection.closing.is_set()
-            self._failed = self._rpc.failure(error, self.request_id, self._request, closed=closed)
+            attempts = 1 if self._attempts is None else self._attempts.count
+            self._failed = self._rpc.failure(error, self.request_id, self._request, closed=closed, attempts=attempts)
             self._failed.__cause__ = error
         return self._failed
 

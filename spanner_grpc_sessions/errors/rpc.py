@@ -51,6 +51,7 @@ class RpcError(SpannerSessionsError, FinishedCall):
         request_id: the x-goog-spanner-request-id header of the last attempt; Google's support asks for it. Empty if
             nothing was sent.
         retry_delay: seconds to wait before another attempt, as the server asked (google.rpc.RetryInfo), or None.
+        attempts: how many attempts were made, of which this is the last one's failure.
     """
 
     _status: str = "UNKNOWN"
@@ -65,6 +66,7 @@ class RpcError(SpannerSessionsError, FinishedCall):
         error_details: Iterable[dict[str, Any]] = (),
         retry_delay: float | None = None,
         trailing_metadata: Metadata = (),
+        attempts: int = 1,
     ) -> None:
         self._code = code if code is not None else grpc.StatusCode[self._status]
         self.status: str = self._code.name
@@ -74,8 +76,10 @@ class RpcError(SpannerSessionsError, FinishedCall):
         self.error_details: list[dict[str, Any]] = list(error_details)
         self.retry_delay = retry_delay
         self._trailing_metadata = trailing_metadata
+        self.attempts = attempts
+        counted = f" (after {attempts} attempts)" if attempts > 1 else ""
         sent = f" [request id {request_id}]" if request_id else ""
-        super().__init__(f"{method}: {self.status}: {message}{sent}")
+        super().__init__(f"{method}: {self.status}: {message}{counted}{sent}")
 
     def details(self) -> str:
         """Return the server's message, as `grpc.RpcError` objects do."""
@@ -98,7 +102,9 @@ class RpcError(SpannerSessionsError, FinishedCall):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The arguments make the text; all else, also what was added later like the notes of `add_note`, is state.
-        restore = partial(type(self), method=self.method, request_id=self.request_id, code=self._code)
+        restore = partial(
+            type(self), method=self.method, request_id=self.request_id, code=self._code, attempts=self.attempts
+        )
         return restore, (self.message,), self.__dict__
 
 
@@ -226,13 +232,14 @@ _NOT_FOUND_CLASSES: Final[dict[str, type[RpcError]]] = {
 }
 
 
-def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError:
+def from_grpc(error: grpc.RpcError, *, method: str, request_id: str, attempts: int = 1) -> RpcError:
     """Return the exception of this library for one that gRPC raised, sync or asyncio.
 
     Args:
         error: what the call raised; in practice it is a call too, with code, details and trailers.
         method: name of the RPC.
         request_id: the x-goog-spanner-request-id header that was sent.
+        attempts: how many attempts were made.
     """
     # Loaded by the first failure: 4 ms that a client without failures does not need.
     from spanner_grpc_sessions.errors.details import read_details  # noqa: PLC0415
@@ -254,6 +261,7 @@ def from_grpc(error: grpc.RpcError, *, method: str, request_id: str) -> RpcError
         error_details=details.entries,
         retry_delay=details.retry_delay,
         trailing_metadata=_as_of(error, trailers),
+        attempts=attempts,
     )
     failure._initial_metadata = _as_of(error, tuple(_ask(error, "initial_metadata") or ()))  # noqa: SLF001 - ours
     # gRPC never sets it for a stream or future that was ended on this side, and asking for it would block.

@@ -7,6 +7,8 @@ from math import inf
 from typing import Final
 
 from spanner_grpc_sessions.errors import PoolError, checks
+from spanner_grpc_sessions.errors.origin import lacks_method
+from spanner_grpc_sessions.errors.rpc import Unimplemented
 from spanner_grpc_sessions.observers import Observer, PoolCounts, PoolInfo, PoolWatch
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.service.limits import LIFETIME_LIMIT
@@ -113,7 +115,7 @@ def watch_rotation(rotation: Rotation, observer: Observer | None, address: str, 
 
 def creation_failure(error: BaseException, database: str) -> Exception:
     """Return what callers that wait for a session get when its creation fails."""
-    if getattr(error, "status", None) == "UNIMPLEMENTED":
+    if isinstance(error, Unimplemented) and not lacks_method(error):
         return PoolError(f"the server of {database} has no multiplexed sessions: use a SessionPool")
     if isinstance(error, Exception):
         return error

@@ -33,6 +33,8 @@ class Rpc:
         writes: of an RPC that may read or write, tells of a request that it writes: the leader region serves it best.
         may_leave_session: a lost answer leaves a session behind.
         not_found_means_done: NOT_FOUND on a second attempt means that the first one succeeded.
+        final_answer: a failure that the server reports ends the call, unless the server asks for another attempt: the
+            work may be done, and doing it twice may do harm.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Rpc:
     writes: Callable[[Any], bool] | None = None
     may_leave_session: bool = False
     not_found_means_done: bool = False
+    final_answer: bool = False
 
     @cached_property
     def path(self) -> str:
@@ -99,7 +102,7 @@ RPCS: Final = {
         Rpc("Read", "session", 30.0, writes=_is_part_of_writing),
         Rpc("StreamingRead", "session", 3600.0, streams=True, writes=_is_part_of_writing),
         Rpc("BeginTransaction", "session", 30.0, writes=_begins_writing),
-        Rpc("Commit", "session", 3600.0, leader=True),
+        Rpc("Commit", "session", 3600.0, leader=True, final_answer=True),
         Rpc("Rollback", "session", 30.0, leader=True),
         Rpc("PartitionQuery", "session", 30.0, leader=True),
         Rpc("PartitionRead", "session", 30.0, leader=True),

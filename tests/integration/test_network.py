@@ -133,16 +133,6 @@ def test_refused_connection_is_unavailable_at_the_deadline(local: LocalSpanner, 
         _assert_works(client)
 
 
-def test_longest_waits_are_cut_to_the_deadline(
-    client: SessionsClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Waits that chance has drawn as long as they can be do not end a call before its deadline either."""
-    monkeypatch.setattr("random.random", lambda: 0.999)
-    proxy.refuse()
-    proxy.cut()
-    _assert_ends(client, Unavailable, timeout=0.5)
-
-
 def test_call_survives_an_outage_that_is_shorter(
     client: SessionsClient, proxy: Proxy, threads: ThreadPoolExecutor
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 
 import grpc
@@ -14,8 +15,10 @@ from spanner_grpc_sessions.errors.rpc import (
     DATABASE_RESOURCES,
     SESSION_RESOURCE,
     DatabaseNotFound,
+    Internal,
     NotFound,
     PermissionDenied,
+    ResourceExhausted,
     RpcError,
     SessionNotFound,
     Unavailable,
@@ -29,6 +32,7 @@ from spanner_grpc_sessions.service.rpcs import (
     EXECUTE_SQL,
     GET_SESSION,
     LIST_SESSIONS,
+    RPCS,
     Rpc,
 )
 from tests.unit.failures import failure, status_trailer
@@ -57,6 +61,69 @@ def test_a_repeated_failure_counts_the_attempts() -> None:
         assert wait is not None
         assert 0 <= wait <= longest
         assert made.request_id() == f"{NUMBER}{number}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Received RST_STREAM with error code 2",
+        "Stream removed (Received RST_STREAM with error code 0)",
+        "HTTP/2 error code: INTERNAL_ERROR\nReceived Rst Stream",
+        "stream terminated by RST_STREAM with error code: INTERNAL_ERROR",
+        "Connection closed with unknown cause",
+        "Received unexpected EOS on DATA frame from server",
+        "Authentication backend internal server error. Please retry.",
+    ],
+)
+def test_what_the_transport_broke_off_is_repeated(text: str) -> None:
+    """INTERNAL by the transport counts as UNAVAILABLE, but for Commit, whose work may be done, and without retries."""
+    broken = failure(grpc.StatusCode.INTERNAL, text)
+    assert attempts().next_delay_after(broken) is not None
+    for made in (attempts(RPCS["Commit"]), attempts(options=RetryOptions.none())):
+        with pytest.raises(Internal):
+            made.next_delay_after(broken)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (grpc.StatusCode.INTERNAL, "a server's own"),
+        (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "received metadata size exceeds hard limit (value length 20000 vs. 16384)",
+        ),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Stream removed (CLIENT: Received message larger than max (9 vs. 5))"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Decompressed message larger than max"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "CLIENT: Sent message larger than max (9 vs. 5)"),
+    ],
+)
+def test_what_another_attempt_cannot_change_is_not_repeated(code: grpc.StatusCode, text: str) -> None:
+    """A server's INTERNAL, and what gRPC refuses for its size here: the server has answered, or will never be asked."""
+    with pytest.raises(RpcError):
+        attempts().next_delay_after(failure(code, text))
+
+
+def test_an_answered_commit_is_not_repeated() -> None:
+    """RESOURCE_EXHAUSTED is an answer: Commit is repeated only if that asks for it, or if nothing answered."""
+    commit = RPCS["Commit"]
+    with pytest.raises(ResourceExhausted):
+        attempts(commit).next_delay_after(failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "a quota"))
+    wish = status_trailer(RetryInfo(retry_delay=Duration(seconds=1)))
+    asks = failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "a quota", trailers=[wish])
+    assert attempts(commit, seconds=10.0).next_delay_after(asks) is not None
+    assert attempts(commit).next_delay_after(UNAVAILABLE) is not None
+
+
+def test_the_last_error_tells_the_number_of_attempts() -> None:
+    """In its text and as an attribute, also after a pickle; an only attempt is not counted."""
+    with pytest.raises(Unavailable) as error:
+        attempts(count=3, seconds=0.0).next_delay_after(UNAVAILABLE)
+    for last in (error.value, pickle.loads(pickle.dumps(error.value))):  # noqa: S301 - of this very line
+        assert last.attempts == 3
+        assert "(after 3 attempts)" in str(last)
+    with pytest.raises(Unavailable) as error:
+        attempts(seconds=0.0).next_delay_after(UNAVAILABLE)
+    assert "attempt" not in str(error.value)
 
 
 def test_waits_are_drawn_at_random() -> None:

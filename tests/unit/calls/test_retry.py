@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -101,11 +102,24 @@ def test_a_wait_that_passes_the_deadline_is_not_begun(
     assert delay(remaining=remaining, retry_delay=retry_delay) == expected
 
 
-def test_no_wait_of_ours_ends_a_call_before_its_deadline() -> None:
-    """A drawn wait leaves a twentieth of a second for an attempt, however long the longest one has grown."""
-    assert delay(remaining=0.3) == pytest.approx(0.25)
-    assert delay(attempt=50, remaining=0.3) == pytest.approx(0.25)
-    assert delay(attempt=50, remaining=10.0, fraction=0.5) == pytest.approx(4.975)
+def test_a_wait_of_ours_that_does_not_fit_ends_the_call() -> None:
+    """A drawn wait leaves a twentieth of a second for an attempt, and is not cut to the time left."""
+    assert delay(remaining=0.31) == pytest.approx(0.25)
+    assert delay(remaining=0.3) is None
+    assert delay(attempt=50, remaining=10.0, fraction=0.5) is None
+    assert delay(attempt=50, remaining=10.0, fraction=0.25) == pytest.approx(8.0)
+
+
+def test_attempts_do_not_pile_up_before_the_deadline() -> None:
+    """Of the attempts of many calls with equal deadlines, at most a twentieth falls into the last twentieth of it."""
+    made, late, draw, timeout = 0, 0, random.Random(20261129), 30.0  # noqa: S311 - not a secret
+    for _ in range(2000):
+        now, attempt = 0.0, 1
+        while (wait := delay(attempt=attempt, remaining=timeout - now, fraction=draw.random())) is not None:
+            now, attempt = now + wait, attempt + 1
+            late += now > 0.95 * timeout
+        made += attempt
+    assert late <= made / 20
 
 
 def test_no_time_left_is_no_next_attempt_even_without_a_wait() -> None:
