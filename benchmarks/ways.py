@@ -151,7 +151,7 @@ def headers_of(client: SessionsClient | AsyncSessionsClient) -> Metadata:
     caller = client._caller  # noqa: SLF001 - what a call costs without this library is to be known
     headers, _ = caller.preparation.prepare(CREATE_SESSION, DATABASE, REQUEST, None, ())
     token = caller.connection.tokens.current() or ()
-    return (*headers, *token, (REQUEST_ID, f"{caller.preparation.next_number()}1"))
+    return (*headers, *token, (REQUEST_ID, f"{caller.preparation.next_number(1)}1"))
 
 
 def sync_ways(server: Server, stack: contextlib.ExitStack) -> list[Way]:

@@ -65,12 +65,13 @@ class BackgroundCalls:
         """Begin a call that is made once. `done` gets its answer or its exception, most often on a thread of gRPC."""
         connection, preparation = self._caller.connection, self._caller.preparation
         observation = observe(self._caller.observer, rpc.name, name, self.address)
-        attempts = Attempts(rpc, preparation.next_number(), _ONCE, Deadline(timeout), incidents=connection.incidents)
+        attempts = Attempts(rpc, "", _ONCE, Deadline(timeout), incidents=connection.incidents)
         finish = partial(_finish, observation, done)
         try:
             metadata = () if observation is None else observation.headers
             headers, _ = preparation.prepare(rpc, name, request, timeout, metadata)
-            call = connection.ready(rpc)
+            call, channel = connection.ready(rpc, request)
+            attempts.number = preparation.next_number(channel)
             token = self.current()
             if token is None:
                 token = self.wait(timeout)
@@ -120,9 +121,10 @@ class BackgroundCalls:
         """Return the call: of the answers of background calls only the outcome is told."""
         return call
 
-    def ready(self, rpc: Rpc) -> Any:
-        """Return an RPC that is ready for a blocking call."""
-        return partial(self._blocking, self._caller.connection.ready(rpc))
+    def ready(self, rpc: Rpc, request: Any) -> Any:
+        """Return what makes a blocking call, and the number of its channel."""
+        call, channel = self._caller.connection.ready(rpc, request)
+        return partial(self._blocking, call), channel
 
     def _blocking(self, call: Any, request: Any, *, timeout: float | None, metadata: Any) -> Any:
         future = _future(call, request, timeout, metadata)

@@ -81,12 +81,12 @@ class Caller:
         options = self.retry if retry is None else checks.instance("retry", retry, RetryOptions)
         # The deadline is an object only if something goes wrong: it would cost the call 0.3%.
         limit, started = left, monotonic()
-        call = self.connection.ready(rpc)
+        call, channel = self.connection.ready(rpc, request)
         token = self._tokens.current()
         if token is None:
             token = self._tokens.wait(left)
             left = Deadline(limit, started).left()
-        number = self.preparation.next_number()
+        number = self.preparation.next_number(channel)
         observed = None
         if observation is not None:
             observed = observation.call
@@ -147,11 +147,11 @@ class Caller:
             headers, left = self.preparation.prepare(rpc, name, request, timeout, metadata)
             checks.optional("retry", retry, RetryOptions)
             deadline = Deadline(left)
-            call = self.connection.ready(rpc)
+            call, channel = self.connection.ready(rpc, request)
             token = self._tokens.current()
             if token is None:
                 token = self._tokens.wait(left)
-            request_id = f"{self.preparation.next_number()}1"
+            request_id = f"{self.preparation.next_number(channel)}1"
             pairs = (*headers, *token, (REQUEST_ID, request_id))
             try:
                 answers = call(request, timeout=deadline.left(), metadata=pairs)

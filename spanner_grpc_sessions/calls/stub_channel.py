@@ -119,14 +119,14 @@ class _MultiCallable:
         self._made: Any = None
         self._made_on: Any = self  # which no channel is
 
-    def _ready(self) -> Any:
-        """Return the RPC on the connection's channel, opening the connection if need be."""
+    def _ready(self, request: Any) -> tuple[Any, int]:
+        """Return what makes a call, opening the connection if need be, and the number of its channel."""
         channel = self._connection.channel
         if self._made_on is not channel or channel is None:
             channel = self._connection.open()
             self._made = self._make(channel)
             self._made_on = channel
-        return self._made
+        return self._connection.choose(self._made, request)
 
     def _begin(
         self,
@@ -142,13 +142,15 @@ class _MultiCallable:
         observation = self._rpc.observe(request)
         try:
             headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
+            ready, channel = self._ready(request)
+            request_id = request_id or self._rpc.next_request_id(channel)
             observed = observation.call if observation else None
             if observed is not None:
                 observed.attempt(request_id)
             attempts = None
             if way != "future" and self._rpc.retry.statuses:
                 attempts = self._rpc.attempts(request_id, Deadline(left), observed)
-            again = partial(self._attempt, getattr(self._ready(), way), request, headers, credentials, others, named)
+            again = partial(self._attempt, getattr(ready, way), request, headers, credentials, others, named)
             call = StubCall(
                 again(request_id, left), self._rpc, request, request_id, self._connection, observation, attempts, again
             )
@@ -223,7 +225,9 @@ class _UnaryAnswer(_MultiCallable):
     ) -> Any:
         headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
         limit, started = left, monotonic()
-        call = getattr(self._ready(), way)
+        ready, channel = self._ready(request)
+        call = getattr(ready, way)
+        request_id = request_id or self._rpc.next_request_id(channel)
         token = self._connection.tokens.current()
         if token is None:
             token, left = self._token_within(left)

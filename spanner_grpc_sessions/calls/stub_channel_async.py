@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +163,9 @@ class _MultiCallable:
         observation = rpc.observe(request)
         try:
             headers, left, request_id = rpc.prepare(request, timeout, metadata, observation)
-            again = partial(self._attempt, request, headers, credentials, wait_for_ready, compression)
+            call, channel = self._ready(request)
+            request_id = request_id or rpc.next_request_id(channel)
+            again = partial(self._attempt, call, request, headers, credentials, wait_for_ready, compression)
             attempts = None
             if rpc.retry.statuses:
                 attempts = rpc.attempts(request_id, Deadline(left), observation.call if observation else None)
@@ -179,6 +181,7 @@ class _MultiCallable:
 
     def _attempt(
         self,
+        call: Callable[..., Any],
         request: Any,
         headers: Metadata,
         credentials: grpc.CallCredentials | None,
@@ -193,7 +196,7 @@ class _MultiCallable:
             token, credentials = (), waiting_for_token(self._connection.tokens, credentials)
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
         try:
-            return self._ready()(
+            return call(
                 request,
                 timeout=left,
                 metadata=pairs,
@@ -206,14 +209,14 @@ class _MultiCallable:
                 raise
             raise as_failed_call(ClientClosed.during_call()) from error
 
-    def _ready(self) -> Any:
-        """Return the RPC on the connection's channel, opening the connection if need be."""
+    def _ready(self, request: Any) -> tuple[Any, int]:
+        """Return what makes a call, opening the connection if need be, and the number of its channel."""
         connection = self._connection
         if self._made_on is not connection.channel or asyncio.get_running_loop() is not connection.loop:
             self._made_on = connection.open()
             make = getattr(self._made_on, self.kind)
             self._made = make(self._rpc.path, *self._args, **self._kwargs)
-        return self._made
+        return connection.choose(self._made, request)
 
 
 class _OneRequest(_MultiCallable):

@@ -62,9 +62,10 @@ class StubRpc:
     def prepare(
         self, request: Any, timeout: float | None, metadata: CallMetadata | None, observation: Observation | None = None
     ) -> tuple[Metadata, float | None, str]:
-        """Return the headers of a call, but for its token and request id; the seconds that it may take; its request id.
+        """Return the headers of a call, but for token and request id; the seconds that it may take; its own request id.
 
-        Headers in `metadata` take the place of ours, which is how Google's clients send their own.
+        Headers in `metadata` take the place of ours, which is how Google's clients send their own. Without a request id
+        among them, the last one returned is empty.
         """
         rpc, name = self.rpc, self._name(request)
         if observation is not None and observation.headers:
@@ -80,7 +81,11 @@ class StubRpc:
             left = -1.0
         if metadata and (own := [value for key, value in headers if key == REQUEST_ID]):
             return tuple(pair for pair in headers if pair[0] != REQUEST_ID), left, str(own[-1])
-        return headers, left, f"{self._preparation.next_number()}1"
+        return headers, left, ""
+
+    def next_request_id(self, channel: int) -> str:
+        """Return the request id of the first attempt of a call on the channel of this number."""
+        return f"{self._preparation.next_number(channel)}1"
 
     def attempts(self, request_id: str, deadline: Deadline, observed: CallInfo | None) -> Attempts:
         """Return the attempts of a call, of which the one with this request id was the first."""

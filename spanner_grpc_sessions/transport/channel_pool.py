@@ -1,7 +1,8 @@
 """Several channels as one; of a channel, what the RPCs of Spanner need.
 
 A connection carries about 100 calls at a time; further ones wait inside gRPC, unseen, while their deadline runs. A
-session stays on one connection: moving it costs the server work and may abort its transaction.
+session stays on one connection: moving it costs the server work and may abort its transaction. A multiplexed session
+is made for any number of them.
 """
 
 from __future__ import annotations
@@ -19,24 +20,34 @@ from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
 # Sessions whose channel is remembered. At the limit the oldest is forgotten, and bound again by its next call.
 _MAX_SESSIONS: Final = 100_000
+_TELLING_MULTIPLEXED: Final = frozenset({"CreateSession", "GetSession"})
 
 
 class PooledChannel:
-    """A channel, and its calls in flight: a set, since adding, discarding and counting need no lock."""
+    """A channel, its number from 1, and its load: calls in flight and sessions.
 
-    __slots__ = ("channel", "in_flight")
+    The calls are a set, since adding, discarding and counting need no lock.
+    """
 
-    def __init__(self, channel: Any) -> None:
+    __slots__ = ("channel", "in_flight", "number", "sessions")
+
+    def __init__(self, channel: Any, number: int) -> None:
         self.channel = channel
+        self.number = number
         self.in_flight: set[object] = set()
+        self.sessions = 0
+
+
+_UNBOUND: Final = PooledChannel(None, 0)
 
 
 class Affinity:
-    """Which channel each session is bound to. Safe to share between threads."""
+    """Which channel each session is bound to: evenly, by its first use. Safe to share between threads."""
 
     def __init__(self, channels: Sequence[Any]) -> None:
-        self.channels = tuple(map(PooledChannel, channels))
-        self._channel_of: dict[str, PooledChannel] = {}
+        self.channels = tuple(PooledChannel(channel, number) for number, channel in enumerate(channels, 1))
+        # None stands for a multiplexed session, which any channel may serve.
+        self._channel_of: dict[str, PooledChannel | None] = {}
         self._binding = Lock()
 
     def choose(self, rpc: Rpc, request: Any) -> PooledChannel:
@@ -47,44 +58,63 @@ class Affinity:
         if session is None:
             # A stub may send something else than messages.
             return self._least_loaded()
-        channel = self._channel_of.get(session) or self._bind(session, self._least_loaded())
+        channel = self._channel_of.get(session, _UNBOUND)
+        if channel is _UNBOUND:
+            channel = self._bind(session)
         if rpc.name == "DeleteSession":
-            with self._binding:
-                self._channel_of.pop(session, None)
-        return channel
+            self._forget(session)
+        return channel or self._least_loaded()
 
-    def reader(
-        self, rpc: Rpc, channel: PooledChannel, read: Callable[[bytes], Any] | None
-    ) -> Callable[[bytes], Any] | None:
-        """Return what deserializes the answers on a channel, and binds the sessions that they create to it."""
-        if read is None or not rpc.may_leave_session:
+    def reader(self, rpc: Rpc, read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+        """Return what deserializes the answers to an RPC, and notes the multiplexed sessions among them."""
+        if read is None or rpc.name not in _TELLING_MULTIPLEXED:
             return read
 
-        def read_and_bind(data: bytes) -> Any:
+        def read_and_note(data: bytes) -> Any:
             answer = read(data)
-            for session in getattr(answer, "session", None) or (answer,):
-                # Any connection may serve a multiplexed session.
-                if not getattr(session, "multiplexed", True):
-                    self._bind(session.name, channel)
+            if getattr(answer, "multiplexed", False):
+                self._forget(answer.name)
+                self._channel_of[answer.name] = None
             return answer
 
-        return read_and_bind
+        return read_and_note
 
     def _least_loaded(self) -> PooledChannel:
         return min(self.channels, key=lambda channel: len(channel.in_flight))
 
-    def _bind(self, session: str, channel: PooledChannel) -> PooledChannel:
+    def _bind(self, session: str) -> PooledChannel | None:
         with self._binding:
+            if session in self._channel_of:
+                return self._channel_of[session]
             if len(self._channel_of) >= _MAX_SESSIONS:
-                del self._channel_of[next(iter(self._channel_of))]
-            return self._channel_of.setdefault(session, channel)
+                self._drop(next(iter(self._channel_of)))
+            channel = min(self.channels, key=lambda channel: (channel.sessions, len(channel.in_flight)))
+            channel.sessions += 1
+            self._channel_of[session] = channel
+            return channel
+
+    def _forget(self, session: str) -> None:
+        with self._binding:
+            self._drop(session)
+
+    def _drop(self, session: str) -> None:
+        channel = self._channel_of.pop(session, None)
+        if channel is not None:
+            channel.sessions -= 1
 
 
 class _Rpc:
-    """An RPC on every channel."""
+    """An RPC on every channel.
+
+    Args:
+        call_class: calls it on one of them.
+        affinity: chooses the channel.
+        kind: the name of the method of a channel that makes it callable.
+    """
 
     def __init__(
         self,
+        call_class: type[_NonBlockingCall],
         affinity: Affinity,
         kind: str,
         path: str,
@@ -95,47 +125,52 @@ class _Rpc:
     ) -> None:
         self._affinity = affinity
         self._rpc = rpc_of(path)
+        read = affinity.reader(self._rpc, response_deserializer)
         self._on = {
-            pooled: getattr(pooled.channel, kind)(
-                path, request_serializer, affinity.reader(self._rpc, pooled, response_deserializer), *others, **named
-            )
+            pooled: call_class(pooled, getattr(pooled.channel, kind)(path, request_serializer, read, *others, **named))
             for pooled in affinity.channels
         }
 
-    def _choose(self, request: Any) -> tuple[PooledChannel, Any]:
+    def choose(self, request: Any) -> tuple[Callable[..., Any], int]:
+        """Return what makes a call with this request, on the channel for it, and the number of the channel."""
         pooled = self._affinity.choose(self._rpc, request)
-        return pooled, self._on[pooled]
+        return self._on[pooled], pooled.number
 
 
-class _BlockingRpc(_Rpc):
-    """An RPC whose call returns with the answer."""
+class _NonBlockingCall:
+    """An RPC on a channel whose call returns an object that tells when it is done: streams, and all of asyncio."""
+
+    __slots__ = ("_call", "_pooled")
+
+    def __init__(self, pooled: PooledChannel, call: Any) -> None:
+        self._pooled = pooled
+        self._call = call
 
     def __call__(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._blocking("__call__", request, args, kwargs)
+        return _counted(self._pooled, self._call(request, *args, **kwargs))
+
+
+class _BlockingCall(_NonBlockingCall):
+    """An RPC on a channel whose call returns with the answer."""
+
+    __slots__ = ()
+
+    def __call__(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._blocking(self._call, request, args, kwargs)
 
     def with_call(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._blocking("with_call", request, args, kwargs)
+        return self._blocking(self._call.with_call, request, args, kwargs)
 
     def future(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        pooled, call = self._choose(request)
-        return _counted(pooled, call.future(request, *args, **kwargs))
+        return _counted(self._pooled, self._call.future(request, *args, **kwargs))
 
-    def _blocking(self, way: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        pooled, call = self._choose(request)
+    def _blocking(self, call: Any, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         mark = object()
-        pooled.in_flight.add(mark)
+        self._pooled.in_flight.add(mark)
         try:
-            return getattr(call, way)(request, *args, **kwargs)
+            return call(request, *args, **kwargs)
         finally:
-            pooled.in_flight.discard(mark)
-
-
-class _NonBlockingRpc(_Rpc):
-    """An RPC whose call returns an object that tells when it is done: streams, and all calls of asyncio."""
-
-    def __call__(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        pooled, call = self._choose(request)
-        return _counted(pooled, call(request, *args, **kwargs))
+            self._pooled.in_flight.discard(mark)
 
 
 def _counted(pooled: PooledChannel, call: Any) -> Any:
@@ -161,20 +196,20 @@ class ChannelPool:
         self._affinity = Affinity(self.channels)
 
     def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.Channel.unary_unary` does."""
-        return _BlockingRpc(self._affinity, "unary_unary", path, *args, **kwargs)
+        """Return an RPC as `grpc.Channel.unary_unary` does, to choose a channel for each call of."""
+        return _Rpc(_BlockingCall, self._affinity, "unary_unary", path, *args, **kwargs)
 
     def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.Channel.unary_stream` does."""
-        return _NonBlockingRpc(self._affinity, "unary_stream", path, *args, **kwargs)
+        """Return an RPC as `grpc.Channel.unary_stream` does, to choose a channel for each call of."""
+        return _Rpc(_NonBlockingCall, self._affinity, "unary_stream", path, *args, **kwargs)
 
     def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.Channel.stream_unary` does."""
-        return _BlockingRpc(self._affinity, "stream_unary", path, *args, **kwargs)
+        """Return an RPC as `grpc.Channel.stream_unary` does, to choose a channel for each call of."""
+        return _Rpc(_BlockingCall, self._affinity, "stream_unary", path, *args, **kwargs)
 
     def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.Channel.stream_stream` does."""
-        return _NonBlockingRpc(self._affinity, "stream_stream", path, *args, **kwargs)
+        """Return an RPC as `grpc.Channel.stream_stream` does, to choose a channel for each call of."""
+        return _Rpc(_NonBlockingCall, self._affinity, "stream_stream", path, *args, **kwargs)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool = False) -> None:
         """Call back with the states of the first channel, which stands for all."""
@@ -198,20 +233,20 @@ class AsyncChannelPool:
         self._affinity = Affinity(self.channels)
 
     def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.aio.Channel.unary_unary` does."""
-        return _NonBlockingRpc(self._affinity, "unary_unary", path, *args, **kwargs)
+        """Return an RPC as `grpc.aio.Channel.unary_unary` does, to choose a channel for each call of."""
+        return _Rpc(_NonBlockingCall, self._affinity, "unary_unary", path, *args, **kwargs)
 
     def unary_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.aio.Channel.unary_stream` does."""
-        return _NonBlockingRpc(self._affinity, "unary_stream", path, *args, **kwargs)
+        """Return an RPC as `grpc.aio.Channel.unary_stream` does, to choose a channel for each call of."""
+        return _Rpc(_NonBlockingCall, self._affinity, "unary_stream", path, *args, **kwargs)
 
     def stream_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.aio.Channel.stream_unary` does."""
-        return _NonBlockingRpc(self._affinity, "stream_unary", path, *args, **kwargs)
+        """Return an RPC as `grpc.aio.Channel.stream_unary` does, to choose a channel for each call of."""
+        return _Rpc(_NonBlockingCall, self._affinity, "stream_unary", path, *args, **kwargs)
 
     def stream_stream(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        """Return an RPC as `grpc.aio.Channel.stream_stream` does."""
-        return _NonBlockingRpc(self._affinity, "stream_stream", path, *args, **kwargs)
+        """Return an RPC as `grpc.aio.Channel.stream_stream` does, to choose a channel for each call of."""
+        return _Rpc(_NonBlockingCall, self._affinity, "stream_stream", path, *args, **kwargs)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the first channel, which stands for all."""

@@ -49,6 +49,7 @@ class Connection:
         self.closing = threading.Event()
         self._target = target
         self._options = options
+        self._has_choice = options.channels > 1
         self.channel: Any = None
         # Reentrant, for a signal handler may close the client while its thread opens it.
         self._changing = threading.RLock()
@@ -149,9 +150,13 @@ class Connection:
         for poller in self._pollers:
             poller.join(deadline.left())
 
-    def ready(self, rpc: Rpc) -> Callable[..., Any]:
-        """Return an RPC that is ready to be called, opening the connection if need be."""
-        return self._calls.get(rpc) or self._prepare(rpc)
+    def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
+        """Return what makes a call, opening the connection if need be, and the number of its channel."""
+        return self.choose(self._calls.get(rpc) or self._prepare(rpc), request)
+
+    def choose(self, call: Any, request: Any) -> tuple[Callable[..., Any], int]:
+        """Return what makes a call of an RPC with this request, and the number of the channel that it is made on."""
+        return call.choose(request) if self._has_choice else (call, 1)
 
     @staticmethod
     def telling(call: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:

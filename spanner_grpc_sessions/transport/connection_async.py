@@ -59,6 +59,7 @@ class AsyncConnection:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._target = target
         self._options = options
+        self._has_choice = options.channels > 1
         self.channel: Any = None
         reset_after_fork(self)
 
@@ -124,12 +125,16 @@ class AsyncConnection:
             closing.cancel()
             await asyncio.gather(connecting, closing, return_exceptions=True)
 
-    def ready(self, rpc: Rpc) -> Callable[..., Any]:
-        """Return an RPC that is ready to be called, opening the connection if need be."""
+    def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
+        """Return what makes a call, opening the connection if need be, and the number of its channel."""
         call = self._calls.get(rpc)
         if call is None or asyncio.get_running_loop() is not self.loop:
             call = self._prepare(rpc)
-        return call
+        return self.choose(call, request)
+
+    def choose(self, call: Any, request: Any) -> tuple[Callable[..., Any], int]:
+        """Return what makes a call of an RPC with this request, and the number of the channel that it is made on."""
+        return call.choose(request) if self._has_choice else (call, 1)
 
     @staticmethod
     def telling(call: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:

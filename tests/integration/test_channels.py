@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import itertools
 import math
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -33,6 +34,7 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.options import ClientOptions
 from tests.support.colours import Blocking, Colour
+from tests.support.pools import multiplexed_of
 from tests.support.scripted import scripted_server
 from tests.support.servers import Server
 from tests.support.waiting import WAIT
@@ -217,31 +219,63 @@ def many(local: LocalSpanner, colour: Colour) -> Iterator[SessionsClient]:
         yield client
 
 
-def test_each_session_keeps_to_its_connection(colour: Colour) -> None:
-    """Three connections are three, and every call on a session comes over the one that created it."""
-    peers: dict[str, set[str]] = {}
+@dataclass
+class _Peers:
+    """A server that notes which connection each call came on, and what number of a channel its request id has."""
 
-    def create(_: Any, context: grpc.ServicerContext) -> Any:
-        name = f"{_DATABASE}/sessions/{next(numbers)}"
-        peers[name] = {context.peer()}
-        three.wait()
-        return spanner_pb2.Session(name=name)
+    of_session: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    together: threading.Barrier | None = None
 
-    def query(request: Any, context: grpc.ServicerContext) -> Any:
-        peers[request.session].add(context.peer())
+    def batch_create(self, request: Any, context: grpc.ServicerContext) -> Any:
+        names = [f"{request.database}/sessions/{number}" for number in range(request.session_count)]
+        return spanner_pb2.BatchCreateSessionsResponse(session=[spanner_pb2.Session(name=name) for name in names])
+
+    def create(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return spanner_pb2.Session(name=f"{request.database}/sessions/m", multiplexed=True)
+
+    def query(self, request: Any, context: grpc.ServicerContext) -> Any:
+        sent = dict(context.invocation_metadata())
+        number = str(sent["x-goog-spanner-request-id"]).split(".")[3]
+        self.of_session[request.session].add((context.peer(), number))
+        if self.together is not None:
+            self.together.wait()
         return result_set_pb2.ResultSet()
 
-    # Three calls are in flight at a time: none is answered alone.
-    three, numbers = threading.Barrier(3, timeout=WAIT), itertools.count()
-    with scripted_server(CreateSession=create, ExecuteSql=query) as plain:
+    @property
+    def used(self) -> Counter[tuple[str, str]]:
+        """How many sessions each connection, with its number, has served."""
+        return Counter(place for places in self.of_session.values() for place in places)
+
+
+def _sql(session: str) -> Any:
+    return spanner_pb2.ExecuteSqlRequest(session=session, sql="SELECT 1")
+
+
+def test_sessions_of_a_pool_spread_evenly_and_stay(colour: Colour) -> None:
+    """Of one BatchCreateSessions, over three connections; the fourth field of the request id names the connection."""
+    peers = _Peers()
+    with scripted_server(BatchCreateSessions=peers.batch_create, ExecuteSql=peers.query) as plain:
+        options = dataclasses.replace(plain, channels=3)
+        with colour.client(AnonymousCredentials(), options=options) as client:
+            for session in client.batch_create_sessions(_DATABASE, 9)["session"]:
+                for _ in range(3):
+                    client.ping_session(session["name"])
+                client.stub.ExecuteSql(_sql(session["name"]))
+                client.rest("POST", f"/v1/{session['name']}:executeSql", {"sql": "SELECT 1"})
+    assert sorted(peers.used.values()) == [3, 3, 3], "each session on one connection, and the same for each number"
+    assert {number for _, number in peers.used} == {"1", "2", "3"}
+
+
+def test_a_multiplexed_session_uses_all_connections(colour: Colour) -> None:
+    """Three calls at a time, none of which is answered alone, take three connections."""
+    peers = _Peers(together=threading.Barrier(3, timeout=WAIT))
+    with scripted_server(CreateSession=peers.create, ExecuteSql=peers.query) as plain:
         options = dataclasses.replace(plain, channels=3)
         with colour.client(AnonymousCredentials(), options=options) as client, ThreadPoolExecutor(3) as threads:
-            names = [answer["name"] for answer in threads.map(client.create_session, [_DATABASE] * 6)]
-            for _ in range(5):
-                for name in names:
-                    client.ping_session(name)
-    assert len(set().union(*peers.values())) == 3
-    assert all(len(used) == 1 for used in peers.values())
+            session = multiplexed_of(client, _DATABASE)
+            list(threads.map(session.stub.ExecuteSql, [_sql(session.open().name)] * 3))
+            session.close()
+    assert len(peers.used) == len({number for _, number in peers.used}) == 3
 
 
 def test_everything_works_over_several_connections(many: SessionsClient) -> None:

@@ -172,7 +172,7 @@ def test_connections_that_end_by_age_fail_no_more_calls_than_a_bare_channels(col
 
     def bare(*options: tuple[str, int]) -> Callable[[], Any]:
         channel = grpc.insecure_channel(endpoint, [*options, ("grpc.use_local_subchannel_pool", 1)])
-        call = channel.unary_unary("/google.spanner.v1.Spanner/GetSession")
+        call: Any = channel.unary_unary("/google.spanner.v1.Spanner/GetSession")
         return lambda: call(request.SerializeToString(), timeout=WAIT)
 
     options = ClientOptions(endpoint=endpoint, plaintext=True)

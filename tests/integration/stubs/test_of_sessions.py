@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
-import queue
+import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from spanner_grpc_sessions import (
     AsyncMultiplexedSession,
     AsyncSessionPool,
     AsyncSessionsClient,
+    ClientOptions,
     InvalidType,
     InvalidValue,
     Lease,
@@ -174,26 +176,65 @@ def test_a_loss_is_told_to_who_asks_for_the_status_alone(local: LocalSpanner) ->
     in_asyncio(local, test)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("threads", [True, False])
-def test_a_stream_that_is_dropped_ends_on_the_server(channels: int, threads: bool) -> None:
-    """Also where a channel is chosen by the number of calls in flight."""
-    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+@dataclass
+class _Endless:
+    """Streams without end, and how many of them are running on the server."""
 
-    def endless(_: Any, context: grpc.ServicerContext) -> Any:
-        context.add_callback(lambda: ended.put(None))
+    running: int = 0
+    changing: threading.Lock = field(default_factory=threading.Lock)
+
+    def stream(self, _: Any, context: grpc.ServicerContext) -> Any:
+        self._change(1)
+        context.add_callback(lambda: self._change(-1))
         yield result_set_pb2.PartialResultSet()
         until(lambda: not context.is_active())
 
-    with scripted_server(ExecuteStreamingSql=endless) as plain:
+    def _change(self, by: int) -> None:
+        with self.changing:
+            self.running += by
+
+
+_REST = f"/v1/{_DATABASE}/sessions/s:executeStreamingSql"
+_SQL = query(f"{_DATABASE}/sessions/s")
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("threads", [True, False], ids=["threads", "single threaded"])
+def test_streams_that_are_left_after_a_row_end_on_the_server(channels: int, threads: bool) -> None:
+    """By stub and by REST, also where a channel is chosen by the number of calls in flight."""
+    server = _Endless()
+    with scripted_server(ExecuteStreamingSql=server.stream) as plain:
         option = () if threads else ((grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),)
         options = dataclasses.replace(plain, channels=channels, channel_options=option)
         with SessionsClient(options=options) as client:
-            stream: Any = client.stub.ExecuteStreamingSql(query(f"{_DATABASE}/sessions/s"))
-            next(stream)
+            for _ in range(2):
+                for stream in (client.stub.ExecuteStreamingSql(_SQL), client.rest("POST", _REST, {"sql": "SELECT 1"})):
+                    next(iter(stream))
+            assert server.running
             del stream
             gc.collect()
-            ended.get(timeout=WAIT)
+            until(lambda: not server.running)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_streams_that_are_left_after_a_row_end_on_the_server_in_asyncio(channels: int) -> None:
+    """The same in asyncio, where gRPC's loop holds each call."""
+    server = _Endless()
+
+    async def first(stream: Any) -> None:
+        async for _ in stream:
+            return
+
+    async def test(options: ClientOptions) -> None:
+        async with AsyncSessionsClient(options=options) as client:
+            for _ in range(2):
+                await first(client.stub.ExecuteStreamingSql(_SQL))
+                await first(await client.rest("POST", _REST, {"sql": "SELECT 1"}))
+            gc.collect()
+            await until_async(lambda: not server.running)
+
+    with scripted_server(ExecuteStreamingSql=server.stream) as plain:
+        asyncio.run(test(dataclasses.replace(plain, channels=channels)))
 
 
 # ---- run

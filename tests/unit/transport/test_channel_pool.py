@@ -45,43 +45,46 @@ def test_a_session_keeps_its_channel(affinity: Affinity) -> None:
     busy(affinity.channels[0], 1)
     channel = affinity.choose(RPCS["ExecuteSql"], sql("s"))
     assert channel is affinity.channels[1]
+    assert channel.number == 2
     busy(channel, 50)
     assert affinity.choose(RPCS["ExecuteSql"], sql("s")) is channel
     assert affinity.choose(RPCS["GetSession"], spanner_pb2.GetSessionRequest(name="s")) is channel
     assert affinity.choose(RPCS["ExecuteSql"], sql("t")) is affinity.channels[2]
 
 
-@pytest.mark.parametrize("rpc", ["CreateSession", "BatchCreateSessions"])
-def test_a_new_session_is_bound_where_it_was_made(affinity: Affinity, rpc: str) -> None:
-    """What reads the answer binds the sessions in it."""
-    session = spanner_pb2.Session(name="new")
-    answer = session if rpc == "CreateSession" else spanner_pb2.BatchCreateSessionsResponse(session=[session])
-    read = affinity.reader(RPCS[rpc], affinity.channels[2], type(answer).FromString)
+def test_sessions_spread_evenly_over_idle_channels(affinity: Affinity) -> None:
+    """One after the other, with no call in flight: a channel has at most one session more than another."""
+    for number in range(7):
+        affinity.choose(RPCS["ExecuteSql"], sql(str(number)))
+    assert sorted(channel.sessions for channel in affinity.channels) == [2, 2, 3]
+
+
+@pytest.mark.parametrize("rpc", ["CreateSession", "GetSession"])
+def test_a_multiplexed_session_takes_the_least_loaded_channel(affinity: Affinity, rpc: str) -> None:
+    """It is made for any number of connections, and both answers that show it say so; a use before binds it no more."""
+    affinity.choose(RPCS["ExecuteSql"], sql("many"))
+    read = affinity.reader(RPCS[rpc], spanner_pb2.Session.FromString)
     assert read is not None
-    assert read(answer.SerializeToString()) == answer
-    assert affinity.choose(RPCS["ExecuteSql"], sql("new")) is affinity.channels[2]
-
-
-def test_a_multiplexed_session_is_bound_by_its_first_use_alone(affinity: Affinity) -> None:
-    """It is made for any number of connections: its creation says nothing of where it is used."""
     answer = spanner_pb2.Session(name="many", multiplexed=True)
-    read = affinity.reader(RPCS["CreateSession"], affinity.channels[2], type(answer).FromString)
-    assert read is not None
-    read(answer.SerializeToString())
-    assert affinity.choose(RPCS["ExecuteSql"], sql("many")) is affinity.channels[0]
+    assert read(answer.SerializeToString()) == answer
+    for channel in affinity.channels:
+        assert affinity.choose(RPCS["ExecuteSql"], sql("many")) is channel
+        busy(channel, 1)
+    assert [channel.sessions for channel in affinity.channels] == [0, 0, 0]
 
 
 def test_other_answers_are_read_as_they_are(affinity: Affinity) -> None:
     """No RPC pays for what two of them do."""
-    assert affinity.reader(RPCS["ExecuteSql"], affinity.channels[0], bytes) is bytes
-    assert affinity.reader(FOREIGN, affinity.channels[0], bytes) is bytes
-    assert affinity.reader(RPCS["CreateSession"], affinity.channels[0], None) is None
+    assert affinity.reader(RPCS["ExecuteSql"], bytes) is bytes
+    assert affinity.reader(FOREIGN, bytes) is bytes
+    assert affinity.reader(RPCS["CreateSession"], None) is None
 
 
 def test_a_deleted_session_is_forgotten(affinity: Affinity) -> None:
     """Its deletion takes its channel, and is the last that does."""
     channel = affinity.choose(RPCS["ExecuteSql"], sql("s"))
     assert affinity.choose(RPCS["DeleteSession"], spanner_pb2.DeleteSessionRequest(name="s")) is channel
+    assert channel.sessions == 0
     busy(channel, 1)
     assert affinity.choose(RPCS["ExecuteSql"], sql("s")) is not channel
 
@@ -94,5 +97,7 @@ def test_memory_is_bounded(affinity: Affinity, monkeypatch: pytest.MonkeyPatch) 
     second = affinity.choose(RPCS["ExecuteSql"], sql("2"))
     busy(second, 1)
     affinity.choose(RPCS["ExecuteSql"], sql("3"))
+    assert first.sessions == 0
     assert affinity.choose(RPCS["ExecuteSql"], sql("2")) is second
-    assert affinity.choose(RPCS["ExecuteSql"], sql("1")) is not first
+    assert affinity.choose(RPCS["ExecuteSql"], sql("1")) is first
+    assert second.sessions == 0
