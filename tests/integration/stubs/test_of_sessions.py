@@ -184,10 +184,13 @@ class _Endless:
     changing: threading.Lock = field(default_factory=threading.Lock)
 
     def stream(self, _: Any, context: grpc.ServicerContext) -> Any:
+        over = threading.Event()
         self._change(1)
         context.add_callback(lambda: self._change(-1))
+        context.add_callback(over.set)
         yield result_set_pb2.PartialResultSet()
-        until(lambda: not context.is_active())
+        # Longer than a test waits for its end.
+        over.wait(2 * WAIT)
 
     def _change(self, by: int) -> None:
         with self.changing:
