@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from spanner_grpc_sessions.auth import tokens_for
+from spanner_grpc_sessions.calls.answers import rest_of
 from spanner_grpc_sessions.calls.call_async import AsyncCaller
 from spanner_grpc_sessions.calls.headers import check_metadata
 from spanner_grpc_sessions.errors import checks
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout, check_timeout
-from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.transport.channel import resolve
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
@@ -127,7 +127,7 @@ class AsyncSessionsClient:
         """
         request = requests.create_session(database, labels, creator_role, multiplexed)
         answer = await self._caller.call(rpcs.CREATE_SESSION, database, request, timeout, retry, metadata)
-        session: Session = to_rest(answer)
+        session: Session = rest_of(rpcs.CREATE_SESSION, answer)
         return session
 
     async def batch_create_sessions(
@@ -151,7 +151,7 @@ class AsyncSessionsClient:
         """
         request = requests.batch_create_sessions(database, session_count, labels, creator_role)
         answer = await self._caller.call(rpcs.BATCH_CREATE_SESSIONS, database, request, timeout, retry, metadata)
-        sessions: SessionsBody = to_rest(answer)
+        sessions: SessionsBody = rest_of(rpcs.BATCH_CREATE_SESSIONS, answer)
         return sessions
 
     async def get_session(
@@ -167,7 +167,7 @@ class AsyncSessionsClient:
         """
         request = requests.get_session(name)
         answer = await self._caller.call(rpcs.GET_SESSION, name, request, timeout, retry, metadata)
-        session: Session = to_rest(answer)
+        session: Session = rest_of(rpcs.GET_SESSION, answer)
         return session
 
     async def list_sessions(
@@ -192,7 +192,7 @@ class AsyncSessionsClient:
         """
         request = requests.list_sessions(database, page_size, page_token, filter)
         answer = await self._caller.call(rpcs.LIST_SESSIONS, database, request, timeout, retry, metadata)
-        page: ListSessionsBody = to_rest(answer)
+        page: ListSessionsBody = rest_of(rpcs.LIST_SESSIONS, answer)
         return page
 
     async def iter_sessions(
@@ -222,7 +222,7 @@ class AsyncSessionsClient:
         while True:
             request = requests.list_sessions(database, page_size, token, filter)
             answer = await self._caller.call(rpcs.LIST_SESSIONS, database, request, timeout, retry, kept)
-            page: ListSessionsBody = to_rest(answer)
+            page: ListSessionsBody = rest_of(rpcs.LIST_SESSIONS, answer)
             sessions = page.get("sessions", [])
             for session in sessions:
                 yield session
@@ -244,7 +244,7 @@ class AsyncSessionsClient:
         """
         request = requests.delete_session(name)
         answer = await self._caller.call(rpcs.DELETE_SESSION, name, request, timeout, retry, metadata)
-        empty: dict[str, Any] = to_rest(answer)
+        empty: dict[str, Any] = rest_of(rpcs.DELETE_SESSION, answer)
         return empty
 
     async def ping_session(
@@ -333,4 +333,4 @@ class AsyncSessionsClient:
         rpc, name, request = route(http_method, path, query, body)
         if rpc.streams:
             return await self._caller.stream(rpc, name, request, timeout, retry, metadata)
-        return to_rest(await self._caller.call(rpc, name, request, timeout, retry, metadata))
+        return rest_of(rpc, await self._caller.call(rpc, name, request, timeout, retry, metadata))

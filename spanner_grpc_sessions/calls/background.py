@@ -12,6 +12,7 @@ from typing import Any, Final
 import grpc
 
 from spanner_grpc_sessions.auth.token_source import TokenHeaders
+from spanner_grpc_sessions.calls.answers import check_answer
 from spanner_grpc_sessions.calls.call import Caller
 from spanner_grpc_sessions.calls.headers import REQUEST_ID
 from spanner_grpc_sessions.calls.retry import Attempts
@@ -85,16 +86,21 @@ class BackgroundCalls:
             finish(self._failure(attempts, error))
         else:
             self._in_flight.add(future)
-            future.add_done_callback(lambda future: finish(self._answer(attempts, future)))
+            future.add_done_callback(lambda future: finish(self._answer(attempts, request, future)))
 
-    def _answer(self, attempts: Attempts, future: Any) -> Any:
+    def _answer(self, attempts: Attempts, request: Any, future: Any) -> Any:
         self._in_flight.discard(future)
         # `result` raises an exception without status for CANCELLED, also for a server's.
         if future.code() is not grpc.StatusCode.OK:
             return self._failure(attempts, future)
         if self.incidents.lost:
             self.incidents.back()
-        return future.result()
+        answer = future.result()
+        try:
+            check_answer(attempts.rpc, request, answer)
+        except self.CALL_ERRORS as error:
+            return self._failure(attempts, error)
+        return answer
 
     def _failure(self, attempts: Attempts, error: BaseException) -> SpannerSessionsError:
         try:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from spanner_grpc_sessions.calls.answers import check_answer
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, with_headers
-from spanner_grpc_sessions.calls.preparation import Preparation, Report, unreadable_answer
+from spanner_grpc_sessions.calls.preparation import Preparation, Report
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, checks
 from spanner_grpc_sessions.observers import Observation, observe
@@ -96,8 +97,8 @@ class Caller:
         pairs = (*headers, *token, (REQUEST_ID, f"{number}1"))
         try:
             answer = call(request, timeout=left, metadata=pairs)
-            if answer is None:
-                raise unreadable_answer()
+            if answer is None or rpc.flaw is not None:
+                check_answer(rpc, request, answer)
         except self.connection.CALL_ERRORS as error:
             attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents)
             answer = self.retry_or_raise(error, call, request, headers, attempts)
@@ -121,8 +122,8 @@ class Caller:
             pairs = (*headers, *token, (REQUEST_ID, attempts.request_id()))
             try:
                 answer = call(request, timeout=attempts.deadline.left(), metadata=pairs)
-                if answer is None:
-                    raise unreadable_answer()
+                if answer is None or not attempts.of_stub:
+                    check_answer(attempts.rpc, request, answer)
             except self.connection.CALL_ERRORS as next_error:
                 error = next_error
             else:

@@ -42,8 +42,10 @@ RESERVED: Final = frozenset(
     }
 )
 _KEY: Final = r"[0-9a-z_.\-]+"
-# Bytes, the default limit of servers. A larger call would fail, and be repeated until its deadline.
+# Bytes of all headers but the token: more could exceed the 8 to 16 KiB that servers accept by default.
 _MAX_METADATA: Final = 8192
+# What HTTP/2 counts for an entry beside key and value (RFC 9113, section 6.5.2).
+_ENTRY: Final = 32
 # Resources per RPC whose headers are kept. Session names come and go: at the limit all are dropped.
 _MAX_KEPT: Final = 1024
 
@@ -164,10 +166,17 @@ def check_metadata(metadata: CallMetadata, reserved: Container[str] = RESERVED) 
         raise InvalidType(f"metadata must be pairs of key and value, got {type(metadata).__name__}") from error
     for key, value in pairs:
         _check_pair(key, value, reserved)
-    size = sum(len(key) + len(value) for key, value in pairs)
-    if size > _MAX_METADATA:
-        raise InvalidValue(f"metadata must be at most {_MAX_METADATA} bytes in all, got {size}")
     return pairs
+
+
+def check_size(headers: Metadata) -> None:
+    """Raise `InvalidValue` if there are more headers, a caller's metadata among them, than a server accepts."""
+    size = sum(len(key) + len(value) + _ENTRY for key, value in headers)
+    if size > _MAX_METADATA:
+        raise InvalidValue(
+            f"metadata and the headers of this library must be at most {_MAX_METADATA} bytes in all, "
+            f"with {_ENTRY} more for each entry, got {size}"
+        )
 
 
 def with_headers(metadata: CallMetadata | None, headers: Metadata, reserved: Container[str] = RESERVED) -> Metadata:

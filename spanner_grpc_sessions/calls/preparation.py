@@ -7,9 +7,8 @@ from collections.abc import Callable, Container
 from typing import Any
 
 import grpc
-import grpc.aio
 
-from spanner_grpc_sessions.calls.headers import RESERVED, Headers, Metadata, RequestIds, check_metadata
+from spanner_grpc_sessions.calls.headers import RESERVED, Headers, Metadata, RequestIds, check_metadata, check_size
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
 from spanner_grpc_sessions.observers import wants_server_timing
@@ -52,6 +51,7 @@ class Preparation:
             own = check_metadata(metadata, reserved)
             keys = {key for key, _ in own}
             headers = (*(pair for pair in headers if pair[0] not in keys), *own)
+            check_size(headers)
         return headers, rpc.timeout if timeout is DEFAULT else check_timeout(timeout)
 
 
@@ -73,10 +73,3 @@ def cancel(call: Any) -> bool:
 def initial_metadata(call: Any) -> Any:
     """Return the headers of the answer of a call that has ended; none of what an instrumentation made of a stream."""
     return call.initial_metadata() if hasattr(call, "initial_metadata") else ()
-
-
-def unreadable_answer() -> grpc.RpcError:
-    """Return what gRPC raises for an answer that it cannot deserialize; in asyncio it answers None instead."""
-    nothing = grpc.aio.Metadata()
-    details = "Exception deserializing response!"
-    return grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details=details)

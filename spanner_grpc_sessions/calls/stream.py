@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
+from spanner_grpc_sessions.calls.answers import rest_of
 from spanner_grpc_sessions.calls.preparation import cancel, failure_of, initial_metadata
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import Cancelled, Internal, RpcError, from_grpc
 from spanner_grpc_sessions.observers import Observation
-from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
 from spanner_grpc_sessions.service.rpcs import Rpc
 
@@ -71,7 +71,7 @@ class Stream(Iterator[dict[str, Any]]):
             cancel(self._call)
             self._tell(error)
             raise
-        answer: dict[str, Any] = to_rest(message)
+        answer: dict[str, Any] = rest_of(self._rpc, message, self._request_id)
         return answer
 
     def __enter__(self) -> Self:
@@ -161,7 +161,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
             )
             self._tell(unreadable)
             raise unreadable
-        answer: dict[str, Any] = to_rest(message)
+        answer: dict[str, Any] = rest_of(self._rpc, message, self._request_id)
         return answer
 
     async def __aenter__(self) -> Self:

@@ -12,6 +12,7 @@ from spanner_grpc_sessions.errors.rpc import Unimplemented
 from spanner_grpc_sessions.observers import Observer, PoolCounts, PoolInfo, PoolWatch
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.service.limits import LIFETIME_LIMIT
+from spanner_grpc_sessions.service.types import Session
 
 _NOW: Final = -inf
 # Below this, a time added to the clock could be lost in the rounding of floats.
@@ -111,6 +112,21 @@ def watch_rotation(rotation: Rotation, observer: Observer | None, address: str, 
     """Return what tells the observer of a client of a multiplexed session."""
     pool = PoolInfo(database, address, multiplexed=True, min_size=0, max_size=1, counts=rotation.counts)
     return PoolWatch(observer, pool)
+
+
+def check_multiplexed(session: Session, database: str, *, on_emulator: bool) -> str:
+    """Return a warning for the log, or raise `PoolError`, if a session is a regular one, for one caller at a time.
+
+    The emulator before 1.5.29 creates those, and allows one transaction at a time anyway.
+    """
+    if session.get("multiplexed"):
+        return ""
+    if not on_emulator:
+        raise PoolError(f"the server of {database} created a regular session, not a multiplexed one: use a SessionPool")
+    return (
+        f"the emulator of {database} created a regular session, not a multiplexed one: "
+        "transactions on it may end each other; a newer emulator, or a SessionPool, works as Spanner does"
+    )
 
 
 def creation_failure(error: BaseException, database: str) -> Exception:

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
+from spanner_grpc_sessions.calls.answers import rest_of
 from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, PoolTimeout, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
+from spanner_grpc_sessions.multiplexed.rotation import (
+    MultiplexedOptions,
+    Rotation,
+    check_multiplexed,
+    creation_failure,
+    watch_rotation,
+)
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
-from spanner_grpc_sessions.rest import to_rest
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service import requests, rpcs
@@ -73,6 +79,7 @@ class MultiplexedSession:
         self._clock = clock
         self._rotation = Rotation(self._options)
         caller = client._caller  # noqa: SLF001 - one library
+        self._on_emulator = caller.connection.on_emulator
         self._watch = watch_rotation(self._rotation, caller.observer, caller.connection.address, database)
         self._session: Session | None = None
         # What `name` reads without the lock. It is set while a thread of this process replaces the session in time.
@@ -298,11 +305,15 @@ class MultiplexedSession:
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         since = self._clock.now()
         try:
-            session: Session = to_rest(self._background.caller().call(rpcs.CREATE_SESSION, self._database, request))
+            answer = self._background.caller().call(rpcs.CREATE_SESSION, self._database, request)
+            session: Session = rest_of(rpcs.CREATE_SESSION, answer)
+            warning = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)
         else:
             seconds = self._clock.now() - since
+            if warning:
+                _log.warning("%s", warning)
             self._succeeded(creation, session)
             self._watch.tell("sessions_created", 1, seconds)
 

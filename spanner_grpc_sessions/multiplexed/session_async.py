@@ -18,7 +18,13 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, PoolTimeout, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
-from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotation, creation_failure, watch_rotation
+from spanner_grpc_sessions.multiplexed.rotation import (
+    MultiplexedOptions,
+    Rotation,
+    check_multiplexed,
+    creation_failure,
+    watch_rotation,
+)
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
@@ -70,6 +76,7 @@ class AsyncMultiplexedSession:
         self._clock = clock
         self._rotation = Rotation(self._options)
         caller = client._caller  # noqa: SLF001 - one library
+        self._on_emulator = caller.connection.on_emulator
         self._watch = watch_rotation(self._rotation, caller.observer, caller.connection.address, database)
         self._session: Session | None = None
         self._closed = False
@@ -288,10 +295,13 @@ class AsyncMultiplexedSession:
             session = await self._client.create_session(
                 self._database, creator_role=self._options.creator_role, multiplexed=True
             )
+            warning = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:
             self._failed(error)
             raise
         else:
+            if warning:
+                _log.warning("%s", warning)
             self._session = session
             self._announce(self._rotation.created(self._clock.now()))
             self._watch.tell("sessions_created", 1, self._clock.now() - since)

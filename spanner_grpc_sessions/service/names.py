@@ -38,6 +38,12 @@ def check_session(name: str) -> str:
     return _checked_session(_plain("session", name, _SESSION_FORM))
 
 
+def is_session_of(database: str, name: str) -> bool:
+    """Return whether a name that a server gave is the one of a session of this database."""
+    owner, _, session = name.rpartition("/sessions/")
+    return owner == database and len(name) <= _MAX_LENGTH and re.fullmatch(_ID, session) is not None
+
+
 def database_of(session: str) -> str:
     """Return the name of the database of a session, or raise as `check_session` does."""
     return check_session(session).rpartition("/sessions/")[0]

@@ -6,7 +6,7 @@ are those of google-cloud-spanner.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions.service.names import check_database, check_session
+from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.service.names import check_database, check_session, is_session_of
 
 _SERVICE: Final = spanner_pb2.DESCRIPTOR.services_by_name["Spanner"]
 
@@ -33,6 +34,7 @@ class Rpc:
         writes: of an RPC that may read or write, tells of a request that it writes: the leader region serves it best.
         may_leave_session: a lost answer leaves a session behind.
         not_found_means_done: NOT_FOUND on a second attempt means that the first one succeeded.
+        flaw: tells of a request and its answer how the answer breaks the contract; empty if it does not.
         final_answer: a failure that the server reports ends the call, unless the server asks for another attempt: the
             work may be done, and doing it twice may do harm.
     """
@@ -45,6 +47,7 @@ class Rpc:
     writes: Callable[[Any], bool] | None = None
     may_leave_session: bool = False
     not_found_means_done: bool = False
+    flaw: Callable[[Any, Any], str] | None = None
     final_answer: bool = False
 
     @cached_property
@@ -80,8 +83,27 @@ def _begins_writing(request: Any) -> bool:
     return _begins_to_write(request.options)
 
 
-CREATE_SESSION: Final = Rpc("CreateSession", "database", 30.0, leader=True, may_leave_session=True)
-BATCH_CREATE_SESSIONS: Final = Rpc("BatchCreateSessions", "database", 60.0, leader=True, may_leave_session=True)
+def _flaw_of_session(request: Any, answer: Any) -> str:
+    return _flaw(request.database, (answer,))
+
+
+def _flaw_of_sessions(request: Any, answer: Any) -> str:
+    return _flaw(request.database, answer.session)
+
+
+def _flaw(database: str, sessions: Iterable[Any]) -> str:
+    for session in sessions:
+        if not is_session_of(database, session.name):
+            return f"the server answered with {short(session.name)}, which names no session of {database}"
+    return ""
+
+
+CREATE_SESSION: Final = Rpc(
+    "CreateSession", "database", 30.0, leader=True, may_leave_session=True, flaw=_flaw_of_session
+)
+BATCH_CREATE_SESSIONS: Final = Rpc(
+    "BatchCreateSessions", "database", 60.0, leader=True, may_leave_session=True, flaw=_flaw_of_sessions
+)
 GET_SESSION: Final = Rpc("GetSession", "name", 30.0, leader=True)
 LIST_SESSIONS: Final = Rpc("ListSessions", "database", 3600.0)
 DELETE_SESSION: Final = Rpc("DeleteSession", "name", 30.0, not_found_means_done=True)

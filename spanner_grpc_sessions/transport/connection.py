@@ -15,7 +15,7 @@ from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
-from spanner_grpc_sessions.transport.channel import Target, open_channel
+from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
 from spanner_grpc_sessions.transport.incidents import Incidents
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Connection:
 
     Attributes:
         address: "host:port" of the server.
+        on_emulator: calls travel in plaintext and carry no token.
         tokens: the source of the token of each call, closed with the connection.
         incidents: is told each failure, for the log.
         channel: what calls are made on while it is open, else None.
@@ -43,6 +44,7 @@ class Connection:
 
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
         self.address = target.address
+        self.on_emulator = target.security == Security.PLAINTEXT
         self.tokens = tokens
         self.incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}

@@ -23,7 +23,7 @@ from spanner_grpc_sessions.runtime.fork import (
     retain_after_fork,
 )
 from spanner_grpc_sessions.service.rpcs import Rpc
-from spanner_grpc_sessions.transport.channel import Target, open_async_channel
+from spanner_grpc_sessions.transport.channel import Security, Target, open_async_channel
 from spanner_grpc_sessions.transport.incidents import Incidents
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class AsyncConnection:
 
     Attributes:
         address: "host:port" of the server.
+        on_emulator: calls travel in plaintext and carry no token.
         tokens: the source of the token of each call, closed with the connection.
         incidents: is told each failure, for the log.
         channel: what calls are made on while it is open, else None.
@@ -51,6 +52,7 @@ class AsyncConnection:
 
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
         self.address = target.address
+        self.on_emulator = target.security == Security.PLAINTEXT
         self.tokens = tokens
         self.incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}

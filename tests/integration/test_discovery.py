@@ -18,7 +18,6 @@ from spanner_grpc_sessions import (
     AsyncSessionsClient,
     ClientClosed,
     InvalidRequest,
-    InvalidValue,
     NotFound,
     SessionNotFound,
     SessionsClient,
@@ -230,7 +229,7 @@ def test_a_failure_ends_the_work_of_the_server(colour: Colour) -> None:
     with scripted_server(ExecuteStreamingSql=query) as options:
         with colour.client(AnonymousCredentials(), options=options) as client:
             face = Face(client)
-            with pytest.raises(InvalidValue) as caught:
+            with pytest.raises(discovery.HttpError, match="no JSON form") as caught:
                 face.execute(_stream(face.sessions))
             assert query.ended.wait(WAIT / 2)
             assert caught.value

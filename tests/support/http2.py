@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from spanner_grpc_sessions.options import ClientOptions
 
-__all__ = ["Answer", "answered", "http2_server", "http_status", "reset", "without_trailers"]
+__all__ = ["Answer", "answered", "http2_server", "http_status", "reset", "status_alone"]
 
 Answer = tuple[tuple[int, int, bytes], ...]
 """Frames that answer a call: type, flags and payload of each."""
@@ -46,9 +46,10 @@ def reset(code: int) -> Answer:
     return ((_RST_STREAM, 0, struct.pack(">I", code)),)
 
 
-def without_trailers() -> Answer:
-    """Return an answer that ends before its status."""
-    return _OK, (_DATA, _END_STREAM, b"")
+def status_alone(status: str) -> Answer:
+    """Return the answer of a gRPC server that sends a status and no message."""
+    block = _block((":status", "200"), ("content-type", "application/grpc"), ("grpc-status", status))
+    return ((_HEADERS, _END_HEADERS | _END_STREAM, block),)
 
 
 def http_status(status: int) -> Answer:
