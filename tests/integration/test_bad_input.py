@@ -69,6 +69,7 @@ _BAD_ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"metadata": [("x-y",)]}, TypeError, "metadata"),
     ({"metadata": 7}, TypeError, "metadata"),
     ({"metadata": [("x-y", "a" * 9000)]}, ValueError, "at most 8192 bytes"),
+    ({"metadata": [(f"x-{number}", "1") for number in range(250)]}, ValueError, "32 more for each entry"),
     ({"timeout": 10**5000}, ValueError, "bits"),
     ({"retry": 3}, TypeError, "retry"),
 ]
