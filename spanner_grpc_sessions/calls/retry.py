@@ -8,7 +8,7 @@ from typing import Final
 
 import grpc
 
-from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit
+from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit, was_never_taken_up
 from spanner_grpc_sessions.errors.rpc import NotFound, RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
@@ -20,6 +20,8 @@ from spanner_grpc_sessions.transport.incidents import Incidents
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 # Seconds: an attempt with less could only end at the deadline, and hide why those before it failed.
 _MIN_ATTEMPT: Final = 0.05
+# Resending helps against a connection that ends, not against a server that ends all.
+_MAX_RESENT: Final = 10
 # Statuses after which the server may have done the work, and its answer was lost.
 _MAY_HAVE_ACTED: Final = frozenset({"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"})
 
@@ -58,6 +60,8 @@ class Attempts:
         count: the number of attempts so far.
         first: the number of the first attempt in the request id. Google's clients may have made some before.
         of_stub: a stub made the call, and gets the server's last word as it is.
+        resends: what the server never took up is sent again at once, without regard to `options`, as gRPC does.
+        resent: how often that was done.
         incidents: is told each failure.
     """
 
@@ -69,6 +73,8 @@ class Attempts:
     count: int = 1
     first: int = 1
     of_stub: bool = False
+    resends: bool = True
+    resent: int = 0
     incidents: Incidents | None = None
 
     def next_delay_after(self, error: grpc.RpcError) -> float | None:
@@ -89,6 +95,10 @@ class Attempts:
 
     def pause_after(self, failure: RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if there should be none."""
+        if self._sends_again(failure):
+            self.resent += 1
+            self.count += 1
+            return 0.0
         if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED:
             _log.info("%s may have left a session behind: %s", self.rpc.name, failure)
         import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
@@ -99,7 +109,7 @@ class Attempts:
         delay = next_delay(
             self.options,
             status=status,
-            attempt=self.count,
+            attempt=self.count - self.resent,
             remaining=self.deadline.left(),
             retry_delay=failure.retry_delay,
             fraction=random.random(),  # noqa: S311 - jitter, not a secret
@@ -109,6 +119,10 @@ class Attempts:
         self.count += 1
         # Without a deadline, a server may ask for more than any clock of Python can wait.
         return min(delay, MAX_TIMEOUT)
+
+    def _sends_again(self, failure: RpcError) -> bool:
+        may_resend = self.resends and self.resent < _MAX_RESENT and not self.deadline.has_passed()
+        return may_resend and was_never_taken_up(failure)
 
     def _status_to_repeat(self, failure: RpcError) -> str | None:
         """Return the status by which `RetryOptions` decide on another attempt, or None if there must be none."""

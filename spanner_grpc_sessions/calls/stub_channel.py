@@ -63,7 +63,7 @@ class StubChannel(grpc.Channel):
         """Return an RPC as something to call; as `grpc.Channel.stream_unary`. Spanner has none of this kind."""
         return _StreamUnary(
             self._caller,
-            self._rpc(method, RetryOptions.none()),
+            self._rpc(method, one_request=False),
             lambda channel: channel.stream_unary(method, *args, **kwargs),
         )
 
@@ -71,12 +71,12 @@ class StubChannel(grpc.Channel):
         """Return an RPC as something to call; as `grpc.Channel.stream_stream`. Spanner has none of this kind."""
         return _StreamStream(
             self._caller,
-            self._rpc(method, RetryOptions.none()),
+            self._rpc(method, one_request=False),
             lambda channel: channel.stream_stream(method, *args, **kwargs),
         )
 
-    def _rpc(self, method: str, retry: RetryOptions | None = None) -> StubRpc:
-        return StubRpc(self._caller, method, self._report, retry or self._retry)
+    def _rpc(self, method: str, *, one_request: bool = True) -> StubRpc:
+        return StubRpc(self._caller, method, self._report, self._retry, one_request=one_request)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool | None = False) -> None:
         """Call back with the connection's states; as `grpc.Channel.subscribe`."""
@@ -144,15 +144,19 @@ class _MultiCallable:
             headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
             ready, channel = self._ready(request)
             request_id = request_id or self._rpc.next_request_id(channel)
-            observed = observation.call if observation else None
-            if observed is not None:
-                observed.attempt(request_id)
-            attempts = None
-            if way != "future" and self._rpc.retry.statuses:
-                attempts = self._rpc.attempts(request_id, Deadline(left), observed)
+            if observation is not None:
+                observation.call.attempt(request_id)
             again = partial(self._attempt, getattr(ready, way), request, headers, credentials, others, named)
             call = StubCall(
-                again(request_id, left), self._rpc, request, request_id, self._connection, observation, attempts, again
+                again(request_id, left),
+                self._rpc,
+                request,
+                request_id,
+                self._connection,
+                observation,
+                left,
+                way != "future",
+                again,
             )
         except BaseException as error:
             if observation is not None:

@@ -23,7 +23,6 @@ from spanner_grpc_sessions.calls.stub_rpc import StubRpc, waiting_for_token
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.options import CallMetadata, RetryOptions
-from spanner_grpc_sessions.runtime.deadline import Deadline
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -85,9 +84,9 @@ class AsyncStubChannel(grpc.aio.Channel):
         """Return an RPC as something to call; as `grpc.aio.Channel.stream_stream`. Spanner has none of this kind."""
         return _StreamStream(self, method, self._stream_stream_interceptors, args, kwargs)
 
-    def rpc(self, method: str, *, repeatable: bool) -> StubRpc:
+    def rpc(self, method: str, *, one_request: bool) -> StubRpc:
         """Return what the calls of the RPC with this path have in common."""
-        return StubRpc(self._caller, method, self._report, self._retry if repeatable else RetryOptions.none())
+        return StubRpc(self._caller, method, self._report, self._retry, one_request=one_request)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the connection's state; as `grpc.aio.Channel.get_state`."""
@@ -132,8 +131,7 @@ class _MultiCallable:
     ) -> None:
         self._channel = channel
         self._connection = channel.connection
-        # An iterator of requests is used up by the first attempt.
-        self._rpc = channel.rpc(method, repeatable=self.kind.startswith("unary"))
+        self._rpc = channel.rpc(method, one_request=self.kind.startswith("unary"))
         self._interceptors = interceptors
         self._args, self._kwargs = args, kwargs
         self._made: Any = None
@@ -166,13 +164,10 @@ class _MultiCallable:
             call, channel = self._ready(request)
             request_id = request_id or rpc.next_request_id(channel)
             again = partial(self._attempt, call, request, headers, credentials, wait_for_ready, compression)
-            attempts = None
-            if rpc.retry.statuses:
-                attempts = rpc.attempts(request_id, Deadline(left), observation.call if observation else None)
             if observation is not None:
                 observation.call.attempt(request_id)
             return self.call_class(
-                again(request_id, left), rpc, request, request_id, self._connection, observation, attempts, again
+                again(request_id, left), rpc, request, request_id, self._connection, observation, left, True, again
             )
         except BaseException as error:
             if observation is not None:

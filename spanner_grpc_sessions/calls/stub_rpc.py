@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -14,6 +15,7 @@ from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
+from spanner_grpc_sessions.errors.origin import was_never_taken_up
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo, Observation, observe
 from spanner_grpc_sessions.options import DEFAULT, MAX_TIMEOUT, CallMetadata, RetryOptions
@@ -38,12 +40,22 @@ class StubRpc:
         path: of the RPC, on the wire.
         report: is told each failure.
         retry: which failures are repeated.
+        one_request: of a call; an iterator of requests is used up by the first attempt, which is then the only one.
     """
 
-    def __init__(self, caller: Caller | AsyncCaller, path: str, report: Report | None, retry: RetryOptions) -> None:
+    def __init__(
+        self,
+        caller: Caller | AsyncCaller,
+        path: str,
+        report: Report | None,
+        retry: RetryOptions,
+        *,
+        one_request: bool,
+    ) -> None:
         self.path = path
         self.rpc = rpc_of(path)
-        self.retry = retry
+        self.retry = retry if one_request else RetryOptions.none()
+        self._one_request = one_request
         self._preparation = caller.preparation
         self._observer = caller.observer
         self._address = caller.connection.address
@@ -101,6 +113,7 @@ class StubRpc:
             observed,
             first=int(attempt),
             of_stub=True,
+            resends=self._one_request,
             incidents=self.incidents,
         )
 
@@ -138,7 +151,9 @@ class CallState:
         request_id: of the first attempt.
         connection: is asked whether it was closed.
         observation: is ended with the call.
-        attempts: decide on others, until the first message of a stream is there; None for no others.
+        left: the seconds that the call may take from now.
+        repeats: another attempt may follow, until the first message of a stream is there, as the channel's options say;
+            otherwise only that of a call that the server never took up.
         again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
 
     Attributes:
@@ -158,7 +173,8 @@ class CallState:
         request_id: str,
         connection: Any,
         observation: Observation | None,
-        attempts: Attempts | None,
+        left: float | None,
+        repeats: bool,
         again: Callable[[str, float | None], Any],
     ) -> None:
         self._call = call
@@ -167,8 +183,9 @@ class CallState:
         self.request_id = request_id
         self._connection = connection
         self._observation = observation
-        self._attempts = attempts
         self._again = again
+        self._left, self._since = left, monotonic()
+        self._attempts = self._begin_attempts() if repeats and rpc.retry.statuses else None
 
     def __getattr__(self, name: str) -> Any:
         if name == "_call":
@@ -184,11 +201,17 @@ class CallState:
             self._failed.__cause__ = error
         return self._failed
 
+    def _begin_attempts(self) -> Attempts:
+        observed = self._observation.call if self._observation else None
+        return self._rpc.attempts(self.request_id, Deadline(self._left, self._since), observed)
+
     def _pause_after(self, failure: SpannerSessionsError) -> float | None:
         """Return the seconds to wait before another attempt, or None if there should be none."""
-        if self._attempts is None or not isinstance(failure, RpcError):
+        if not isinstance(failure, RpcError):
             return None
-        return self._attempts.pause_after(failure)
+        if self._attempts is None and was_never_taken_up(failure):
+            self._attempts = self._begin_attempts()
+        return None if self._attempts is None else self._attempts.pause_after(failure)
 
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
         """Call back with this object when the call has ended, as `grpc.Future` and `grpc.aio.Call` do."""

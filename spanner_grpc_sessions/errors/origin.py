@@ -20,6 +20,11 @@ _BROKEN_OFF: Final = re.compile(
     r"|Received unexpected EOS on DATA frame from server"
     r"|Authentication backend internal server error\. Please retry\."
 )
+# Of a stream that a GOAWAY leaves out, of one that found its connection closed, and of REFUSED_STREAM. A call that had
+# reached the server ends with "Socket closed" instead.
+_NEVER_TAKEN_UP: Final = re.compile(
+    r"(Stream removed \()?(GOAWAY received|Transport closed|Received RST_STREAM with error code 7\b)"
+)
 _NO_SUCH_METHOD: Final = re.compile(
     r"http2 header with status|method not found|unknown (service|method)|is unimplemented|not implemented",
     re.IGNORECASE,
@@ -34,6 +39,11 @@ def is_over_a_limit(failure: RpcError) -> bool:
 def is_broken_off(failure: RpcError) -> bool:
     """Return whether the transport broke the call off, or Google's front end asks to repeat it, under INTERNAL."""
     return failure.status == "INTERNAL" and bool(_BROKEN_OFF.search(failure.message))
+
+
+def was_never_taken_up(failure: RpcError) -> bool:
+    """Return whether a call ended before the server looked at it: it can be sent again, whatever it does."""
+    return failure.status == "UNAVAILABLE" and bool(_NEVER_TAKEN_UP.match(failure.message))
 
 
 def lacks_method(failure: RpcError) -> bool:

@@ -6,6 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from spanner_grpc_sessions.errors.origin import was_never_taken_up
+
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
     from spanner_grpc_sessions.errors.rpc import RpcError
@@ -35,6 +37,9 @@ class Incidents:
 
     def note(self, failure: RpcError) -> None:
         """Log what the failure of a call says of the connection and its token."""
+        if was_never_taken_up(failure):
+            # It is sent again at once, to the server's next connection.
+            return
         if failure.status == "UNAVAILABLE" and not self.lost and _is_of_grpc(failure.message):
             self._since = time.monotonic()
             self.lost = True

@@ -84,6 +84,48 @@ def test_what_the_transport_broke_off_is_repeated(text: str) -> None:
             made.next_delay_after(broken)
 
 
+NEVER_TAKEN_UP = "GOAWAY received; Error code: 0; Debug Text: max_age"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NEVER_TAKEN_UP,
+        f"Stream removed ({NEVER_TAKEN_UP})",
+        f"Stream removed (Transport closed (Socket closed ({NEVER_TAKEN_UP})))",
+        "Received RST_STREAM with error code 7",
+    ],
+)
+def test_what_the_server_never_took_up_is_sent_again_at_once(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Without retries too, numbered as another attempt, and without a word of what may be left behind."""
+    caplog.set_level("INFO")
+    made = attempts(options=RetryOptions.none())
+    assert made.next_delay_after(failure(grpc.StatusCode.UNAVAILABLE, text)) == 0.0
+    assert made.request_id() == f"{NUMBER}2"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"Stream removed (Socket closed ({NEVER_TAKEN_UP}))", "Socket closed", f"of the server, about {NEVER_TAKEN_UP}"],
+)
+def test_what_the_server_may_have_taken_up_is_not_sent_again(text: str) -> None:
+    """The connection of a call in flight was lost."""
+    with pytest.raises(Unavailable):
+        attempts(options=RetryOptions.none()).next_delay_after(failure(grpc.StatusCode.UNAVAILABLE, text))
+
+
+def test_sending_again_has_an_end() -> None:
+    """A server that never takes anything up is unavailable; so is one that did not until the deadline."""
+    gone = failure(grpc.StatusCode.UNAVAILABLE, NEVER_TAKEN_UP)
+    made = attempts(options=RetryOptions.none())
+    with pytest.raises(Unavailable):
+        for _ in range(100):
+            made.next_delay_after(gone)
+    with pytest.raises(Unavailable):
+        attempts(seconds=0.0).next_delay_after(gone)
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [

@@ -215,14 +215,14 @@ def arguments(options: ClientOptions) -> dict[str, Any]:
 
 
 def test_channel_options_take_the_place_of_ours() -> None:
-    """Those that are set, beside the others."""
+    """Those that are set, beside the others; and gRPC keeps limits of size, which it does not by default."""
     own = (
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.max_receive_message_length", 1024),
         ("grpc.primary_user_agent", "x"),
     )
     ours, theirs = arguments(ClientOptions()), arguments(ClientOptions(channel_options=own))
-    assert theirs == {**ours, **dict(own)}
+    assert theirs == {**ours, **dict(own), "grpc.minimal_stack": 0}
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:1", "host:1"])
