@@ -95,7 +95,8 @@ class SessionsClient:
             timeout: seconds, None for no limit.
 
         Raises:
-            DeadlineExceeded: the client could not connect in time.
+            DeadlineExceeded: the client could not connect in time; the text says why.
+            Unavailable: it never will: the certificate of the server is not trusted, or of another host.
             CredentialsError: no token could be obtained in time.
             ClientClosed: the client is closed.
         """

@@ -8,6 +8,7 @@ from typing import Final
 
 import grpc
 
+from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit, was_never_taken_up
 from spanner_grpc_sessions.errors.rpc import NotFound, RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo
@@ -126,7 +127,7 @@ class Attempts:
 
     def _status_to_repeat(self, failure: RpcError) -> str | None:
         """Return the status by which `RetryOptions` decide on another attempt, or None if there must be none."""
-        if is_over_a_limit(failure):
+        if is_over_a_limit(failure) or why_final(failure.message) is not None:
             # The call was answered, or can never be sent: another attempt would end the same way.
             return None
         if self.rpc.final_answer and failure.status != "UNAVAILABLE" and failure.retry_delay is None:

@@ -23,6 +23,7 @@ import grpc.aio
 import grpc.experimental
 
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
+from spanner_grpc_sessions.errors.connecting import explained
 from spanner_grpc_sessions.errors.finished_call import FinishedCall, Metadata
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 
@@ -254,7 +255,7 @@ def from_grpc(error: grpc.RpcError, *, method: str, request_id: str, attempts: i
         # By the type of the resource, never by the text: the wording is not stable.
         error_class = _NOT_FOUND_CLASSES.get(details.resource_type, NotFound)
     failure = error_class(
-        str(_ask(error, "details") or ""),
+        explained(str(_ask(error, "details") or "")),
         method=method,
         request_id=request_id,
         code=code,

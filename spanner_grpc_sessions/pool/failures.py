@@ -6,7 +6,9 @@ from collections.abc import Collection
 from typing import Final
 
 from spanner_grpc_sessions.errors import PoolTimeout
+from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.pool.core import PoolCore
 
 _TRANSIENT: Final = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED", "CANCELLED"}
@@ -15,7 +17,9 @@ _TRANSIENT: Final = frozenset(
 
 def is_permanent(error: Exception) -> bool:
     """Return whether repeating a create that failed like this is unlikely to help."""
-    return not (isinstance(error, RpcError) and error.status in _TRANSIENT)
+    if not (isinstance(error, RpcError) and error.status in _TRANSIENT):
+        return True
+    return why_final(error.message) is not None
 
 
 def is_transient(error: Exception, statuses: Collection[str] | None) -> bool:
@@ -28,8 +32,11 @@ def is_loss(error: Exception) -> bool:
     return isinstance(error, SessionNotFound | DatabaseNotFound)
 
 
-def timed_out(what: str, timeout: float, cause: Exception | None) -> PoolTimeout:
+def timed_out(what: str, timeout: float, core: PoolCore) -> PoolTimeout:
     """Return the error of a wait that ended without a session, caused by the newest failure of a create."""
-    error = PoolTimeout(f"{what} within {timeout:g} s")
+    stats, cause = core.stats(), core.last_error
+    numbers = f"{stats.leased} leased, {stats.idle} idle, {stats.waiting} waiting"
+    why = "" if cause is None else f"; no session could be created: {cause}"
+    error = PoolTimeout(f"{what} within {timeout:g} s: {stats.size} of {core.max_size} sessions: {numbers}{why}")
     error.__cause__ = cause
     return error

@@ -144,7 +144,7 @@ class PoolRunner:
             raise copy_to_raise(answer) from answer
         self.dispatch(core.waiter_gone, waiter, timed_out=True)
         self.watch.tell("acquire_timed_out")
-        raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core.last_error)
+        raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core)
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
@@ -160,7 +160,7 @@ class PoolRunner:
                 if self._failed != seen and error is not None and not is_transient(error, statuses):
                     raise copy_to_raise(error) from error
                 if self._now() >= until:
-                    raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, error)
+                    raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, core)
                 self._clock.wait(self._changed, until)
 
     def close(self, timeout: float | None) -> None:

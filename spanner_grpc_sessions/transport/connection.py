@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from spanner_grpc_sessions.errors import ClientClosed
-from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
+from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
 from spanner_grpc_sessions.transport.incidents import Incidents
+from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, not_connected, reason_of
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 # Seconds within which gRPC's thread that polls a channel ends after the last listener: it looks every 0.2 s.
 _POLLING: Final = 0.5
 _log: Final = logging.getLogger("spanner_grpc_sessions")
+
+
+class _Connecting:
+    """A channel that connects, as its listener sees it: whether it has been ready, and whether it has failed."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.changed = threading.Event()
+        self.ready = self.failing = False
+
+    def note(self, state: grpc.ChannelConnectivity) -> None:
+        """Take in a state of the channel."""
+        self.ready |= state is grpc.ChannelConnectivity.READY
+        self.failing |= state is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        self.changed.set()
 
 
 class Connection:
@@ -117,28 +133,39 @@ class Connection:
         try:
             if self.tokens.current() is None:
                 self.tokens.wait(timeout)
-            for ready, _ in waiting:
-                in_time = ready.wait(deadline.left())
-                if self.closing.is_set():
-                    raise ClientClosed("the client was closed while it warmed up")
-                if not in_time:
-                    raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
+            for connecting in waiting:
+                self._await_ready(connecting, deadline)
         finally:
-            for channel, (ready, callback) in zip(channels, waiting, strict=True):
-                self._waiting.discard(ready)
-                channel.unsubscribe(callback)
+            for connecting in waiting:
+                self._waiting.discard(connecting.changed)
+                connecting.channel.unsubscribe(connecting.note)
 
-    def _connecting(self, channel: grpc.Channel) -> tuple[threading.Event, Callable[[Any], None]]:
-        """Connect a channel; return an event that is set when it is ready, and the listener that sets it."""
-        ready = threading.Event()
+    def _connecting(self, channel: grpc.Channel) -> _Connecting:
+        """Connect a channel, and listen to it."""
+        connecting = _Connecting(channel)
+        self._waiting.add(connecting.changed)
+        self._listen(channel, connecting.note)
+        return connecting
 
-        def callback(state: grpc.ChannelConnectivity) -> None:
-            if state is grpc.ChannelConnectivity.READY:
-                ready.set()
+    def _await_ready(self, connecting: _Connecting, deadline: Deadline) -> None:
+        """Wait until a channel is connected; raise at the deadline, or as soon as it never will be."""
+        while not connecting.ready:
+            in_time = connecting.changed.wait(deadline.left())
+            connecting.changed.clear()
+            if self.closing.is_set():
+                raise ClientClosed("the client was closed while it warmed up")
+            reason = self._failure_of(connecting.channel) if connecting.failing else ""
+            if not connecting.ready and (not in_time or why_final(reason) is not None):
+                raise not_connected(self.address, reason)
 
-        self._waiting.add(ready)
-        self._listen(channel, callback)
-        return ready, callback
+    def _failure_of(self, channel: grpc.Channel) -> str:
+        """Return why a channel cannot connect, in gRPC's words; "" if it can."""
+        probe: Any = channel.unary_unary(PROBE)
+        try:
+            probe(b"", timeout=PROBE_TIMEOUT)
+        except self.CALL_ERRORS as error:
+            return reason_of(self.rpc_error(error))
+        return ""
 
     def _listen(self, channel: grpc.Channel, callback: Callable[[Any], None]) -> None:
         """Connect a channel and listen to its states; gRPC starts a thread for that, unless there is one."""

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.errors import ClientClosed
-from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
+from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.clock import event_within, task_is_cancelled
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -25,6 +25,7 @@ from spanner_grpc_sessions.runtime.fork import (
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_async_channel
 from spanner_grpc_sessions.transport.incidents import Incidents
+from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, not_connected, reason_of
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
@@ -85,7 +86,7 @@ class AsyncConnection:
             self.tokens.start()
             if self.tokens.current() is None:
                 # Otherwise the first call would wait for its token first, and for the connection afterwards.
-                for single in getattr(self.channel, "channels", (self.channel,)):
+                for single in _channels_of(self.channel):
                     single.get_state(try_to_connect=True)
             _log.info("opened %r", self)
         if self.loop is not loop:
@@ -111,7 +112,8 @@ class AsyncConnection:
 
     async def warm_up(self, timeout: float | None) -> None:
         """Connect all channels and get a token, at the same time."""
-        connecting = asyncio.ensure_future(self.open().channel_ready())
+        channels = _channels_of(self.open())
+        connecting = asyncio.ensure_future(self._connect(channels))
         closing = asyncio.ensure_future(self.closing.wait())
         deadline = Deadline(timeout)
         try:
@@ -121,11 +123,34 @@ class AsyncConnection:
             if self.closing.is_set():
                 raise ClientClosed("the client was closed while it warmed up")
             if not connecting.done():
-                raise DeadlineExceeded(f"no connection to {self.address} in time", method="warm_up")
+                raise not_connected(self.address, await self._failure_of(channels))
+            connecting.result()
         finally:
             connecting.cancel()
             closing.cancel()
             await asyncio.gather(connecting, closing, return_exceptions=True)
+
+    async def _connect(self, channels: tuple[grpc.aio.Channel, ...]) -> None:
+        """Wait until the channels are connected; raise as soon as one never will be."""
+        for channel in channels:
+            channel.get_state(try_to_connect=True)
+        for channel in channels:
+            while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+                reason = await self._failure_of((channel,))
+                if why_final(reason) is not None:
+                    raise not_connected(self.address, reason)
+                await channel.wait_for_state_change(state)
+
+    async def _failure_of(self, channels: tuple[grpc.aio.Channel, ...]) -> str:
+        """Return why the first that fails to connect does, in gRPC's words; "" if none fails."""
+        for channel in channels:
+            if channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                probe: Any = channel.unary_unary(PROBE)
+                try:
+                    await probe(b"", timeout=PROBE_TIMEOUT)
+                except self.CALL_ERRORS as error:
+                    return reason_of(self.rpc_error(error))
+        return ""
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
         """Return what makes a call, opening the connection if need be, and the number of its channel."""
@@ -186,3 +211,8 @@ class AsyncConnection:
         return AsyncChannelPool(
             [open_async_channel(self._target, self._options) for _ in range(self._options.channels)]
         )
+
+
+def _channels_of(channel: Any) -> tuple[grpc.aio.Channel, ...]:
+    channels: tuple[grpc.aio.Channel, ...] = getattr(channel, "channels", (channel,))
+    return channels

@@ -116,6 +116,11 @@ class PoolCore:
         """Why the newest create failed, None if it did not: the cause of a timeout, if there is one."""
         return self._creation.last_error
 
+    @property
+    def max_size(self) -> int:
+        """The number of sessions that it may have."""
+        return self._options.max_size
+
     def stats(self) -> PoolStats:
         """Return the numbers of this moment. They agree under the lock, and nearly so without it."""
         return self._counters.stats(
