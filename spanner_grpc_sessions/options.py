@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue, checks
 from spanner_grpc_sessions.errors.checks import short
@@ -36,11 +36,18 @@ Timeout = float | Literal[Default.DEFAULT] | None
 CallMetadata = Iterable[tuple[str, str | bytes]]
 """Additional request headers: pairs of key and value, bytes for keys that end in -bin."""
 
+InstanceType = Literal["cloud", "omni"]
+"""Who runs Spanner: Google, or, with Spanner Omni, the user."""
+
 MAX_TIMEOUT: Final = 1e9
 """Seconds: the longest timeout of a call, and the longest wait that a server may ask for."""
 _HOST: Final = "[A-Za-z0-9_][-.A-Za-z0-9_]*"
 _ENDPOINT: Final = rf"(?:\[[0-9A-Fa-f:.]+\]|{_HOST})(?::(?P<port>[0-9]{{1,5}}))?"
 _MAX_PORT: Final = 65535
+# What gRPC takes for a scheme in front of a colon: it then looks for a host named like the port, or for a file.
+_SCHEMES: Final = frozenset(
+    "dns fake google-c2p google-c2p-experimental ipv4 ipv6 unix unix-abstract vsock xds".split()  # noqa: SIM905
+)
 _MAX_CHANNELS: Final = 100
 _MIN_INT: Final = -(2**31)
 _MAX_INT: Final = 2**31 - 1
@@ -61,8 +68,12 @@ def check_endpoint(what: str, endpoint: str) -> bool:
     It is a host name, an IPv4 address or an IPv6 address in brackets, with or without ":port", or "unix:path". gRPC
     accepts other forms, and then finds no server or uses another port.
     """
-    if endpoint.startswith("unix:") and len(endpoint) > len("unix:"):
+    if re.fullmatch(r"unix:(?!\d{1,5}$).+", endpoint):
         return True
+    if endpoint.partition(":")[0].lower() in _SCHEMES and "/" not in endpoint:
+        raise InvalidValue(
+            f"{what} must not be named like a scheme of gRPC, got {endpoint!r}: use the full domain name of the host"
+        )
     match = re.fullmatch(_ENDPOINT, endpoint)
     if not match or not 0 < int(match["port"] or 1) <= _MAX_PORT:
         raise InvalidValue(f"{what} must be host:port without a scheme, the port up to 65535, got {endpoint!r}")
@@ -121,6 +132,9 @@ class ClientOptions:
         endpoint: "host:port", with port 443 by default. None is `SPANNER_EMULATOR_HOST` if that is set, otherwise
             Spanner's global endpoint in the universe.
         plaintext: connect without TLS, for emulators. Credentials then travel to this machine only (loopback).
+        instance_type: "cloud" is Google's service. "omni" is Spanner Omni, which you run yourself at the `endpoint`:
+            without credentials, calls carry no token and none is looked for. TLS, mutual TLS and plaintext are as the
+            other options say, and the client certificates of the environment are for Google alone.
         root_certificates: PEM bytes of the authorities to trust instead of gRPC's own. The client parses them, and
             `client_certificate`, when it is created.
         client_certificate: PEM bytes of (certificate chain, private key) for mutual TLS, the key unencrypted. None is
@@ -156,6 +170,7 @@ class ClientOptions:
 
     endpoint: str | None = None
     plaintext: bool = False
+    instance_type: InstanceType = "cloud"
     root_certificates: bytes | None = None
     client_certificate: tuple[bytes, bytes] | None = field(default=None, repr=False)
     universe_domain: str | None = None
@@ -189,8 +204,17 @@ class ClientOptions:
             check_endpoint("endpoint", self.endpoint)
         if self.universe_domain is not None:
             check_universe("universe_domain", self.universe_domain)
+        if self.instance_type not in get_args(InstanceType):
+            raise InvalidValue(f"instance_type must be 'cloud' or 'omni', got {short(self.instance_type)}")
+        if self.is_omni and (self.endpoint is None or self.universe_domain is not None):
+            raise InvalidValue("instance_type='omni' needs an endpoint, and has no universe_domain")
         if self.plaintext and (self.root_certificates or self.client_certificate):
             raise InvalidValue("plaintext and certificates exclude each other: certificates need TLS")
+
+    @property
+    def is_omni(self) -> bool:
+        """Whether the server is Spanner Omni, which knows no tokens of Google."""
+        return self.instance_type == "omni"
 
 
 def _texts(name: str, values: object) -> tuple[str, ...]:

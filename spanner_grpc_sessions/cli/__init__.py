@@ -12,13 +12,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.cli import commands
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError
-from spanner_grpc_sessions.options import DEFAULT, check_timeout
+from spanner_grpc_sessions.options import DEFAULT, InstanceType, check_timeout
 
 _INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
 
@@ -96,7 +96,15 @@ def _add(subparsers: Any, command: commands.Command, name: str, summary: str) ->
     parser.add_argument("--local", action="store_true", help="use a local server, started for this command")
     parser.add_argument("--endpoint", metavar="HOST:PORT", help="connect here instead of to spanner.googleapis.com")
     parser.add_argument("--plaintext", action="store_true", help="use no TLS, for emulators")
-    parser.add_argument("--root-certificates", type=Path, metavar="FILE", help="PEM file of the authorities to trust")
+    parser.add_argument(
+        "--instance-type", choices=get_args(InstanceType), help="omni: Spanner Omni at the endpoint, without a token"
+    )
+    for option, what in (
+        ("--root-certificates", "the authorities to trust"),
+        ("--client-certificate", "the certificate chain to show, for mutual TLS"),
+        ("--client-key", "the unencrypted private key of the certificate"),
+    ):
+        parser.add_argument(option, type=Path, metavar="FILE", help=f"PEM file of {what}")
     return parser
 
 

@@ -19,12 +19,15 @@ from spanner_grpc_sessions.options import ClientOptions
 Command = Callable[[SessionsClient, Namespace], Iterator[Any]]
 
 _MAX_BATCH = 100
+# Options of the command line that say where and how to connect.
+_CONNECTING = ("endpoint", "plaintext", "instance_type", "root_certificates", "client_certificate", "client_key")
 
 
 def run(command: Command, parsed: Namespace) -> Iterator[Any]:
     """Run a command with a client, for a local server if `--local` was given."""
-    if parsed.local and (parsed.endpoint or parsed.plaintext or parsed.root_certificates):
-        raise InvalidValue("--local cannot be used with --endpoint, --plaintext or --root-certificates")
+    if parsed.local and any(getattr(parsed, name) for name in _CONNECTING):
+        others = ", ".join(f"--{name.replace('_', '-')}" for name in _CONNECTING)
+        raise InvalidValue(f"--local cannot be used with any of {others}")
     with ExitStack() as stack:
         if parsed.local:
             from spanner_grpc_sessions.local import LocalSpanner  # noqa: PLC0415 - not loaded for other commands
@@ -33,10 +36,24 @@ def run(command: Command, parsed: Namespace) -> Iterator[Any]:
             print(f"LocalSpanner started at {spanner.endpoint}, for this command only", file=sys.stderr)
             client = SessionsClient(spanner.credentials(), options=spanner.client_options())
         else:
-            root = parsed.root_certificates.read_bytes() if parsed.root_certificates else None
-            options = ClientOptions(endpoint=parsed.endpoint, plaintext=parsed.plaintext, root_certificates=root)
-            client = SessionsClient(options=options)
+            client = SessionsClient(options=_options(parsed))
         yield from command(stack.enter_context(client), parsed)
+
+
+def _options(parsed: Namespace) -> ClientOptions:
+    """Return where to connect, as the options of the command line say."""
+    if (parsed.client_certificate is None) != (parsed.client_key is None):
+        raise InvalidValue("--client-certificate and --client-key need each other")
+    root, chain, key = (
+        path and path.read_bytes() for path in (parsed.root_certificates, parsed.client_certificate, parsed.client_key)
+    )
+    return ClientOptions(
+        endpoint=parsed.endpoint,
+        plaintext=parsed.plaintext,
+        instance_type=parsed.instance_type or "cloud",
+        root_certificates=root,
+        client_certificate=(chain, key) if chain is not None else None,
+    )
 
 
 def create(client: SessionsClient, parsed: Namespace) -> Iterator[Any]:

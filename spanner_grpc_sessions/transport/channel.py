@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,6 +13,7 @@ import grpc.aio
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
 from spanner_grpc_sessions.options import ClientOptions, check_endpoint, check_universe
+from spanner_grpc_sessions.transport.proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -21,6 +23,8 @@ _UNIVERSE: Final = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
 _DEFAULT_UNIVERSE: Final = "googleapis.com"
 _MTLS_HOST: Final = "spanner.mtls.googleapis.com"
 _DEFAULT_PORT: Final = 443
+_PROXY_OPTIONS: Final = frozenset({"grpc.http_proxy", "grpc.enable_http_proxy"})
+_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class Security:
@@ -32,15 +36,16 @@ class Security:
 
 
 class Target(NamedTuple):
-    """Where calls go: "host:port", how the connection is protected, and whether calls carry a token."""
+    """Where calls go: "host:port", how the connection is protected, whether calls carry a token, and by which proxy."""
 
     address: str
     security: str
     authenticated: bool
     client_certificate: tuple[bytes, bytes] | None = None
+    proxy: Proxy | None = None
 
     def __repr__(self) -> str:
-        # Without the certificate, which comes with its private key.
+        # Without the certificate, which comes with its private key, and the proxy, which may have a password.
         return f"Target({self.address!r}, {self.security!r}, authenticated={self.authenticated})"
 
 
@@ -59,10 +64,16 @@ def resolve(
         _require_credentials(credentials)
     emulator = environment.get(_EMULATOR) if options.endpoint is None else None
     if emulator:
-        return Target(_emulator_address(emulator), Security.PLAINTEXT, authenticated=False)
+        address = _emulator_address(emulator)
+        _warn_of_emulator(address, options, credentials)
+        return Target(address, Security.PLAINTEXT, authenticated=False)
     if options.plaintext:
         return _plaintext_target(options.endpoint, credentials)
-    return _tls_target(options, credentials, environment)
+    target = _omni_target(options, credentials) if options.is_omni else _tls_target(options, credentials, environment)
+    # A proxy may see a token that must not leave this machine, and gRPC would take one on it for the peer.
+    if _is_loopback(target.address) or not _PROXY_OPTIONS.isdisjoint(dict(options.channel_options)):
+        return target
+    return target._replace(proxy=proxy_for(target.address, environment))
 
 
 def open_channel(target: Target, options: ClientOptions) -> grpc.Channel:
@@ -94,6 +105,14 @@ def _plaintext_target(endpoint: str | None, credentials: Credentials | None) -> 
     return Target(address, Security.LOCAL, authenticated=True)
 
 
+def _omni_target(options: ClientOptions, credentials: Credentials | None) -> Target:
+    """Return where a self-managed Spanner is: nothing of Google's is looked for, neither token nor certificate."""
+    _check_certificates(options)
+    authenticated = credentials is not None and _needs_token(credentials)
+    # `ClientOptions` has made sure of the endpoint.
+    return Target(_with_port(str(options.endpoint)), Security.TLS, authenticated, options.client_certificate)
+
+
 def _tls_target(options: ClientOptions, credentials: Credentials | None, environment: Mapping[str, str]) -> Target:
     from spanner_grpc_sessions.transport import client_certificate as certificates  # noqa: PLC0415 - not for plaintext
 
@@ -101,15 +120,19 @@ def _tls_target(options: ClientOptions, credentials: Credentials | None, environ
     if credentials is not None:
         _require_universe(universe, credentials)
     mode = certificates.endpoint_mode(environment)
-    if options.root_certificates is not None:
-        certificates.check_root_certificates(options.root_certificates)
-    certificate = options.client_certificate
-    if certificate is None:
-        certificate = certificates.environment_certificate()
-    else:
-        certificates.check_client_certificate(certificate)
+    _check_certificates(options)
+    certificate = options.client_certificate or certificates.environment_certificate()
     address = _with_port(options.endpoint or _host(universe, mode, shows_certificate=certificate is not None))
     return Target(address, Security.TLS, _needs_token(credentials), certificate)
+
+
+def _check_certificates(options: ClientOptions) -> None:
+    from spanner_grpc_sessions.transport import client_certificate as certificates  # noqa: PLC0415 - not for plaintext
+
+    if options.root_certificates is not None:
+        certificates.check_root_certificates(options.root_certificates)
+    if options.client_certificate is not None:
+        certificates.check_client_certificate(options.client_certificate)
 
 
 def _universe(environment: Mapping[str, str]) -> str:
@@ -169,11 +192,8 @@ def _channel_credentials(target: Target, options: ClientOptions) -> grpc.Channel
 
 def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str, Any]]:
     agent = f"spanner-grpc-sessions/{__version__}"
-    # gRPC sends calls to this machine through a proxy of the environment too, and takes a proxy on this machine for the
-    # local peer that may see a token.
-    stays_here = target.security != Security.TLS or _is_loopback(target.address)
     ours: dict[str, Any] = {
-        "grpc.enable_http_proxy": int(not stays_here),
+        "grpc.enable_http_proxy": 0,
         "grpc.primary_user_agent": f"{options.user_agent} {agent}" if options.user_agent else agent,
         # As often as Google's clients: servers answer pings that come more often with GOAWAY too_many_pings.
         "grpc.keepalive_time_ms": 120_000,
@@ -199,20 +219,44 @@ def _channel_arguments(target: Target, options: ClientOptions) -> list[tuple[str
         "grpc.http2.ping_timeout_ms": 15_000,
         # Otherwise channels with equal arguments share one connection, in one client and across clients.
         "grpc.use_local_subchannel_pool": 1,
+        # How long gRPC keeps to the addresses of a name after it has asked for them. Its default of 30 s is the whole
+        # timeout of most calls.
+        "grpc.dns_min_time_between_resolutions_ms": 5_000,
     }
-    theirs = dict(options.channel_options)
+    return list(_with_channel_options(ours, target, dict(options.channel_options)).items())
+
+
+def _with_channel_options(ours: dict[str, Any], target: Target, theirs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with the user's options in the place of ours; a proxy never before this machine."""
     if any(name.startswith("grpc.") for name in theirs):
         ours["grpc.minimal_stack"] = 0
-    if stays_here:
-        for name in ("grpc.enable_http_proxy", "grpc.http_proxy"):
-            theirs.pop(name, None)
-    return list({**ours, **theirs}.items())
+    if target.proxy is not None:
+        ours |= target.proxy.arguments()
+    if target.security != Security.TLS or _is_loopback(target.address):
+        theirs = {name: value for name, value in theirs.items() if name not in _PROXY_OPTIONS}
+    elif "grpc.http_proxy" in theirs:
+        ours["grpc.enable_http_proxy"] = 1
+    return {**ours, **theirs}
 
 
 def _emulator_address(value: str) -> str:
     if not check_endpoint(_EMULATOR, value):
         raise InvalidValue(f"{_EMULATOR} must be host:port, got {value!r}")
     return value
+
+
+def _warn_of_emulator(address: str, options: ClientOptions, credentials: Credentials | None) -> None:
+    """Log what a forgotten variable would do without a word: calls to another machine, options without effect."""
+    explicit = {"credentials": credentials is not None and _needs_token(credentials)}
+    for name in ("root_certificates", "client_certificate", "universe_domain", "quota_project_id"):
+        explicit[name] = getattr(options, name) is not None
+    dropped = [name for name, is_set in explicit.items() if is_set]
+    if dropped:
+        _log.warning(
+            "%s is set: calls go to %s in plaintext, and %s have no effect", _EMULATOR, address, ", ".join(dropped)
+        )
+    elif not _is_loopback(address):
+        _log.warning("%s is set: calls go to %s, another machine, in plaintext and without a token", _EMULATOR, address)
 
 
 def _with_port(endpoint: str) -> str:

@@ -222,3 +222,19 @@ def test_log_above_debug_costs_nothing(local: LocalSpanner, colour: Colour, monk
         with pytest.raises(Unavailable):
             client.get_session(name)
         list(client.rest("POST", f"/v1/{name}:executeStreamingSql", {"sql": "SELECT 1"}))
+
+
+def test_an_emulator_that_takes_the_credentials_their_effect_is_told(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that was set by accident is in the log, once for each client; the calls work."""
+    with LocalSpanner(tls=False) as emulator:
+        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.endpoint)
+        with colour.client(local.credentials()) as client:
+            client.create_session(_DATABASE)
+        with colour.client() as client:
+            client.create_session(_DATABASE)
+    (line,) = _lines(caplog, logging.WARNING)
+    assert line.startswith(
+        f"SPANNER_EMULATOR_HOST is set: calls go to {emulator.endpoint} in plaintext, and credentials"
+    )

@@ -14,6 +14,7 @@ import pytest
 
 from spanner_grpc_sessions import SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from tests.support.certificates import make_authority
 
 _README = Path(__file__).parents[2] / "README.md"
 # The one with stubs of the user's own is run where there are some, in tests/coexistence.
@@ -22,6 +23,7 @@ _BLOCKS = [
     for block in re.findall(r"```python\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
     if "from google.spanner.v1" not in block
 ]
+_AUTHORITY = make_authority()
 _DATABASE = "projects/p/instances/i/databases/d"
 
 
@@ -49,6 +51,9 @@ def test_example_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         monkeypatch.setenv("SPANNER_EMULATOR_HOST", plain.endpoint)
         monkeypatch.chdir(tmp_path)
         secured.service_account_file(tmp_path / "key.json")
+        certificate, key = _AUTHORITY.issue("client")
+        for file, content in (("ca.pem", _AUTHORITY.root), ("client.pem", certificate), ("client.key", key)):
+            (tmp_path / file).write_bytes(content)
         with SessionsClient() as client:
             name = client.create_session(_DATABASE)["name"]
             if "SessionNotFound" in block:

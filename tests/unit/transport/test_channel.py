@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from typing import Any
 
@@ -307,3 +308,74 @@ def test_credentials_of_other_types_are_refused(credentials: Any, environment: d
         resolve(ClientOptions(), credentials, environment)
     assert type(credentials).__name__ in str(error.value)
     assert "token" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "credentials", "said"),
+    [
+        ("localhost:9010", {}, None, None),
+        ("127.0.0.1:9010", {}, ANONYMOUS, None),
+        ("emulator.test:9010", {}, None, "emulator.test:9010, another machine"),
+        ("localhost:9010", {}, USER, "credentials have no effect"),
+        ("localhost:9010", {"client_certificate": PAIR}, None, "client_certificate have no effect"),
+        (
+            "emulator.test:9010",
+            {"root_certificates": b"PEM", "universe_domain": "example.test", "quota_project_id": "p"},
+            KEY,
+            "emulator.test:9010 in plaintext, and credentials, root_certificates, universe_domain, quota_project_id",
+        ),
+    ],
+)
+def test_an_emulator_by_accident_is_told(
+    host: str,
+    options: dict[str, Any],
+    credentials: Credentials | None,
+    said: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The variable may have been forgotten in a service: what it does is in the log, without the secrets."""
+    with caplog.at_level(logging.WARNING, "spanner_grpc_sessions"):
+        resolve(ClientOptions(**options), credentials, {"SPANNER_EMULATOR_HOST": host})
+    assert len(caplog.messages) == (said is not None)
+    assert (said or "") in caplog.text
+    assert "secret" not in caplog.text
+    assert "PEM" not in caplog.text
+
+
+def test_an_endpoint_of_its_own_makes_the_emulator_no_matter(caplog: pytest.LogCaptureFixture) -> None:
+    """The variable has no effect then, and there is nothing to say."""
+    resolve(ClientOptions(endpoint="host:1"), USER, {"SPANNER_EMULATOR_HOST": "emulator.test:9010"})
+    assert caplog.messages == []
+
+
+SCHEMES = ["dns", "xds", "ipv4", "ipv6", "unix", "vsock", "unix-abstract", "google-c2p", "fake", "DNS"]
+
+
+@pytest.mark.parametrize("host", [*(f"{scheme}:443" for scheme in SCHEMES), *SCHEMES])
+def test_hosts_named_like_schemes_are_refused(host: str) -> None:
+    """To gRPC, "dns:443" is the host "443"; a full domain name says the same without doubt."""
+    with pytest.raises(InvalidValue, match="endpoint must not be named like a scheme") as error:
+        ClientOptions(endpoint=host)
+    assert repr(host) in str(error.value)
+    with pytest.raises(InvalidValue, match="SPANNER_EMULATOR_HOST must"):
+        resolve(ClientOptions(), None, {"SPANNER_EMULATOR_HOST": host})
+
+
+@pytest.mark.parametrize(
+    "host", ["dns.svc.test:443", "dns.:443", "unix:./443", "unix:/tmp/1", "xds-proxy:1", "my.unix:1"]
+)
+def test_hosts_that_only_begin_like_schemes_are_accepted(host: str) -> None:
+    """So are paths of sockets."""
+    assert resolve(ClientOptions(endpoint=host), None, {}).address == host
+
+
+def test_a_name_is_looked_up_again_before_a_call_ends() -> None:
+    """By default gRPC keeps to the addresses of a name for 30 s, the timeout of most calls."""
+    assert arguments(ClientOptions())["grpc.dns_min_time_between_resolutions_ms"] <= 10_000
+
+
+def test_a_target_does_not_show_the_password_of_its_proxy() -> None:
+    """It is neither in its repr nor in that of the proxy."""
+    target = resolve(ClientOptions(), None, {"https_proxy": "http://u:secret@p.test"})
+    assert target.proxy is not None
+    assert "secret" not in repr(target) + repr(target.proxy)
