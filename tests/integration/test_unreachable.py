@@ -8,9 +8,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import RefreshError
 
-from spanner_grpc_sessions import ClientOptions, DeadlineExceeded, PoolTimeout, SessionsClient, Unavailable
+from spanner_grpc_sessions import (
+    ClientOptions,
+    CredentialsError,
+    DeadlineExceeded,
+    PoolTimeout,
+    SessionsClient,
+    Unavailable,
+)
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.runtime.clock import CLOCK
 from tests.support.certificates import make_authority
@@ -115,6 +123,23 @@ def test_warm_up_finds_a_server_that_comes_late(colour: Colour) -> None:
             client.warm_up()
             assert server.calls == []
             client.create_session(_DATABASE)
+
+
+class _WithoutToken(Credentials):
+    """Credentials that cannot be had."""
+
+    def refresh(self, request: Any) -> None:
+        raise RefreshError("no token for you")
+
+
+@pytest.mark.parametrize("use", ["wait", "open", "acquire"])
+def test_pool_without_a_token_says_so_at_once(local: LocalSpanner, colour: Colour, use: str) -> None:
+    """It is the error of the credentials, and not a timeout."""
+    credentials = _WithoutToken()  # type: ignore[no-untyped-call]  # google.auth is typed in part only
+    with rig_of(colour, credentials, local.client_options(), local) as rig:
+        pool = rig.pool(clock=CLOCK, min_size=1)
+        with takes(), pytest.raises(CredentialsError, match="no token for you"):
+            getattr(pool, use)()
 
 
 @pytest.mark.parametrize("use", ["wait", "acquire"])
