@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from google.auth.credentials import Credentials
 
-    from spanner_grpc_sessions.auth.token_source import TokenHeaders, TokenSource
+    from spanner_grpc_sessions.auth.token import TokenHeaders
+    from spanner_grpc_sessions.auth.token_source import TokenSource
     from spanner_grpc_sessions.options import ClientOptions
 
     Tokens: TypeAlias = "TokenSource | AnonymousTokens"
@@ -29,7 +30,9 @@ def tokens_for(credentials: Credentials | None, options: ClientOptions, *, addre
     host = address.rpartition(":")[0]
     service = f"https://{host}/google.spanner.v1.Spanner" if host.endswith(".googleapis.com") else None
     fetch = TokenFetcher(
-        lambda: load_credentials(credentials, options), service=service, quota_project_id=options.quota_project_id
+        lambda request: load_credentials(credentials, options, request),
+        service=service,
+        quota_project_id=options.quota_project_id,
     )
     return TokenSource(fetch)
 
@@ -45,6 +48,10 @@ class AnonymousTokens:
 
     def start(self) -> None:
         """Do nothing: there is nothing to fetch."""
+
+    def reject(self, headers: TokenHeaders | None) -> bool:  # noqa: ARG002 - as of `TokenSource`
+        """Return False: there is no token."""
+        return False
 
     def wait(self, timeout: float | None, *, unless: object = None) -> TokenHeaders:  # noqa: ARG002 - as of `TokenSource`
         """Return no headers, without waiting."""

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import functools
+import copy
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from google.auth import environment_vars
 from google.auth.credentials import AnonymousCredentials, Credentials, with_scopes_if_required
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import DefaultCredentialsError, TransportError
 
-from spanner_grpc_sessions.auth.token_source import NEVER, Token
+from spanner_grpc_sessions.auth.failures import is_passing, remove_secrets, text_of
+from spanner_grpc_sessions.auth.http import HttpRequest
+from spanner_grpc_sessions.auth.token import NEVER, Token, TokenHeaders
 from spanner_grpc_sessions.errors import CredentialsError
-from spanner_grpc_sessions.errors.checks import is_header_text
+from spanner_grpc_sessions.errors.checks import is_header_key, is_header_text, short
 from spanner_grpc_sessions.options import ClientOptions
 
 # Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale.
 _RENEW_BEFORE: Final = 450.0
 # Seconds after the first token at which its headers are asked for again.
 _LOOKED_UP: Final = 10.0
-_HTTP_TIMEOUT: Final = 30.0
+# Where one of these is set, there is a metadata server, though it may not answer yet.
+_SIGNS_OF_METADATA: Final = (
+    *(environment_vars.GCE_METADATA_HOST, environment_vars.GCE_METADATA_ROOT, environment_vars.GCE_METADATA_IP),
+    *("KUBERNETES_SERVICE_HOST", "K_SERVICE", "CLOUD_RUN_JOB", "GAE_SERVICE"),
+)
+_EMPTY: Final = frozenset({"", "bearer", "bearer none"})
+
+Load = Callable[[HttpRequest], Credentials]
 
 
 class TokenFetcher:
@@ -33,7 +44,7 @@ class TokenFetcher:
 
     def __init__(
         self,
-        load: Callable[[], Credentials],
+        load: Load,
         *,
         service: str | None = None,
         quota_project_id: str | None = None,
@@ -43,66 +54,89 @@ class TokenFetcher:
         self._service = service
         self._quota_project_id = quota_project_id
         self._clock = clock
-        self._credentials: Credentials | None = None
-        self._request = _HttpRequest()
+        self._means = _Means(None)
 
-    def __call__(self) -> Token:
-        """Return a token that is not about to expire, or raise whatever the credentials raise.
+    def __call__(self, rejected: TokenHeaders = ()) -> Token:
+        """Return a token that is not about to expire and has not these headers, or raise what the credentials raise.
 
         The first may be any valid token that the credentials have: they may be unable to get another one, and if they
         are able, it is renewed in good time.
         """
-        first = self._credentials is None
-        credentials = self._credentials = self._credentials or self._load()
+        means = self._means
+        if means.in_use or means.process != os.getpid():
+            # By a thread that hangs, or did not follow a fork. It has their locks, and reads from their connection.
+            means = self._means = _Means(means.credentials)
+        means.in_use = True
+        try:
+            return self._fetch(means, rejected)
+        except BaseException as error:
+            remove_secrets(error)
+            if not is_passing(error) and (failure := means.failure(error)):
+                raise TransportError(f"{type(error).__name__}: {text_of(error)} ({failure})") from error
+            raise
+        finally:
+            means.in_use = False
+
+    def _fetch(self, means: _Means, rejected: TokenHeaders) -> Token:
+        means.request.failure = None
+        first = means.credentials is None
+        credentials = means.credentials = means.credentials or self._load(means.request)
         if isinstance(credentials, AnonymousCredentials):
             return Token((), NEVER, NEVER)
-        expiry = _expiry(credentials)
-        if not credentials.token or expiry - self._clock() <= (0.0 if first else _RENEW_BEFORE):
-            self._refresh(credentials)
-            expiry = _expiry(credentials)
-        headers = self._headers(credentials, expiry)
-        if self._quota_project_id is not None:
-            headers["x-goog-user-project"] = self._quota_project_id
-        token = _token(headers, expiry, self._clock())
+        left = _expiry(credentials) - self._clock()
+        if not credentials.token or left <= (0.0 if first else _RENEW_BEFORE):
+            credentials.refresh(means.request)
+        token = self._token(means)
+        if rejected and set(rejected) <= set(token.headers):
+            credentials.refresh(means.request)
+            token = self._token(means)
         if first and self._service is not None:
             # What google-auth looks up with this token is there soon, long before the next token.
             token = token._replace(renew_at=min(token.renew_at, self._clock() + _LOOKED_UP))
         return token
 
-    def _headers(self, credentials: Credentials, expiry: float) -> dict[str, str]:
+    def _token(self, means: _Means) -> Token:
+        credentials: Any = means.credentials
+        expiry = _expiry(credentials)
         headers: dict[str, str] = {}
         # It would replace a token that expires soon.
         if self._service is not None and expiry - self._clock() > _RENEW_BEFORE:
-            credentials.before_request(self._request, "POST", self._service, headers)
+            credentials.before_request(means.request, "POST", self._service, headers)
             headers.pop("x-goog-api-client", None)
         else:
             credentials.apply(headers)
-        return headers
-
-    def _refresh(self, credentials: Credentials) -> None:
-        try:
-            credentials.refresh(self._request)
-        except GoogleAuthError as error:
-            # google-auth puts the whole answer of the token endpoint, tokens included, into the arguments.
-            error.args = error.args[:1]
-            raise
+        if self._quota_project_id is not None:
+            headers["x-goog-user-project"] = self._quota_project_id
+        return _token(headers, expiry, self._clock())
 
 
-class _HttpRequest:
-    """google-auth's HTTP transport, loaded when a token really has to be fetched: a self-signed JWT needs none."""
+class _Means:
+    """What tokens are fetched with. Credentials are copied, for they may have locks that are held for good."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._request(*args, **kwargs)
+    def __init__(self, credentials: Credentials | None) -> None:
+        self.process = os.getpid()
+        self.in_use = False
+        self.request = HttpRequest()
+        self.credentials = None if credentials is None else _copied(credentials)
 
-    @functools.cached_property
-    def _request(self) -> Any:
-        from google.auth.transport.requests import Request  # noqa: PLC0415 - 150 ms that most clients never need
-
-        # google-auth would wait 120 s for an answer, and no other request can be made before.
-        return functools.partial(Request(), timeout=_HTTP_TIMEOUT)
+    def failure(self, error: BaseException) -> str | None:
+        """Return what was passing about the last request, if it is why there is no token."""
+        no_sign = not any(os.environ.get(name) for name in _SIGNS_OF_METADATA)
+        return None if isinstance(error, DefaultCredentialsError) and no_sign else self.request.failure
 
 
-def load_credentials(credentials: Credentials | None, options: ClientOptions) -> Credentials:
+def _copied(credentials: Credentials) -> Credentials:
+    try:
+        copied = copy.copy(credentials)
+        for name, value in tuple(vars(copied).items()):
+            if isinstance(value, Credentials):
+                setattr(copied, name, _copied(value))
+    except Exception:  # noqa: BLE001 - a user's credentials may not be made for it, nor have locks
+        return credentials
+    return copied
+
+
+def load_credentials(credentials: Credentials | None, options: ClientOptions, request: Any = None) -> Credentials:
     """Return the credentials as calls use them: scoped, and self-signing where they can.
 
     None loads application default credentials, which may ask the metadata server.
@@ -110,7 +144,7 @@ def load_credentials(credentials: Credentials | None, options: ClientOptions) ->
     if credentials is None:
         import google.auth  # noqa: PLC0415 - needed without explicit credentials only
 
-        credentials, _ = google.auth.default(scopes=options.scopes)
+        credentials, _ = google.auth.default(scopes=options.scopes, request=request)
     credentials = with_scopes_if_required(credentials, options.scopes)
     # A JWT that the service account signs itself needs no network. Not with delegation, which must be exchanged.
     if hasattr(credentials, "with_always_use_jwt_access") and getattr(credentials, "_subject", None) is None:
@@ -127,13 +161,29 @@ def _expiry(credentials: Credentials) -> float:
 
 
 def _token(headers: dict[str, str], expiry: float, now: float) -> Token:
-    pairs = tuple((key.lower(), value) for key, value in headers.items())
+    pairs = tuple((_key(key), value) for key, value in headers.items())
     for key, value in pairs:
-        # gRPC would refuse the call without a word about the token.
-        if not is_header_text(value):
-            raise CredentialsError(f"the credentials returned a value for {key} that no header can carry")
+        _check_value(key, value)
     if expiry == NEVER:
         return Token(pairs, NEVER, NEVER)
     life = expiry - now
     # A token that lives for seconds is renewed at half its life, so that it is never renewed in a loop.
     return Token(pairs, now + max(life / 2, life - _RENEW_BEFORE), expiry)
+
+
+# gRPC would fail the call with the token in the text of the error, or without a word about it.
+def _key(key: object) -> str:
+    lower = key.lower() if isinstance(key, str) else ""
+    if not is_header_key(lower) or lower.endswith("-bin"):
+        raise CredentialsError(
+            "the credentials returned a header that gRPC cannot send: its name must be of a-z, 0-9, '_', '-' and '.', "
+            f"and neither begin with grpc- nor end in -bin, got {short(key)}"
+        )
+    return lower
+
+
+def _check_value(key: str, value: object) -> None:
+    if not isinstance(value, str) or not is_header_text(value):
+        raise CredentialsError(f"the credentials returned a value for {key} that no header can carry")
+    if key == "authorization" and value.strip().lower() in _EMPTY:
+        raise CredentialsError("the credentials returned an empty token")

@@ -11,76 +11,98 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
+import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Protocol
 
+from spanner_grpc_sessions.auth.failures import is_passing, text_of
+from spanner_grpc_sessions.auth.renewal import Renewal
+from spanner_grpc_sessions.auth.token import NEVER, NO_TOKEN, Token, TokenHeaders
+from spanner_grpc_sessions.auth.worker import Worker
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 from spanner_grpc_sessions.runtime.backoff import backoff
-from spanner_grpc_sessions.runtime.clock import event_within
+from spanner_grpc_sessions.runtime.clock import CLOCK, event_within
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import reset_after_fork
 
-TokenHeaders = tuple[tuple[str, str], ...]
-
+_log: Final = logging.getLogger("spanner_grpc_sessions")
 _FIRST_RETRY: Final = 0.5
-_LAST_RETRY: Final = 30.0
 _LAST_PAUSE: Final = 2.0
-# A time that never comes.
-NEVER: Final = float("inf")
-
-
-class Token(NamedTuple):
-    """The headers that authenticate a call, which are secret, and how long they do, in seconds since the epoch."""
-
-    headers: TokenHeaders
-    renew_at: float
-    valid_until: float
-
-    def __repr__(self) -> str:
-        return f"Token(renew_at={self.renew_at}, valid_until={self.valid_until})"
-
+# Seconds that a caller waits for a token, however much time its call has.
+_LONGEST_WAIT: Final = 60.0
+# Seconds after which a fetch is given up, twice as many after each: what hangs may hang again.
+_FETCH_LIMIT: Final = 20.0
+_LAST_LIMIT: Final = 3600.0
+_BETWEEN_WARNINGS: Final = 60.0
 
 # Errors are results, because a future cannot raise some of them, such as StopIteration.
 _Answer = concurrent.futures.Future[Token | BaseException]
 
-_NO_TOKEN: Final = Token((), 0.0, 0.0)
+
+class Fetch(Protocol):
+    """Asks for a token."""
+
+    def __call__(self, rejected: TokenHeaders = ()) -> Token:
+        """Return a token with other headers than these."""
 
 
 class TokenSource:
     """Tokens of one set of credentials, for any number of threads and event loops.
 
     `fetch` returns a new token, and may do I/O: the source's own thread calls it, once at a time. `clock` is the wall
-    clock, by which credentials expire.
+    clock, by which credentials expire; `timer` cannot be set. `draw` returns a number from 0 to 1, one in each process:
+    processes that fetched or inherited a token together renew it one after the other.
     """
 
-    def __init__(self, fetch: Callable[[], Token], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = CLOCK.now,
+        draw: Callable[[], float] = lambda: os.urandom(1)[0] / 255,
+        fetch_limit: float = _FETCH_LIMIT,
+    ) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._token = _NO_TOKEN
-        self._changed = threading.Condition()
-        self._wanted: _Answer | None = None
-        self._renew_at = NEVER
-        self._failures = 0
-        self._worker: threading.Thread | None = None
+        self._timer = timer
+        self._draw = draw
+        self._fetch_limit = fetch_limit
+        self._renewal = Renewal(draw())
+        self._hung = 0
+        self._warned_at = -NEVER
         self._closing = threading.Event()
-        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._begin()
         reset_after_fork(self)
 
+    def _begin(self) -> None:
+        """Begin in a process, where no thread and no lock of another one counts."""
+        self._process = os.getpid()
+        self._changed = threading.Condition()
+        self._alone = threading.Lock()
+        self._wanted: _Answer | None = None
+        self._worker: Worker | None = None
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
     def __repr__(self) -> str:
-        return f"TokenSource({self._token!r})"
+        return f"TokenSource({self._renewal.token!r})"
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self.close(timeout=0.0)
 
     def current(self) -> TokenHeaders | None:
         """Return the headers of a valid token, or None if there is none. Never waits: this is on the call path."""
-        token = self._token
+        token = self._renewal.token
         now = self._clock()
         if now < token.renew_at:
             return token.headers
-        if now >= self._renew_at:
-            with self._changed:
-                # The worker sleeps by the monotonic clock, which stops while the machine sleeps.
-                self._changed.notify_all()
+        if now >= self._renewal.renew_at:
+            self._renew()
         return token.headers if now < token.valid_until else None
 
     @property
@@ -91,21 +113,36 @@ class TokenSource:
     def start(self) -> None:
         """Ask for the first token without waiting for it, and have it renewed, in a forked child too."""
         if self.current() is None:
+            # What keeps a thread from starting is told to the call that needs the token.
+            with contextlib.suppress(CredentialsError):
+                self._want()
+        elif self._renewal.renew_at != NEVER:
+            self._renew()
+
+    def reject(self, headers: TokenHeaders | None) -> bool:
+        """Replace the current token, which the server rejected; return False if that was done in the last 10 s.
+
+        `headers` are those of the call that failed, None if they are not known. Nothing is done about an older token.
+        """
+        self._require_process()
+        with self._changed:
+            if self._closing.is_set() or not self._renewal.reject(headers, self._timer()):
+                return False
+        with contextlib.suppress(CredentialsError, ClientClosed):
             self._want()
-        elif self._renew_at != NEVER:
-            with self._changed:
-                self._start_worker()
+        return True
 
     def wait(self, timeout: float | None, *, unless: concurrent.futures.Future[None] | None = None) -> TokenHeaders:
         """Return the headers of a valid token, waiting for the request in flight, or raise `CredentialsError`.
 
-        Transport errors of the token endpoint are retried until the timeout. `unless` ends the wait when it is done.
+        Failures that pass are retried until the timeout, for at most a minute. `unless` ends the wait when it is done.
         """
-        deadline = Deadline(timeout)
+        deadline = _deadline(timeout)
         for attempt in itertools.count(1):
-            answer = self._want()
+            answer = self._want(may_block=True)
             ends: set[concurrent.futures.Future[Any]] = {answer} if unless is None else {answer, unless}
-            concurrent.futures.wait(ends, deadline.left(), concurrent.futures.FIRST_COMPLETED)
+            while not any(end.done() for end in ends) and (patience := self._patience(deadline)):
+                concurrent.futures.wait(ends, patience, concurrent.futures.FIRST_COMPLETED)
             outcome = _outcome(answer, attempt, deadline)
             if isinstance(outcome, Token):
                 return outcome.headers
@@ -114,7 +151,7 @@ class TokenSource:
 
     async def wait_async(self, timeout: float | None) -> TokenHeaders:
         """Do what `wait` does, without blocking the event loop."""
-        deadline = Deadline(timeout)
+        deadline = _deadline(timeout)
         for attempt in itertools.count(1):
             answer = self._want()
             await self._notified(deadline, answer.done)
@@ -126,18 +163,20 @@ class TokenSource:
 
     def after_fork(self) -> None:
         """Keep the token in a forked child, without the thread, which stayed in the parent."""
-        closed = self._closing.is_set()
-        self._changed, self._closing = threading.Condition(), threading.Event()
+        closed, self._closing = self._closing.is_set(), threading.Event()
         if closed:
             self._closing.set()
-        self._wanted = self._worker = None
-        self._waiters = set()
+        self._begin()
+        self._renewal.fraction = self._draw()
+        if self._renewal.token is not NO_TOKEN:
+            self._renewal.schedule(self._clock())
 
     def close(self, timeout: float = 1.0) -> None:
         """End the thread, and raise `ClientClosed` in callers that wait for a token. Idempotent.
 
         The thread may be inside a request to the token endpoint: it is waited for up to `timeout` seconds.
         """
+        self._require_process()
         with self._changed:
             self._closing.set()
             wanted, self._wanted = self._wanted, None
@@ -145,7 +184,7 @@ class TokenSource:
         if wanted is not None:
             wanted.set_result(ClientClosed("the client was closed"))
         self._notify()
-        if self._worker is not None and self._worker is not threading.current_thread():
+        if self._worker is not None:
             self._worker.join(timeout)
 
     async def close_async(self, timeout: float = 1.0) -> None:
@@ -156,58 +195,117 @@ class TokenSource:
         while self._worker is not None and self._worker.is_alive() and not deadline.has_passed():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
-    def _want(self) -> _Answer:
+    def pause(self, worker: Worker) -> float | None:
+        """Tell a worker, which holds the lock, how many seconds to wait for the next fetch; None to end."""
+        if worker is not self._worker or self._closing.is_set():
+            return None
+        now = self._clock()
+        self._renewal.follow(now, self._timer())
+        return 0.0 if self._wanted is not None else self._renewal.renew_at - now
+
+    def fetch(self, worker: Worker | None) -> None:
+        """Ask for a token, on the thread of a worker, or without one on the caller's."""
+        outcome: Token | BaseException
+        if worker is not None:
+            worker.began = self._timer()
+        try:
+            outcome = self._fetch(self._renewal.rejected.headers)
+        except BaseException as error:  # noqa: BLE001 - callers that wait get whatever the credentials raise
+            outcome = error
+        if worker is not None:
+            worker.began = None
+        self._answer(outcome, worker)
+
+    def _want(self, *, may_block: bool = False) -> _Answer:
         """Return the future answer, starting a request if none is in flight."""
+        self._require_process()
         with self._changed:
             if self._closing.is_set():
                 raise ClientClosed("the client was closed")
-            if self._clock() < self._token.renew_at:
+            if self._clock() < self._renewal.token.renew_at:
                 # It came since the caller looked.
                 fresh: _Answer = concurrent.futures.Future()
-                fresh.set_result(self._token)
+                fresh.set_result(self._renewal.token)
                 return fresh
-            if self._wanted is None:
-                self._wanted = concurrent.futures.Future()
-                self._changed.notify_all()
-            self._start_worker()
-            return self._wanted
-
-    def _start_worker(self) -> None:
-        if self._worker is None and not self._closing.is_set():
-            worker = threading.Thread(target=self._run, name="spanner-sessions-token", daemon=True)
-            worker.start()
-            self._worker = worker
-
-    def _run(self) -> None:
-        while self._await_work():
-            outcome: Token | BaseException
+            wanted = self._wanted = self._wanted or concurrent.futures.Future()
+            self._changed.notify_all()
             try:
-                outcome = self._fetch()
-            except BaseException as error:  # noqa: BLE001 - callers that wait get whatever the credentials raise
-                outcome = error
-            self._answer(outcome)
-
-    def _await_work(self) -> bool:
-        with self._changed:
-            while not self._closing.is_set() and self._wanted is None and self._clock() < self._renew_at:
-                pause = self._renew_at - self._clock()
-                self._changed.wait(None if pause == NEVER else min(pause, threading.TIMEOUT_MAX))
-            return not self._closing.is_set()
-
-    def _answer(self, outcome: Token | BaseException) -> None:
-        with self._changed:
-            wanted, self._wanted = self._wanted, None
-            if isinstance(outcome, Token):
-                self._token = outcome
-                # Not at once, even if the token has expired already or the clock is wrong.
-                self._renew_at = max(outcome.renew_at, self._clock() + _FIRST_RETRY)
-                self._failures = 0
+                self._ensure_worker()
+            except RuntimeError as error:
+                if not may_block:
+                    raise CredentialsError(f"could not start a thread to ask for a token: {error}") from error
             else:
-                self._failures += 1
-                self._renew_at = self._clock() + backoff(self._failures + 1, _FIRST_RETRY, _LAST_RETRY)
+                return wanted
+        # The system is out of threads, or the interpreter ends.
+        with self._alone:
+            if not wanted.done():
+                self.fetch(None)
+        return wanted
+
+    def _renew(self) -> None:
+        """Have a token renewed that is due, if that is not under way."""
+        self._require_process()
+        # Without a thread, the caller that finds no valid token asks for one itself.
+        with self._changed, contextlib.suppress(RuntimeError):
+            self._renewal.follow(self._clock(), self._timer())
+            self._ensure_worker()
+            # The worker sleeps by the monotonic clock, which stops while the machine sleeps.
+            self._changed.notify_all()
+
+    def _require_process(self) -> None:
+        """Begin in a process that was forked without Python's knowledge, as uWSGI does."""
+        if self._process != os.getpid():
+            with _beginning:
+                if self._process != os.getpid():
+                    self.after_fork()
+
+    def _ensure_worker(self) -> None:
+        worker = self._worker
+        if worker is not None and self._left_of_fetch(worker) <= 0:
+            limit = self._limit()
+            _log.warning("a request for a token has not ended in %.0f s: another one is made", limit)
+            self._hung += 1
+            worker = None
+        if worker is None and not self._closing.is_set():
+            self._worker = Worker(self, self._changed, self._closing)
+
+    def _limit(self) -> float:
+        return backoff(self._hung + 1, self._fetch_limit, _LAST_LIMIT)
+
+    def _left_of_fetch(self, worker: Worker | None) -> float:
+        began = None if worker is None else worker.began
+        return self._limit() - (0.0 if began is None else self._timer() - began)
+
+    def _patience(self, deadline: Deadline) -> float:
+        """Return the seconds to wait before a request may have to be given up, 0 after the deadline."""
+        with self._changed, contextlib.suppress(RuntimeError):
+            self._ensure_worker()
+        return min(deadline.left() or 0.0, max(self._left_of_fetch(self._worker), 0.01))
+
+    def _answer(self, outcome: Token | BaseException, worker: Worker | None) -> None:
+        with self._changed:
+            # A fetch that was given up may succeed all the same.
+            if worker is not self._worker and (self._wanted is None or not isinstance(outcome, Token)):
+                return
+            wanted, self._wanted = self._wanted, None
+            now = self._clock()
+            if isinstance(outcome, Token):
+                self._hung = 0
+                self._renewal.take(outcome, now, self._timer())
+            else:
+                instead = self._renewal.fail(now)
+                if instead is not None or wanted is None:
+                    self._warn(outcome)
+                outcome = instead or outcome
         if wanted is not None:
             wanted.set_result(outcome)
         self._notify()
+
+    def _warn(self, error: BaseException) -> None:
+        now = self._timer()
+        if now >= self._warned_at + _BETWEEN_WARNINGS:
+            self._warned_at = now
+            _log.warning("could not renew the token: %s: %s", type(error).__name__, text_of(error))
 
     async def _notified(self, deadline: Deadline, is_over: Callable[[], bool]) -> None:
         """Wait in asyncio until `is_over`, which is called again at each notification, or until the deadline."""
@@ -216,8 +314,8 @@ class TokenSource:
         with self._changed:
             self._waiters.add(waiter)
         try:
-            while not is_over() and (left := deadline.left()) != 0.0:
-                await event_within(event, NEVER if left is None else left)
+            while not is_over() and (patience := self._patience(deadline)):
+                await event_within(event, patience)
                 event.clear()
         finally:
             # Not left to the end of the request: a thousand calls may give up before.
@@ -233,34 +331,25 @@ class TokenSource:
                 loop.call_soon_threadsafe(event.set)
 
 
+_beginning: Final = threading.Lock()
+
+
+def _deadline(timeout: float | None) -> Deadline:
+    return Deadline(_LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT))
+
+
 def _outcome(answer: _Answer, attempt: int, deadline: Deadline) -> Token | float:
     """Return the token, or the seconds after which to ask again; raise if asking again does not help."""
     if not answer.done():
-        raise CredentialsError("could not get a token before the deadline of the call")
+        raise CredentialsError(f"could not get a token before the deadline of the call, or within {_LONGEST_WAIT:g} s")
     error = answer.result()
     if isinstance(error, Token):
         return error
     from random import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
 
     pause = random() * backoff(attempt + 1, _FIRST_RETRY, _LAST_PAUSE)  # noqa: S311 - no secret
-    if _is_passing(error) and not deadline.has_passed(after=pause):
+    if is_passing(error) and not deadline.has_passed(after=pause):
         return pause
     if isinstance(error, CredentialsError | ClientClosed):
         raise type(error)(*error.args)
-    raise CredentialsError(f"could not get a token: {type(error).__name__}: {_text(error)}") from error
-
-
-def _is_passing(error: BaseException) -> bool:
-    try:
-        from google.auth.exceptions import TransportError  # noqa: PLC0415 - loaded by now, where credentials are used
-
-        return isinstance(error, TransportError) or bool(getattr(error, "retryable", False))
-    except Exception:  # noqa: BLE001 - credentials may raise errors of any class
-        return False
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - credentials may raise errors of any class
-        return "it has no text"
+    raise CredentialsError(f"could not get a token: {type(error).__name__}: {text_of(error)}") from error

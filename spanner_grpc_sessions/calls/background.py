@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import grpc
 
-from spanner_grpc_sessions.auth.token_source import TokenHeaders
+from spanner_grpc_sessions.auth.token import TokenHeaders
 from spanner_grpc_sessions.calls.answers import check_answer
 from spanner_grpc_sessions.calls.call import Caller
 from spanner_grpc_sessions.calls.headers import REQUEST_ID
@@ -76,6 +76,7 @@ class BackgroundCalls:
             token = self.current()
             if token is None:
                 token = self.wait(timeout)
+            attempts.token = token
             request_id = f"{attempts.number}1"
             if observation is not None:
                 observation.call.attempt(request_id)

@@ -100,7 +100,9 @@ class Caller:
             if answer is None or rpc.flaw is not None:
                 check_answer(rpc, request, answer)
         except self.connection.CALL_ERRORS as error:
-            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents)
+            attempts = Attempts(
+                rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents, token=token
+            )
             answer = self.retry_or_raise(error, call, request, headers, attempts)
         if self._incidents.lost:
             self._incidents.back()
@@ -119,6 +121,7 @@ class Caller:
             token = self._tokens.current()
             if token is None:
                 token = self._tokens.wait(attempts.deadline.left())
+            attempts.token = token
             pairs = (*headers, *token, (REQUEST_ID, attempts.request_id()))
             try:
                 answer = call(request, timeout=attempts.deadline.left(), metadata=pairs)
@@ -164,4 +167,4 @@ class Caller:
             raise
         if observation is not None:
             observation.call.attempt(request_id)
-        return Stream(answers, rpc, request_id, self.connection, observation)
+        return Stream(answers, rpc, request_id, self.connection, token, observation)

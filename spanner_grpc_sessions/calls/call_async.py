@@ -102,7 +102,9 @@ class AsyncCaller:
             if answer is None or rpc.flaw is not None:
                 check_answer(rpc, request, answer)
         except self.connection.CALL_ERRORS as error:
-            attempts = Attempts(rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents)
+            attempts = Attempts(
+                rpc, number, options, Deadline(limit, started), observed, incidents=self._incidents, token=token
+            )
             answer = await self.retry_or_raise(error, call, request, headers, attempts)
         if self._incidents.lost:
             self._incidents.back()
@@ -121,6 +123,7 @@ class AsyncCaller:
             token = self._tokens.current()
             if token is None:
                 token = await self._tokens.wait_async(attempts.deadline.left())
+            attempts.token = token
             pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, attempts.request_id())))
             try:
                 answer = await call(request, timeout=attempts.deadline.left(), metadata=pairs)
@@ -166,4 +169,4 @@ class AsyncCaller:
             raise
         if observation is not None:
             observation.call.attempt(request_id)
-        return AsyncStream(answers, rpc, request_id, self.connection, observation)
+        return AsyncStream(answers, rpc, request_id, self.connection, token, observation)

@@ -19,7 +19,7 @@ import grpc.aio
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
-from spanner_grpc_sessions.errors.checks import is_header_text
+from spanner_grpc_sessions.errors.checks import is_header_key, is_header_text
 from spanner_grpc_sessions.options import CallMetadata
 from spanner_grpc_sessions.runtime.fork import reset_after_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
@@ -35,13 +35,13 @@ RESERVED: Final = frozenset(
         "google-cloud-resource-prefix",
         "x-goog-api-client",
         "x-goog-request-params",
+        "x-goog-user-project",
         _TO_LEADER[0],
         "x-goog-spanner-end-to-end-tracing",
         _SERVER_TIMING,
         REQUEST_ID,
     }
 )
-_KEY: Final = r"[0-9a-z_.\-]+"
 # Bytes of all headers but the token: more could exceed the 8 to 16 KiB that servers accept by default.
 _MAX_METADATA: Final = 8192
 # What HTTP/2 counts for an entry beside key and value (RFC 9113, section 6.5.2).
@@ -205,7 +205,7 @@ def _pair(pair: tuple[str, str | bytes]) -> tuple[str, str | bytes]:
 def _check_pair(key: object, value: object, reserved: Container[str]) -> None:
     if not isinstance(key, str):
         raise InvalidType(f"a metadata key must be a str, got {type(key).__name__}")
-    if not re.fullmatch(_KEY, key) or key.startswith("grpc-"):
+    if not is_header_key(key):
         raise InvalidValue(f"metadata key {key!r} must be of a-z, 0-9, '_', '-' and '.', and not begin with grpc-")
     if key in reserved:
         raise InvalidValue(f"metadata key {key!r} is set by this library")

@@ -8,6 +8,7 @@ from typing import Final
 
 import grpc
 
+from spanner_grpc_sessions.auth.token import TokenHeaders
 from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit, was_never_taken_up
 from spanner_grpc_sessions.errors.rpc import NotFound, RpcError, from_grpc
@@ -64,6 +65,7 @@ class Attempts:
         resends: what the server never took up is sent again at once, without regard to `options`, as gRPC does.
         resent: how often that was done.
         incidents: is told each failure.
+        token: what the last attempt carried, None if that is not known.
     """
 
     rpc: Rpc
@@ -77,6 +79,7 @@ class Attempts:
     resends: bool = True
     resent: int = 0
     incidents: Incidents | None = None
+    token: TokenHeaders | None = None
 
     def next_delay_after(self, error: grpc.RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if an earlier one has done the work.
@@ -85,7 +88,7 @@ class Attempts:
         """
         failure = from_grpc(error, method=self.rpc.name, request_id=self._id(), attempts=self.count)
         if self.incidents is not None:
-            self.incidents.note(failure)
+            self.incidents.note(failure, self.token)
         done = self.rpc.not_found_means_done and self.count > 1 and not self.of_stub
         if done and isinstance(failure, NotFound):
             return None

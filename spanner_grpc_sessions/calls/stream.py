@@ -22,6 +22,7 @@ from spanner_grpc_sessions.service.rpcs import Rpc
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from spanner_grpc_sessions.auth.token import TokenHeaders
     from spanner_grpc_sessions.transport.connection import Connection
     from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
@@ -34,12 +35,19 @@ class Stream(Iterator[dict[str, Any]]):
     """
 
     def __init__(
-        self, call: Any, rpc: Rpc, request_id: str, connection: Connection, observation: Observation | None = None
+        self,
+        call: Any,
+        rpc: Rpc,
+        request_id: str,
+        connection: Connection,
+        token: TokenHeaders,
+        observation: Observation | None = None,
     ) -> None:
         self._call = call
         self._rpc = rpc
         self._request_id = request_id
         self._connection = connection
+        self._token = token
         self._observation = observation
         self._closed = False
         # Two threads that read from one call break gRPC, and its channel.
@@ -94,7 +102,7 @@ class Stream(Iterator[dict[str, Any]]):
         closed = self._connection.closing.is_set()
         failure = failure_of(error, method=self._rpc.name, request_id=self._request_id, closed=closed)
         if isinstance(failure, RpcError):
-            self._connection.incidents.note(failure)
+            self._connection.incidents.note(failure, self._token)
         self._tell(failure)
         return failure
 
@@ -107,13 +115,20 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
     """
 
     def __init__(
-        self, call: Any, rpc: Rpc, request_id: str, connection: AsyncConnection, observation: Observation | None = None
+        self,
+        call: Any,
+        rpc: Rpc,
+        request_id: str,
+        connection: AsyncConnection,
+        token: TokenHeaders,
+        observation: Observation | None = None,
     ) -> None:
         self._call = call
         self._rpc = rpc
         self._request_id = request_id
         self._connection = connection
         connection.streams.add(call)
+        self._token = token
         self._observation = observation
         self._closed = False
         self._loop = asyncio.get_running_loop()
@@ -190,7 +205,7 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
             failure = ClientClosed.during_call()
         elif isinstance(error, grpc.RpcError):
             failure = from_grpc(error, method=self._rpc.name, request_id=self._request_id)
-            self._connection.incidents.note(failure)
+            self._connection.incidents.note(failure, self._token)
         else:
             why = "an earlier read of the stream was cancelled, and that ended it"
             failure = Cancelled(why, method=self._rpc.name, request_id=self._request_id)

@@ -15,7 +15,7 @@ import grpc
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.stub_call import StubCall
-from spanner_grpc_sessions.calls.stub_rpc import StubRpc, waiting_for_token
+from spanner_grpc_sessions.calls.stub_rpc import Attempt, StubRpc, waiting_for_token
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.observers import Observation
@@ -176,13 +176,14 @@ class _MultiCallable:
         named: dict[str, Any],
         request_id: str,
         left: float | None,
-    ) -> Any:
+    ) -> Attempt:
         token = self._connection.tokens.current()
         if token is None:
             # The caller does not wait.
-            token, credentials = (), waiting_for_token(self._connection.tokens, credentials)
+            credentials = waiting_for_token(self._connection.tokens, credentials)
         try:
-            return call(request, left, (*headers, *token, (REQUEST_ID, request_id)), credentials, *others, **named)
+            pairs = (*headers, *(token or ()), (REQUEST_ID, request_id))
+            return call(request, left, pairs, credentials, *others, **named), token
         except self._connection.CALL_ERRORS as error:
             if not self._connection.closing.is_set():
                 raise
@@ -245,6 +246,7 @@ class _UnaryAnswer(_MultiCallable):
             attempts = self._rpc.attempts(
                 request_id, Deadline(limit, started), observation.call if observation else None
             )
+            attempts.token = token
 
             def again(request: Any, timeout: float | None, metadata: Metadata) -> Any:
                 return call(request, timeout, metadata, *others, **named)

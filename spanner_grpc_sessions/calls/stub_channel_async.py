@@ -19,7 +19,7 @@ from spanner_grpc_sessions.calls.stub_call_async import (
     UnaryStream,
     UnaryUnary,
 )
-from spanner_grpc_sessions.calls.stub_rpc import StubRpc, waiting_for_token
+from spanner_grpc_sessions.calls.stub_rpc import Attempt, StubRpc, waiting_for_token
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.options import CallMetadata, RetryOptions
@@ -184,14 +184,14 @@ class _MultiCallable:
         compression: grpc.Compression | None,
         request_id: str,
         left: float | None,
-    ) -> Any:
+    ) -> Attempt:
         token = self._connection.tokens.current()
         if token is None:
             # A call cannot wait before it is made: gRPC waits for this token itself, off the loop.
-            token, credentials = (), waiting_for_token(self._connection.tokens, credentials)
-        pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
+            credentials = waiting_for_token(self._connection.tokens, credentials)
+        pairs = AsyncMetadata((*headers, *(token or ()), (REQUEST_ID, request_id)))
         try:
-            return call(
+            made = call(
                 request,
                 timeout=left,
                 metadata=pairs,
@@ -203,6 +203,7 @@ class _MultiCallable:
             if not self._connection.closing.is_set():
                 raise
             raise as_failed_call(ClientClosed.during_call()) from error
+        return made, token
 
     def _ready(self, request: Any) -> tuple[Any, int]:
         """Return what makes a call, opening the connection if need be, and the number of its channel."""

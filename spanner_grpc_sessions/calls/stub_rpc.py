@@ -24,11 +24,13 @@ from spanner_grpc_sessions.service.rpcs import Rpc, rpc_of
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
+    from spanner_grpc_sessions.auth.token import TokenHeaders
     from spanner_grpc_sessions.calls.call import Caller
     from spanner_grpc_sessions.calls.call_async import AsyncCaller
 
-# A caller's own headers take the place of ours, but for the token.
-RESERVED: Final = frozenset({"authorization"})
+# A caller's own headers take the place of ours, but for those that come with the token.
+RESERVED: Final = frozenset({"authorization", "x-goog-user-project"})
+Attempt = tuple[Any, "TokenHeaders | None"]
 _PLUGIN_FAILED: Final = "Getting metadata from plugin failed with error: "
 
 
@@ -118,7 +120,7 @@ class StubRpc:
         )
 
     def failure(
-        self, error: Any, request_id: str, request: Any, *, closed: bool, attempts: int = 1
+        self, error: Any, request_id: str, request: Any, token: TokenHeaders | None, *, closed: bool, attempts: int = 1
     ) -> SpannerSessionsError:
         """Return the exception to raise for one of gRPC; report it."""
         if closed and (not isinstance(error, grpc.RpcError) or error.code() is grpc.StatusCode.CANCELLED):
@@ -127,7 +129,7 @@ class StubRpc:
         if failure.message.startswith(_PLUGIN_FAILED):
             # gRPC reports an unavailable server, but it was the token that could not be fetched.
             return as_failed_call(CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED)))
-        self.incidents.note(failure)
+        self.incidents.note(failure, token)
         self.tell(failure, request)
         return failure
 
@@ -145,7 +147,7 @@ class CallState:
     """What a call of a stub in flight knows, in both forms.
 
     Args:
-        call: gRPC's object for the first attempt.
+        attempt: gRPC's object for the first attempt, and the token that it carries, None if that is not known.
         rpc: the RPC.
         request: the message that was sent, or an iterator of them.
         request_id: of the first attempt.
@@ -154,7 +156,7 @@ class CallState:
         left: the seconds that the call may take from now.
         repeats: another attempt may follow, until the first message of a stream is there, as the channel's options say;
             otherwise only that of a call that the server never took up.
-        again: makes an attempt with a request id and the seconds left, and returns gRPC's object for it.
+        again: makes an attempt with a request id and the seconds left, and returns the same of it.
 
     Attributes:
         request_id: the x-goog-spanner-request-id header of the last attempt.
@@ -167,7 +169,7 @@ class CallState:
 
     def __init__(
         self,
-        call: Any,
+        attempt: Attempt,
         rpc: StubRpc,
         request: Any,
         request_id: str,
@@ -175,9 +177,9 @@ class CallState:
         observation: Observation | None,
         left: float | None,
         repeats: bool,
-        again: Callable[[str, float | None], Any],
+        again: Callable[[str, float | None], Attempt],
     ) -> None:
-        self._call = call
+        self._call, self._token = attempt
         self._rpc = rpc
         self._request = request
         self.request_id = request_id
@@ -197,7 +199,9 @@ class CallState:
         if self._failed is None:
             closed = self._connection.closing.is_set()
             attempts = 1 if self._attempts is None else self._attempts.count
-            self._failed = self._rpc.failure(error, self.request_id, self._request, closed=closed, attempts=attempts)
+            self._failed = self._rpc.failure(
+                error, self.request_id, self._request, self._token, closed=closed, attempts=attempts
+            )
             self._failed.__cause__ = error
         return self._failed
 
@@ -230,7 +234,7 @@ class CallState:
     def _repeat(self, attempts: Attempts) -> None:
         self._failed = None
         self.request_id = attempts.request_id()
-        self._call = self._again(self.request_id, attempts.deadline.left())
+        self._call, self._token = self._again(self.request_id, attempts.deadline.left())
 
 
 def of_call(name: str) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ Each check returns the value, or raises `InvalidType` or `InvalidValue` with its
 
 from __future__ import annotations
 
+import re
 import reprlib
 from math import inf
 from typing import Any, Final, TypeVar
@@ -57,6 +58,11 @@ def header_text(name: str, value: object) -> str:
     if not (checked and is_header_text(checked)):
         raise InvalidValue(f"{name} must be non-empty printable ASCII, got {checked!r}")
     return checked
+
+
+def is_header_key(key: str) -> bool:
+    """Return whether gRPC can send a header of this name, which is in lower case. It keeps grpc- for itself."""
+    return re.fullmatch(r"[0-9a-z_.\-]+", key) is not None and not key.startswith("grpc-")
 
 
 def is_header_text(value: str) -> bool:

@@ -13,6 +13,7 @@ import grpc.aio
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
 from spanner_grpc_sessions.options import ClientOptions, check_endpoint, check_universe
+from spanner_grpc_sessions.runtime.hosts import is_loopback
 from spanner_grpc_sessions.transport.proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
@@ -264,14 +265,4 @@ def _with_port(endpoint: str) -> str:
 
 
 def _is_loopback(address: str) -> bool:
-    if address.startswith("unix:"):
-        return True
-    import ipaddress  # noqa: PLC0415 - 1 ms that the emulator does not need
-
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return address.startswith("unix:") or is_loopback(address.rpartition(":")[0])

@@ -111,6 +111,8 @@ class Connection:
             self.closing.set()
             channel, self.channel = self.channel, None
             self._calls.clear()
+        # First, for what follows may be interrupted.
+        self.tokens.close(timeout=0.0)
         for ready in tuple(self._waiting):
             ready.set()
         if channel is not None:

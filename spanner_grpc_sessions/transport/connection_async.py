@@ -96,6 +96,8 @@ class AsyncConnection:
     async def close(self) -> None:
         """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
         self.closing.set()
+        # First, for what follows may be cancelled.
+        self.tokens.close(timeout=0.0)
         channel, self.channel = self.channel, None
         self._calls.clear()
         for stream in tuple(self.streams):

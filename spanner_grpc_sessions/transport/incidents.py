@@ -10,6 +10,7 @@ from spanner_grpc_sessions.errors.origin import was_never_taken_up
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
+    from spanner_grpc_sessions.auth.token import TokenHeaders
     from spanner_grpc_sessions.errors.rpc import RpcError
 
 _log: Final = logging.getLogger("spanner_grpc_sessions")
@@ -33,10 +34,12 @@ class Incidents:
         self._address = address
         self._tokens = tokens
         self._since = 0.0
-        self._rejected: object = None
 
-    def note(self, failure: RpcError) -> None:
-        """Log what the failure of a call says of the connection and its token."""
+    def note(self, failure: RpcError, token: TokenHeaders | None) -> None:
+        """Log what the failure of a call says of the connection and its token, and replace a token that was rejected.
+
+        `token` is what the call carried, None if that is not known.
+        """
         if was_never_taken_up(failure):
             # It is sent again at once, to the server's next connection.
             return
@@ -44,11 +47,8 @@ class Incidents:
             self._since = time.monotonic()
             self.lost = True
             _log.info("lost the connection to %s: %s", self._address, failure.message)
-        elif failure.status == "UNAUTHENTICATED":
-            token = self._tokens.current()
-            if token is None or token is not self._rejected:
-                self._rejected = token
-                _log.info("%s rejected the token: %s", self._address, failure.message)
+        elif failure.status == "UNAUTHENTICATED" and self._tokens.reject(token):
+            _log.info("%s rejected the token: %s", self._address, failure.message)
 
     def back(self) -> None:
         """Log that a call has succeeded again."""

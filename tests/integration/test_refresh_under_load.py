@@ -19,9 +19,10 @@ from tests.support.waiting import WAIT, until
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _THREADS = 8
-# Seconds that pass for the client until it renews its token and has not lost it yet. A token lives for an hour of the
-# endpoint's time, so for the client, whose clock is ahead by then, the second one has 400 s left.
-_LEAPS = (3600.0 - 400.0, 300.0)
+# Seconds that pass for the client until it renews its token, at the latest 300 s ahead, and has not lost it yet. A
+# token lives for an hour of the endpoint's time, so for the client, whose clock is ahead by then, the second one has
+# 290 s left, and is renewed after 145 s to 194 s.
+_LEAPS = (3600.0 - 290.0, 200.0)
 # More than may have been under way when the renewal began.
 _CALLS = 20
 

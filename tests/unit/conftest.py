@@ -29,7 +29,7 @@ def endpoint() -> Endpoint:
 @pytest.fixture
 def source(endpoint: Endpoint, clock: Clock) -> Iterator[TokenSource]:
     """A source over the endpoint and the clock, closed in the end, its thread gone."""
-    source = TokenSource(endpoint, clock=clock)
+    source = TokenSource(endpoint, clock=clock, timer=lambda: 0.0, draw=lambda: 0.0)
     yield source
     source.close(timeout=0.0)
     for _ in range(3):

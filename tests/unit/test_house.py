@@ -52,8 +52,9 @@ IMPURE = {
 IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"rest.codegen": {"threading"}, "rest.routes": {"urllib"}}
 PURE = {
-    "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin", "errors.statuses",
-    "local.status", "multiplexed.rotation", "options", "pool.failures", "pool.options", "pool.stats", "runtime.backoff",
+    "auth.renewal", "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin",
+    "errors.statuses", "local.status", "multiplexed.rotation", "options", "pool.failures", "pool.options",
+    "pool.stats", "runtime.backoff", "runtime.hosts",
 }  # fmt: skip
 PURE_ROOMS = {"pool.core", "rest", "service"}
 WITHOUT_GRPC = {

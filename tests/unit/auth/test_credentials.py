@@ -21,7 +21,8 @@ from google.oauth2 import credentials as oauth2
 from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.auth.call_credentials import _Plugin
 from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials
-from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource
+from spanner_grpc_sessions.auth.token import NEVER
+from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import SCOPE_DATA, ClientOptions
 from tests.unit.auth.token_endpoints import DEADLINE, Endpoint, token
@@ -39,7 +40,7 @@ def claims_of(headers: Mapping[str, str], key: rsa.RSAPrivateKey) -> Mapping[str
 def test_a_service_account_signs_its_tokens_itself(account: Any, key: rsa.RSAPrivateKey) -> None:
     """The token is a JWT with the narrow scope, made without a token endpoint."""
     now = datetime.now(timezone.utc).timestamp()
-    fetched = TokenFetcher(lambda: load_credentials(account, OPTIONS))()
+    fetched = TokenFetcher(lambda _: load_credentials(account, OPTIONS))()
     claims = claims_of(dict(fetched.headers), key)
     assert claims["iss"] == claims["sub"] == "tester@p.iam.gserviceaccount.com"
     assert claims["scope"] == SCOPE_DATA
@@ -53,20 +54,20 @@ def test_a_delegated_service_account_asks_the_token_endpoint(account: Any) -> No
     loaded: Any = load_credentials(account.with_subject("user@example.com"), OPTIONS)
     assert not loaded._always_use_jwt_access
     with pytest.raises(TransportError):
-        TokenFetcher(lambda: loaded)()
+        TokenFetcher(lambda _: loaded)()
 
 
 def test_scopes_that_credentials_have_are_kept(account: Any, key: rsa.RSAPrivateKey) -> None:
     """The options' scopes are for credentials without any."""
     broad = "https://www.googleapis.com/auth/cloud-platform"
-    fetched = TokenFetcher(lambda: load_credentials(account.with_scopes([broad]), OPTIONS))()
+    fetched = TokenFetcher(lambda _: load_credentials(account.with_scopes([broad]), OPTIONS))()
     assert claims_of(dict(fetched.headers), key)["scope"] == broad
 
 
 def test_scopes_of_the_options_are_asked_for(account: Any, key: rsa.RSAPrivateKey) -> None:
     """All of them, in one token."""
     options = ClientOptions(scopes=("https://example.com/a", "https://example.com/b"))
-    fetched = TokenFetcher(lambda: load_credentials(account, options))()
+    fetched = TokenFetcher(lambda _: load_credentials(account, options))()
     assert claims_of(dict(fetched.headers), key)["scope"] == "https://example.com/a https://example.com/b"
 
 
@@ -76,7 +77,7 @@ def test_scopes_of_the_options_are_asked_for(account: Any, key: rsa.RSAPrivateKe
 def test_quota_project_of_the_options_wins(account: Any, own: str | None, option: str | None, sent: str | None) -> None:
     """The project that pays is the options', else the credentials', else it is not sent."""
     credentials = account.with_quota_project(own) if own else account
-    headers = dict(TokenFetcher(lambda: load_credentials(credentials, OPTIONS), quota_project_id=option)().headers)
+    headers = dict(TokenFetcher(lambda _: load_credentials(credentials, OPTIONS), quota_project_id=option)().headers)
     assert headers.get("x-goog-user-project") == sent
 
 
@@ -102,7 +103,7 @@ def test_application_default_credentials_are_found(
     loaded: Any = load_credentials(None, OPTIONS)
     assert loaded.service_account_email == info["client_email"]
     assert tuple(loaded.scopes) == (SCOPE_DATA,)
-    assert TokenFetcher(lambda: loaded)().headers[0][0] == "authorization"
+    assert TokenFetcher(lambda _: loaded)().headers[0][0] == "authorization"
 
 
 def test_missing_application_default_credentials_raise_credentials_error() -> None:
@@ -136,7 +137,7 @@ def test_no_message_has_the_key(info: dict[str, str], tmp_path: Path, monkeypatc
 
 def test_no_repr_has_key_or_token(account: Any, info: Mapping[str, str]) -> None:
     """Neither a fetcher nor what it fetched shows a secret."""
-    fetch = TokenFetcher(lambda: load_credentials(account, OPTIONS))
+    fetch = TokenFetcher(lambda _: load_credentials(account, OPTIONS))
     fetched = fetch()
     shown = f"{fetch!r} {fetched!r} {tokens_for(account, OPTIONS, address='x:1', authenticated=True)!r}"
     assert info["private_key"].splitlines()[1] not in shown

@@ -15,7 +15,7 @@ from google.oauth2 import credentials as oauth2
 
 from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials
-from spanner_grpc_sessions.auth.token_source import NEVER
+from spanner_grpc_sessions.auth.token import NEVER
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.transport.channel import resolve
@@ -49,7 +49,7 @@ class ShortLived(Credentials):
 
 def fetcher(credentials: Any, clock: Clock) -> TokenFetcher:
     """Return a fetcher of tokens from credentials that are ready."""
-    return TokenFetcher(lambda: credentials, clock=clock)
+    return TokenFetcher(lambda _: credentials, clock=clock)
 
 
 @pytest.mark.parametrize(("left", "renew_before"), [(3600, 450), (900, 450), (450.5, 225.25)])
@@ -151,7 +151,7 @@ def test_credentials_are_loaded_once_and_not_before_they_are_needed(account: Any
     answers: list[Any] = [OSError("not yet"), account]
     account.token, account.expiry = "old", EXPIRY
 
-    def load() -> Any:
+    def load(_: object) -> Any:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -186,7 +186,7 @@ def test_what_credentials_add_for_a_google_service_is_asked_for_again_soon() -> 
     clock = Clock(EXPIRES - 3600)
     credentials = LookingUp(3600, clock)
     service = "https://spanner.googleapis.com/google.spanner.v1.Spanner"
-    fetch = TokenFetcher(lambda: credentials, service=service, clock=clock)
+    fetch = TokenFetcher(lambda _: credentials, service=service, clock=clock)
     first = fetch()
     assert first.headers == (("authorization", "Bearer token-1"), ("x-goog-user-project", "payer"))
     assert (first.renew_at, first.valid_until) == (clock() + 10, EXPIRES)
@@ -201,7 +201,7 @@ def test_nothing_is_looked_up_for_another_server() -> None:
     """Without the name of a Google service, and with a token that google-auth would replace, nothing is begun."""
     clock = Clock(EXPIRES)
     for credentials, service in ((LookingUp(3600, clock), None), (LookingUp(400, clock), "https://spanner")):
-        token = TokenFetcher(lambda credentials=credentials: credentials, service=service, clock=clock)()  # type: ignore[misc]  # bound now
+        token = TokenFetcher(lambda _, credentials=credentials: credentials, service=service, clock=clock)()  # type: ignore[misc]  # bound now
         assert "x-allowed-locations" not in dict(token.headers)
         assert credentials.asked == []
 

@@ -7,7 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from spanner_grpc_sessions.auth import AnonymousTokens
-from spanner_grpc_sessions.auth.token_source import NEVER, TokenSource
+from spanner_grpc_sessions.auth.token import NEVER
+from spanner_grpc_sessions.auth.token_source import TokenSource
 from tests.unit.auth.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, token
 
 
@@ -124,17 +125,6 @@ def test_tokens_that_live_for_seconds_are_renewed_within_them(
         clock.now += 0.9
         assert source.current() == short.headers
     assert endpoint.calls == 5
-
-
-def test_a_token_that_has_expired_already_is_not_asked_for_in_a_loop(
-    source: TokenSource, endpoint: Endpoint, clock: Clock
-) -> None:
-    """Where clocks disagree the caller's token is what came, and the next fetch is not due at once."""
-    clock.now = 1000.0
-    endpoint.answer(token("stale", renew_at=400.0, valid_until=500.0))
-    assert source.wait(DEADLINE) == (("authorization", "Bearer stale"),)
-    assert source.current() is None
-    assert source._renew_at >= clock.now + 0.5
 
 
 def test_a_clock_that_jumps_is_followed(source: TokenSource, endpoint: Endpoint, clock: Clock) -> None:

@@ -39,11 +39,11 @@ def test_close_wakes_a_thread_that_pauses(
     """A caller between two attempts does not sleep its pause out."""
     pausing = threading.Event()
 
-    def longest() -> float:
+    def long() -> float:
         pausing.set()
-        return 1e6
+        return 30.0
 
-    monkeypatch.setattr(RANDOM, longest)
+    monkeypatch.setattr(RANDOM, long)
     endpoint.answer(TransportError("refused"))
     call = in_thread(source.wait, None)
     assert pausing.wait(DEADLINE)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from google.auth.exceptions import RefreshError, TransportError
 
-from spanner_grpc_sessions.auth.token_source import Token, TokenSource
+from spanner_grpc_sessions.auth.token import Token, TokenHeaders
+from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import CredentialsError
 from tests.unit.auth.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, fail, token, wait
 
@@ -126,35 +129,59 @@ def test_a_failed_renewal_is_not_tried_again_at_once(source: TokenSource, endpoi
         source.current()
         endpoint.await_fetch()
         fail(source, endpoint, TransportError("refused"))
-        assert source._renew_at == clock.now + pause
+        assert source._renewal.renew_at == clock.now + pause
         clock.now += pause
     source.current()
     endpoint.await_fetch()
     endpoint.answer(SECOND)
     clock.now = 200.0
     assert source.wait(DEADLINE) == SECOND.headers
-    assert source._renew_at == SECOND.renew_at
+    assert source._renewal.renew_at == SECOND.renew_at
     clock.now = SECOND.renew_at
     source.current()
     endpoint.await_fetch()
     fail(source, endpoint, TransportError("refused"))
-    assert source._renew_at == clock.now + 1.0
+    assert source._renewal.renew_at == clock.now + 1.0
 
 
-def test_a_thread_that_cannot_be_started_is_tried_again(
-    source: TokenSource, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A system that is out of threads for a moment does not leave a source that waits for ever."""
+@contextlib.contextmanager
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be a system that is out of threads, or Python 3.12 at its end."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError):
-            source.wait(DEADLINE)
+        yield
+
+
+def test_a_caller_asks_for_a_token_itself_where_no_thread_can_be_started(
+    source: TokenSource, endpoint: Endpoint, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On its own thread, and the source has one again for the next token."""
     endpoint.answer(FIRST)
-    assert source.wait(DEADLINE) == FIRST.headers
+    with no_threads(monkeypatch):
+        source.start()
+        assert source.wait(DEADLINE) == FIRST.headers
+        clock.now = FIRST.renew_at
+        assert source.current() == FIRST.headers
+    assert endpoint.threads == {threading.current_thread()}
+    endpoint.threads.clear()
+    endpoint.await_fetch()
+    source.current()
+    endpoint.await_fetch()
+    endpoint.answer(SECOND)
+
+
+def test_an_event_loop_is_not_blocked_where_no_thread_can_be_started(
+    source: TokenSource, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call says why it cannot be made, and the next one can."""
+    with no_threads(monkeypatch), pytest.raises(CredentialsError, match="could not start a thread"):
+        asyncio.run(source.wait_async(DEADLINE))
+    endpoint.answer(FIRST)
+    assert wait(source, "async", DEADLINE) == FIRST.headers
 
 
 def test_no_repr_and_no_message_has_the_token(source: TokenSource, endpoint: Endpoint, clock: Clock) -> None:
@@ -168,8 +195,8 @@ def test_no_repr_and_no_message_has_the_token(source: TokenSource, endpoint: End
     shown = [
         repr(source),
         str(source),
-        repr(source._token),
-        f"{source._token}",
+        repr(source._renewal.token),
+        f"{source._renewal.token}",
         *traceback.format_exception(error.value),
     ]
     assert "secret" not in "".join(shown)
@@ -190,7 +217,7 @@ class _Mute(Exception):
 def test_an_error_whose_attributes_raise_is_reported_all_the_same() -> None:
     """Whatever its methods do, the caller gets a CredentialsError with it as the cause."""
 
-    def fetch() -> Token:
+    def fetch(rejected: TokenHeaders = ()) -> Token:
         raise _Mute
 
     source = TokenSource(fetch)
@@ -205,7 +232,7 @@ def test_callers_that_gave_up_leave_nothing_behind() -> None:
     """A thousand asyncio callers that waited for a token that did not come are forgotten at once."""
     release = threading.Event()
 
-    def fetch() -> Token:
+    def fetch(rejected: TokenHeaders = ()) -> Token:
         release.wait(30)
         raise OSError
 

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from spanner_grpc_sessions.auth.token_source import Token, TokenHeaders, TokenSource
+from spanner_grpc_sessions.auth.token import Token, TokenHeaders
+from spanner_grpc_sessions.auth.token_source import TokenSource
 
 __all__ = ["DEADLINE", "FIRST", "SECOND", "Clock", "Endpoint", "fail", "in_thread", "token", "wait"]
 
@@ -49,19 +50,22 @@ class Endpoint:
     Attributes:
         calls: fetches that have begun.
         threads: the threads that they were made by.
+        rejected: what each was told not to return.
     """
 
     def __init__(self, *answers: Token | BaseException) -> None:
         self.calls = 0
+        self.rejected: list[TokenHeaders] = []
         self.threads: set[threading.Thread] = set()
         self._begun = threading.Semaphore(0)
         self._answers: queue.SimpleQueue[Token | BaseException] = queue.SimpleQueue()
         for answer in answers:
             self.answer(answer)
 
-    def __call__(self) -> Token:
+    def __call__(self, rejected: TokenHeaders = ()) -> Token:
         """Wait for the next answer, and return or raise it."""
         self.calls += 1
+        self.rejected.append(rejected)
         self.threads.add(threading.current_thread())
         self._begun.release()
         answer = self._answers.get(timeout=DEADLINE)

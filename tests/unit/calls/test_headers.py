@@ -130,7 +130,7 @@ def test_names_are_checked_before_they_are_headers(rpc: Rpc) -> None:
     [
         (),
         (("traceparent", "00-ab-cd-01"),),
-        [("x-goog-user-project", "p"), ("x-trace-bin", b"\0\xff\r\n")],
+        [("x-goog-request-reason", "p"), ("x-trace-bin", b"\0\xff\r\n")],
         [["key", ""], ["key", "again"]],
         [("a_b.c-1", " ~")],
     ],
@@ -170,6 +170,7 @@ def test_metadata_keys_that_are_no_header_names_are_refused(key: str) -> None:
         "google-cloud-resource-prefix",
         "x-goog-api-client",
         "x-goog-request-params",
+        "x-goog-user-project",
         "x-goog-spanner-request-id",
         "x-goog-spanner-route-to-leader",
     ],

@@ -1,0 +1,91 @@
+"""The thread on which a token source asks for tokens, and the wait of a fork for what it is doing."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Final, Protocol
+
+from spanner_grpc_sessions.runtime.deadline import Deadline
+
+# Seconds that a fork waits for a fetch. A child can never import what this thread was importing at the fork, which
+# takes a moment; what takes longer is the network, which the child can ask again.
+_FORK_WAIT: Final = 2.0
+
+
+class Work(Protocol):
+    """What a thread does, for something that it does not keep alive."""
+
+    def pause(self, worker: Worker) -> float | None:
+        """Return the seconds until there is something to do, 0 for now, or None if there never will be."""
+
+    def fetch(self, worker: Worker) -> None:
+        """Do it."""
+
+
+class Worker:
+    """A thread. Raises RuntimeError if none can be started.
+
+    `changed` is notified when there may be something to do, and when `closing` is set.
+
+    Attributes:
+        began: when the fetch in flight began, by the clock of the work; None for none.
+        busy: is held during a fetch.
+    """
+
+    def __init__(self, work: Work, changed: threading.Condition, closing: threading.Event) -> None:
+        self.began: float | None = None
+        self.busy = threading.RLock()
+        self._work = weakref.ref(work)
+        self._changed = changed
+        self._closing = closing
+        self._thread = threading.Thread(target=self._run, name="spanner-sessions-token", daemon=True)
+        self._thread.start()
+        _workers.add(self)
+
+    def is_alive(self) -> bool:
+        """Return whether the thread goes on."""
+        return self._thread.is_alive()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the thread."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while self._await_work():
+            with self.busy:
+                work = self._work()
+                if work is not None:
+                    work.fetch(self)
+                del work
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            while (work := self._work()) is not None:
+                pause = work.pause(self)
+                if pause is None or pause <= 0:
+                    return pause is not None
+                # This may be its end, which sets `closing`.
+                del work
+                if not self._closing.is_set():
+                    self._changed.wait(min(pause, threading.TIMEOUT_MAX))
+            return False
+
+
+def _before_fork() -> None:
+    deadline = Deadline(_FORK_WAIT)
+    _forking.held = [worker for worker in tuple(_workers) if worker.busy.acquire(timeout=deadline.left() or 0.0)]
+
+
+def _after_fork() -> None:
+    for worker in _forking.held:
+        worker.busy.release()
+
+
+_workers: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
+_forking: Final = threading.local()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
