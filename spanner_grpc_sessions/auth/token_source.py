@@ -137,28 +137,30 @@ class TokenSource:
 
         Failures that pass are retried until the timeout, for at most a minute. `unless` ends the wait when it is done.
         """
-        deadline = _deadline(timeout)
+        deadline, failure = _deadline(timeout), None
         for attempt in itertools.count(1):
             answer = self._want(may_block=True)
             ends: set[concurrent.futures.Future[Any]] = {answer} if unless is None else {answer, unless}
             while not any(end.done() for end in ends) and (patience := self._patience(deadline)):
                 concurrent.futures.wait(ends, patience, concurrent.futures.FIRST_COMPLETED)
-            outcome = _outcome(answer, attempt, deadline)
+            outcome = _outcome(answer, failure)
             if isinstance(outcome, Token):
                 return outcome.headers
-            self._closing.wait(outcome)
+            self._closing.wait(_pause(outcome, attempt, deadline))
+            failure = outcome
         raise AssertionError
 
     async def wait_async(self, timeout: float | None) -> TokenHeaders:
         """Do what `wait` does, without blocking the event loop."""
-        deadline = _deadline(timeout)
+        deadline, failure = _deadline(timeout), None
         for attempt in itertools.count(1):
             answer = self._want()
             await self._notified(deadline, answer.done)
-            outcome = _outcome(answer, attempt, deadline)
+            outcome = _outcome(answer, failure)
             if isinstance(outcome, Token):
                 return outcome.headers
-            await self._notified(Deadline(outcome), self._closing.is_set)
+            await self._notified(Deadline(_pause(outcome, attempt, deadline)), self._closing.is_set)
+            failure = outcome
         raise AssertionError
 
     def after_fork(self) -> None:
@@ -338,13 +340,18 @@ def _deadline(timeout: float | None) -> Deadline:
     return Deadline(_LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT))
 
 
-def _outcome(answer: _Answer, attempt: int, deadline: Deadline) -> Token | float:
-    """Return the token, or the seconds after which to ask again; raise if asking again does not help."""
-    if not answer.done():
-        raise CredentialsError(f"could not get a token before the deadline of the call, or within {_LONGEST_WAIT:g} s")
-    error = answer.result()
-    if isinstance(error, Token):
-        return error
+def _outcome(answer: _Answer, failure: BaseException | None) -> Token | BaseException:
+    """Return how a request ended; raise if it has not, because of the failure of the one before if there was one."""
+    if answer.done():
+        return answer.result()
+    why = "" if failure is None else f": {type(failure).__name__}: {text_of(failure)}"
+    raise CredentialsError(
+        f"could not get a token before the deadline of the call, or within {_LONGEST_WAIT:g} s{why}"
+    ) from failure
+
+
+def _pause(error: BaseException, attempt: int, deadline: Deadline) -> float:
+    """Return the seconds after which to ask again; raise if asking again does not help."""
     from random import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
 
     pause = random() * backoff(attempt + 1, _FIRST_RETRY, _LAST_PAUSE)  # noqa: S311 - no secret
