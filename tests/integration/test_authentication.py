@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -21,6 +25,7 @@ from spanner_grpc_sessions import (
     AsyncSessionsClient,
     ClientOptions,
     CredentialsError,
+    InvalidValue,
     PermissionDenied,
     RetryOptions,
     SessionsClient,
@@ -30,6 +35,7 @@ from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
 from tests.support.measuring import takes
 from tests.support.scripted import scripted_server
+from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _ADMIN = "https://www.googleapis.com/auth/spanner.admin"
@@ -257,6 +263,82 @@ def test_call_credentials_work_on_a_channel_that_the_user_builds(local: LocalSpa
             client.close()
             with pytest.raises(grpc.RpcError, match="closed"):
                 stub.CreateSession(spanner_pb2.CreateSessionRequest(database=_DATABASE), timeout=10)
+
+
+@pytest.mark.parametrize("client_class", [SessionsClient, AsyncSessionsClient])
+def test_call_credentials_of_a_client_that_was_never_opened_leave_no_thread(
+    local: LocalSpanner, client_class: type[Any]
+) -> None:
+    """They work on a channel of the user's, and their thread ends with it."""
+    before = set(threading.enumerate())
+    client = client_class(local.credentials(), options=local.client_options())
+    root = grpc.ssl_channel_credentials(local.root_certificates)
+    both = grpc.composite_channel_credentials(root, client.call_credentials())
+    del client
+    with grpc.secure_channel(local.endpoint, both) as channel:
+        stub = spanner_pb2_grpc.SpannerStub(channel)
+        assert stub.CreateSession(spanner_pb2.CreateSessionRequest(database=_DATABASE), timeout=WAIT).name
+        assert {thread.name for thread in set(threading.enumerate()) - before} >= {"spanner-sessions-token"}
+    del stub, channel, both
+
+    def ended() -> bool:
+        gc.collect()
+        return not any(thread.name == "spanner-sessions-token" for thread in set(threading.enumerate()) - before)
+
+    until(ended)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_close_that_is_cancelled_ends_the_token_thread(local: LocalSpanner, channels: int) -> None:
+    """A task that is cancelled while it closes its client leaves nothing that renews tokens."""
+    before = set(threading.enumerate())
+
+    async def main() -> None:
+        client = AsyncSessionsClient(_delegated(local.credentials()), options=local.client_options(channels=channels))
+        await client.create_session(_DATABASE)
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait((closing,))
+        await until_async(lambda: not token_threads())
+
+    def token_threads() -> list[threading.Thread]:
+        return [each for each in set(threading.enumerate()) - before if each.name == "spanner-sessions-token"]
+
+    asyncio.run(main())
+
+
+_AT_EXIT = """
+import atexit, sys
+from google.auth.credentials import Credentials
+from spanner_grpc_sessions.auth import tokens_for
+from spanner_grpc_sessions.options import ClientOptions
+
+class Own(Credentials):
+    def refresh(self, request):
+        self.token = "own"
+
+source = tokens_for(Own(), ClientOptions(), address="example.com:1", authenticated=True)
+atexit.register(lambda: (print(dict(source.wait(10))["authorization"]), source.close()))
+"""
+
+
+def test_a_token_can_be_had_when_the_interpreter_ends() -> None:
+    """Python 3.12 starts no thread then: the caller asks for it itself."""
+    run = subprocess.run([sys.executable, "-c", _AT_EXIT], capture_output=True, text=True, timeout=WAIT, check=True)
+    assert (run.stdout, run.stderr) == ("Bearer own\n", "")
+
+
+def test_the_quota_project_of_a_call_is_refused(local: LocalSpanner, colour: Colour) -> None:
+    """It would be sent beside the client's, and the server could take either."""
+    metadata = (("x-goog-user-project", "other"),)
+    request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+    with colour.client(local.credentials(), options=local.client_options(quota_project_id="paying")) as client:
+        with pytest.raises(InvalidValue, match="x-goog-user-project"):
+            client.create_session(_DATABASE, metadata=metadata)
+        with pytest.raises(InvalidValue, match="x-goog-user-project"):
+            client.stub.CreateSession(request, metadata=metadata)
+    assert local.calls == []
 
 
 def test_no_secret_is_shown(
