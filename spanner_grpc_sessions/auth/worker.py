@@ -30,11 +30,13 @@ class Worker:
     `changed` is notified when there may be something to do, and when `closing` is set.
 
     Attributes:
+        process: has the thread; it does not follow a fork.
         began: when the fetch in flight began, by the clock of the work; None for none.
         busy: is held during a fetch.
     """
 
     def __init__(self, work: Work, changed: threading.Condition, closing: threading.Event) -> None:
+        self.process = os.getpid()
         self.began: float | None = None
         self.busy = threading.RLock()
         self._work = weakref.ref(work)
@@ -76,7 +78,8 @@ class Worker:
 
 def _before_fork() -> None:
     deadline = Deadline(_FORK_WAIT)
-    _forking.held = [worker for worker in tuple(_workers) if worker.busy.acquire(timeout=deadline.left() or 0.0)]
+    ours = [worker for worker in tuple(_workers) if worker.process == os.getpid()]
+    _forking.held = [worker for worker in ours if worker.busy.acquire(timeout=deadline.left() or 0.0)]
 
 
 def _after_fork() -> None:

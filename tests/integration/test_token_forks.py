@@ -193,6 +193,12 @@ parent, held = os.getpid(), threading.Event()
 source = tokens(Locking())
 source.start()
 held.wait(10)
-report(end(start("python", lambda: token(source))))
+
+def in_child():
+    started = time.monotonic()
+    again = end(start("python", lambda: token(source)))
+    return [token(source), again, time.monotonic() - started < 1.5]
+
+report(end(start("python", in_child)))
 """
-    assert _run(program, tokens.uri) == "own"
+    assert _run(program, tokens.uri) == ["own", "own", True]

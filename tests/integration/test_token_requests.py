@@ -107,6 +107,35 @@ def test_a_failure_that_does_not_pass_is_told_at_once(
     assert len(tokens.paths) <= 2
 
 
+def _list(client: Any) -> None:
+    client.list_sessions(_DATABASE)
+
+
+def _stream(client: Any) -> None:
+    list(client.rest("POST", f"/v1/{_DATABASE}/sessions/s:executeStreamingSql", {"sql": "SELECT 1"}))
+
+
+def _without_limit(client: Any) -> None:
+    client.create_session(_DATABASE, timeout=None)
+
+
+@pytest.mark.parametrize("call", [_list, _stream, _without_limit])
+def test_a_call_that_may_take_an_hour_waits_for_a_token_for_a_bound_of_its_own(
+    colour: Colour,
+    tokens: TokenServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[Any], None],
+) -> None:
+    """An endpoint that does not come back is told of within it."""
+    monkeypatch.setattr("spanner_grpc_sessions.auth.token_source._LONGEST_WAIT", 0.5)
+    tokens.failures = [503] * 1000
+    with scripted_server(CreateSession=_create) as options:
+        with colour.client(_impersonated(tokens, tmp_path), options=options) as client:
+            with takes(), pytest.raises(CredentialsError, match="HTTP 503"):
+                call(client)
+
+
 def test_no_project_is_looked_up(
     local: LocalSpanner, colour: Colour, tokens: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
