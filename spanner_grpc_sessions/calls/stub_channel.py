@@ -243,9 +243,8 @@ class _UnaryAnswer(_MultiCallable):
         except self._connection.CALL_ERRORS as error:
             if not isinstance(error, grpc.RpcError) and not self._connection.closing.is_set():
                 raise
-            attempts = self._rpc.attempts(
-                request_id, Deadline(limit, started), observation.call if observation else None
-            )
+            observed = observation.call if observation else None
+            attempts = self._rpc.attempts(request_id, Deadline(limit, started), observed)
             attempts.token = token
 
             def again(request: Any, timeout: float | None, metadata: Metadata) -> Any:

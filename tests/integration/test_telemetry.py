@@ -218,7 +218,7 @@ def test_text_of_credentials_stays_out(local: LocalSpanner, colour: Colour, watc
 
     class Broken(user_credentials.Credentials):
         def refresh(self, request: object) -> None:
-            raise ValueError("refresh_token=s3cret")
+            raise ValueError("the vault has no s3cret")
 
     credentials = Broken(None)  # type: ignore[no-untyped-call]  # google.oauth2 is typed in part only
     with colour.client(credentials, options=local.client_options(observer=watch.observer)) as client:

@@ -169,7 +169,7 @@ report([end(start("python", lambda: source._renewal.renew_at)) for _ in range(8)
 
 
 def test_locks_of_credentials_are_not_inherited(tokens: TokenServer) -> None:
-    """The parent's thread holds one for longer than a fork waits; credentials that can be pickled begin anew."""
+    """The parent's thread holds one for longer than a fork waits; the child copies credentials that can be copied."""
     program = """
 class Locking(Credentials):
     def __init__(self):

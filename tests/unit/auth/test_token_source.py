@@ -143,7 +143,7 @@ def test_a_clock_that_jumps_is_followed(source: TokenSource, endpoint: Endpoint,
 
 
 def test_a_token_without_expiry_is_never_renewed(endpoint: Endpoint) -> None:
-    """A static token serves for ever."""
+    """A static token serves without end."""
     clock = Clock()
     source = TokenSource(endpoint, clock=clock)
     endpoint.answer(token("static", renew_at=NEVER, valid_until=NEVER))

@@ -21,7 +21,7 @@ RANDOM = "random.random"
 
 
 def test_a_permanent_error_ends_the_wait_at_once(source: TokenSource, endpoint: Endpoint) -> None:
-    """What another attempt would not mend is told after one fetch, however long the caller would wait."""
+    """What another attempt would not change is told after one fetch, however long the caller would wait."""
     cause = RefreshError("invalid_grant: no such account")
     endpoint.answer(cause)
     with pytest.raises(CredentialsError, match="RefreshError: invalid_grant: no such account") as error:
