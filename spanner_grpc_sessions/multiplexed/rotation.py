@@ -115,7 +115,7 @@ def watch_rotation(rotation: Rotation, observer: Observer | None, address: str, 
 
 
 def check_multiplexed(session: Session, database: str, *, on_emulator: bool) -> str:
-    """Return a warning for the log, or raise `PoolError`, if a session is a regular one, for one caller at a time.
+    """Return a line for the log, or raise `PoolError`, if a session is a regular one, for one caller at a time.
 
     The emulator before 1.5.29 creates those, and allows one transaction at a time anyway.
     """
@@ -123,10 +123,7 @@ def check_multiplexed(session: Session, database: str, *, on_emulator: bool) -> 
         return ""
     if not on_emulator:
         raise PoolError(f"the server of {database} created a regular session, not a multiplexed one: use a SessionPool")
-    return (
-        f"the emulator of {database} created a regular session, not a multiplexed one: "
-        "transactions on it may end each other; a newer emulator, or a SessionPool, works as Spanner does"
-    )
+    return "the emulator created a regular session, not a multiplexed one: transactions on it may end each other"
 
 
 def creation_failure(error: BaseException, database: str) -> Exception:

@@ -307,13 +307,12 @@ class MultiplexedSession:
         try:
             answer = self._background.caller().call(rpcs.CREATE_SESSION, self._database, request)
             session: Session = rest_of(rpcs.CREATE_SESSION, answer)
-            warning = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
+            news = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)
         else:
             seconds = self._clock.now() - since
-            if warning:
-                _log.warning("%s", warning)
+            self._announce(news)
             self._succeeded(creation, session)
             self._watch.tell("sessions_created", 1, seconds)
 

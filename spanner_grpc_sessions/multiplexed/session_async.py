@@ -295,13 +295,12 @@ class AsyncMultiplexedSession:
             session = await self._client.create_session(
                 self._database, creator_role=self._options.creator_role, multiplexed=True
             )
-            warning = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
+            news = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:
             self._failed(error)
             raise
         else:
-            if warning:
-                _log.warning("%s", warning)
+            self._announce(news)
             self._session = session
             self._announce(self._rotation.created(self._clock.now()))
             self._watch.tell("sessions_created", 1, self._clock.now() - since)
