@@ -169,7 +169,8 @@ class AsyncPoolRunner:
         while tasks := self._tasks - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Unlike `gather` of finished tasks, this yields to the loop, which takes them out of the set.
+            await asyncio.wait(tasks)
         self._close_by = inf  # sessions that come back later are deleted too
 
     def abandon(self) -> None:

@@ -13,33 +13,24 @@ from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
-from spanner_grpc_sessions.runtime.fork import require_grpc_usable, reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.fork import (
+    end_of_use,
+    notice_fork,
+    require_grpc_usable,
+    reset_after_fork,
+    rest_for_fork,
+    retain_after_fork,
+)
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
+from spanner_grpc_sessions.transport.connectivity import await_change, connectivity
 from spanner_grpc_sessions.transport.incidents import Incidents
 from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, not_connected, reason_of
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
 
-# Seconds within which gRPC's thread that polls a channel ends after the last listener: it looks every 0.2 s.
-_POLLING: Final = 0.5
 _log: Final = logging.getLogger("spanner_grpc_sessions")
-
-
-class _Connecting:
-    """A channel that connects, as its listener sees it: whether it has been ready, and whether it has failed."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self.channel = channel
-        self.changed = threading.Event()
-        self.ready = self.failing = False
-
-    def note(self, state: grpc.ChannelConnectivity) -> None:
-        """Take in a state of the channel."""
-        self.ready |= state is grpc.ChannelConnectivity.READY
-        self.failing |= state is grpc.ChannelConnectivity.TRANSIENT_FAILURE
-        self.changed.set()
 
 
 class Connection:
@@ -73,7 +64,9 @@ class Connection:
         self._changing = threading.RLock()
         # Are set when the connection closes.
         self._waiting: set[threading.Event] = set()
-        self._pollers: list[threading.Thread] = []
+        # The channel, and whether this lock is held, while the process forks.
+        self._held: Any = None
+        self._holding = False
         reset_after_fork(self)
 
     def __repr__(self) -> str:
@@ -86,22 +79,25 @@ class Connection:
 
     def open(self) -> Any:
         """Return the channel. The first time, create it and fetch a token while it connects; wait for neither."""
+        notice_fork()
         with self._changing:
             if self.closing.is_set():
                 raise ClientClosed("the client is closed: create a new one")
             require_grpc_usable()
+            if self._held is not None:
+                return self._held  # on the thread that forks
             if self.channel is None:
                 channel = self._make_channel()
                 if self.closing.is_set():
                     channel.close()
                     raise ClientClosed("the client was closed while it was opened")
                 self.channel = channel
+                rest_for_fork(self)
                 self.tokens.start()
                 if self.tokens.current() is None:
                     # Otherwise the first call would wait for its token first, and for the connection afterwards.
                     for single in _channels_of(channel):
-                        self._listen(single, _ignore)
-                        single.unsubscribe(_ignore)
+                        connectivity(single)
                 _log.info("opened %r", self)
             return self.channel
 
@@ -109,14 +105,14 @@ class Connection:
         """Close the channel and the token source. Idempotent; calls in flight end as `ClientClosed`."""
         with self._changing:
             self.closing.set()
-            channel, self.channel = self.channel, None
+            channel, self.channel, self._held = self.channel or self._held, None, None
             self._calls.clear()
+        end_of_use(self)
         # First, for what follows may be interrupted.
         self.tokens.close(timeout=0.0)
         for ready in tuple(self._waiting):
             ready.set()
         if channel is not None:
-            self._await_pollers()
             channel.close()
             _log.info("closed %r", self)
         self.tokens.close()
@@ -130,35 +126,25 @@ class Connection:
         """Connect all channels and get a token, at the same time."""
         deadline = Deadline(timeout)
         channels = _channels_of(self.open())
-        with self._changing:
-            waiting = [self._connecting(channel) for channel in channels]
-        try:
-            if self.tokens.current() is None:
-                self.tokens.wait(timeout)
-            for connecting in waiting:
-                self._await_ready(connecting, deadline)
-        finally:
-            for connecting in waiting:
-                self._waiting.discard(connecting.changed)
-                connecting.channel.unsubscribe(connecting.note)
+        for channel in channels:
+            connectivity(channel)
+        if self.tokens.current() is None:
+            self.tokens.wait(timeout)
+        for channel in channels:
+            self._await_ready(channel, deadline)
 
-    def _connecting(self, channel: grpc.Channel) -> _Connecting:
-        """Connect a channel, and listen to it."""
-        connecting = _Connecting(channel)
-        self._waiting.add(connecting.changed)
-        self._listen(channel, connecting.note)
-        return connecting
-
-    def _await_ready(self, connecting: _Connecting, deadline: Deadline) -> None:
+    def _await_ready(self, channel: grpc.Channel, deadline: Deadline) -> None:
         """Wait until a channel is connected; raise at the deadline, or as soon as it never will be."""
-        while not connecting.ready:
-            in_time = connecting.changed.wait(deadline.left())
-            connecting.changed.clear()
+        before, reason = None, ""
+        while (state := connectivity(channel)) is not grpc.ChannelConnectivity.READY:
             if self.closing.is_set():
                 raise ClientClosed("the client was closed while it warmed up")
-            reason = self._failure_of(connecting.channel) if connecting.failing else ""
-            if not connecting.ready and (not in_time or why_final(reason) is not None):
+            if state is not before and state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                reason = self._failure_of(channel)
+            if deadline.has_passed() or why_final(reason) is not None:
                 raise not_connected(self.address, reason)
+            await_change(channel, state, deadline)
+            before = state
 
     def _failure_of(self, channel: grpc.Channel) -> str:
         """Return why a channel cannot connect, in gRPC's words; "" if it can."""
@@ -169,17 +155,20 @@ class Connection:
             return reason_of(self.rpc_error(error))
         return ""
 
-    def _listen(self, channel: grpc.Channel, callback: Callable[[Any], None]) -> None:
-        """Connect a channel and listen to its states; gRPC starts a thread for that, unless there is one."""
-        others = set(threading.enumerate())
-        channel.subscribe(callback, try_to_connect=True)
-        self._pollers += [thread for thread in threading.enumerate() if thread.daemon and thread not in others]
+    def hold(self, deadline: Deadline) -> None:
+        """Let no call begin until `resume`, before a fork."""
+        left = deadline.left()
+        if self._changing.acquire(timeout=-1 if left is None else left):
+            self._held, self.channel = self.channel, None
+            self._calls.clear()
+            self._holding = True
 
-    def _await_pollers(self) -> None:
-        # gRPC's thread prints a traceback when it finds its channel closed.
-        deadline = Deadline(_POLLING)
-        for poller in self._pollers:
-            poller.join(deadline.left())
+    def resume(self) -> None:
+        """Let calls begin again, in the process that was forked."""
+        if self._holding:
+            self._holding = False
+            self.channel, self._held = self._held, None
+            self._changing.release()
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
         """Return what makes a call, opening the connection if need be, and the number of its channel."""
@@ -234,8 +223,10 @@ class Connection:
         self._changing, self.closing = threading.RLock(), threading.Event()
         if closed:
             self.closing.set()
-        retain_after_fork((self.channel, dict(self._calls)))
-        self.channel = None
+        retain_after_fork((self.channel, self._held, dict(self._calls)))
+        end_of_use(self)
+        self.channel = self._held = None
+        self._holding = False
         self._calls.clear()
 
     def _make_channel(self) -> Any:
@@ -249,7 +240,3 @@ class Connection:
 def _channels_of(channel: Any) -> tuple[grpc.Channel, ...]:
     channels: tuple[grpc.Channel, ...] = getattr(channel, "channels", (channel,))
     return channels
-
-
-def _ignore(state: grpc.ChannelConnectivity) -> None:
-    pass

@@ -18,6 +18,7 @@ from spanner_grpc_sessions.runtime.clock import event_within, task_is_cancelled
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import (
     mark_grpc_unusable,
+    notice_fork,
     require_grpc_usable,
     reset_after_fork,
     retain_after_fork,
@@ -78,6 +79,7 @@ class AsyncConnection:
         """Return the channel. The first time, create it and fetch a token while it connects; wait for neither."""
         if self.closing.is_set():
             raise ClientClosed("the client is closed: create a new one")
+        notice_fork()
         require_grpc_usable()
         loop = asyncio.get_running_loop()
         if self.channel is None:

@@ -1,0 +1,37 @@
+"""The state of a channel, read and awaited on the caller's own thread.
+
+gRPC's public `subscribe` starts a thread inside gRPC that outlives its last listener by 0.2 s: a child that is forked
+meanwhile crashes, and where no thread can be started there is no state at all. `grpc.aio` has these two as methods.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import grpc
+
+from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.runtime.deadline import Deadline
+
+# Seconds after which one looks whether the channel was closed: closing waits for whoever waits here.
+_LOOK: Final = 0.05
+_STATES: Final = {state.value[0]: state for state in grpc.ChannelConnectivity}
+
+
+def connectivity(channel: Any) -> grpc.ChannelConnectivity:
+    """Return the state of a channel, and have it connect if it does not."""
+    try:
+        return _STATES[channel._channel.check_connectivity_state(True)]  # noqa: SLF001 - see above
+    except ValueError:
+        raise ClientClosed("the client was closed") from None
+
+
+def await_change(channel: Any, state: grpc.ChannelConnectivity, deadline: Deadline) -> None:
+    """Wait until a channel has another state, or a moment, or until the deadline."""
+    left = deadline.left()
+    until = time.time() + (_LOOK if left is None else min(left, _LOOK))
+    try:
+        channel._channel.watch_connectivity_state(state.value[0], until)  # noqa: SLF001 - see above
+    except ValueError:
+        raise ClientClosed("the client was closed") from None
