@@ -6,7 +6,7 @@ import concurrent.futures
 import logging
 from collections.abc import Callable
 from functools import partial
-from threading import Event, main_thread
+from threading import Event, get_ident
 from typing import Any, Final
 
 import grpc
@@ -17,18 +17,19 @@ from spanner_grpc_sessions.calls.call import Caller
 from spanner_grpc_sessions.calls.headers import REQUEST_ID
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import SpannerSessionsError
+from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.observers import Observation, observe
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.threads import can_start_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
 
 _ONCE: Final = RetryOptions.none()
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
-# Set once gRPC could not start the thread that completes futures. It takes the thread for running all the same, and
-# would never complete a later future: calls block from then on.
-_threadless: Final = Event()
+# Seconds after its deadline within which gRPC ends a call.
+_GRACE: Final = 1.0
 
 
 class BackgroundCalls:
@@ -48,6 +49,8 @@ class BackgroundCalls:
         self.incidents = caller.connection.incidents
         self._caller = caller
         self._in_flight: set[Any] = set()
+        # The threads of gRPC that are telling an object the outcome of a call.
+        self._telling: set[int] = set()
         self._end: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     def end(self) -> None:
@@ -56,6 +59,10 @@ class BackgroundCalls:
         end.set_result(None)
         for call in tuple(self._in_flight):
             call.cancel()
+
+    def own_this_thread(self) -> bool:
+        """Return whether this thread tells outcomes: calls do not end while it waits for them."""
+        return get_ident() in self._telling
 
     def caller(self) -> Caller:
         """Return a caller like the client's, whose calls `end` ends."""
@@ -80,14 +87,22 @@ class BackgroundCalls:
             request_id = f"{attempts.number}1"
             if observation is not None:
                 observation.call.attempt(request_id)
-            future = _future(call, request, attempts.deadline.left(), (*headers, *token, (REQUEST_ID, request_id)))
+            future = self._future(call, request, attempts.deadline.left(), (*headers, *token, (REQUEST_ID, request_id)))
         except SpannerSessionsError as error:
             finish(error)
         except self.CALL_ERRORS as error:
             finish(self._failure(attempts, error))
         else:
             self._in_flight.add(future)
-            future.add_done_callback(lambda future: finish(self._answer(attempts, request, future)))
+            future.add_done_callback(lambda future: self._tell(partial(self._answer, attempts, request), finish, future))
+
+    def _tell(self, answer: Callable[[Any], Any], finish: Callable[[Any], None], future: Any) -> None:
+        thread = get_ident()
+        self._telling.add(thread)
+        try:
+            finish(answer(future))
+        finally:
+            self._telling.discard(thread)
 
     def _answer(self, attempts: Attempts, request: Any, future: Any) -> Any:
         self._in_flight.discard(future)
@@ -134,14 +149,28 @@ class BackgroundCalls:
         return partial(self._blocking, call), channel
 
     def _blocking(self, call: Any, request: Any, *, timeout: float | None, metadata: Any) -> Any:
-        future = _future(call, request, timeout, metadata)
+        future = self._future(call, request, timeout, metadata)
         self._in_flight.add(future)
+        ended = Event()
+        future.add_done_callback(lambda _: ended.set())
         try:
+            if not ended.wait(None if timeout is None else timeout + _GRACE):
+                raise DeadlineExceeded("gRPC did not end the call at its deadline", method="background call")
             if future.code() is grpc.StatusCode.OK:
                 return future.result()
             raise future
         finally:
             self._in_flight.discard(future)
+
+    def _future(self, call: Any, request: Any, timeout: float | None, metadata: Any) -> Any:
+        if can_start_thread():
+            try:
+                return call.future(request, timeout, metadata)
+            except RuntimeError as error:
+                self._caller.connection.retire_channel(error)
+        answered = _Answered()
+        answered.set_result(call(request, timeout, metadata))
+        return answered
 
 
 class _Answered(concurrent.futures.Future[Any]):
@@ -149,18 +178,6 @@ class _Answered(concurrent.futures.Future[Any]):
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.OK
-
-
-def _future(call: Any, request: Any, timeout: float | None, metadata: Any) -> Any:
-    # The main thread has ended when the interpreter ends. Python 3.12 starts no threads then.
-    if main_thread().is_alive() and not _threadless.is_set():
-        try:
-            return call.future(request, timeout, metadata)
-        except RuntimeError:
-            _threadless.set()
-    answered = _Answered()
-    answered.set_result(call(request, timeout, metadata))
-    return answered
 
 
 def _finish(observation: Observation | None, done: Callable[[Any], None], answer: Any) -> None:

@@ -158,7 +158,7 @@ class Caller:
             request_id = f"{self.preparation.next_number(channel)}1"
             pairs = (*headers, *token, (REQUEST_ID, request_id))
             try:
-                answers = call(request, timeout=deadline.left(), metadata=pairs)
+                answers = self.connection.begin(call, request, timeout=deadline.left(), metadata=pairs)
             except self.connection.CLOSED_ERROR as error:
                 raise ClientClosed.during_call() from error
         except BaseException as error:

@@ -160,7 +160,7 @@ class AsyncCaller:
             request_id = f"{self.preparation.next_number(channel)}1"
             pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
             try:
-                answers = call(request, timeout=deadline.left(), metadata=pairs)
+                answers = self.connection.begin(call, request, timeout=deadline.left(), metadata=pairs)
             except self.connection.CLOSED_ERROR as error:
                 raise ClientClosed.during_call() from error
         except BaseException as error:

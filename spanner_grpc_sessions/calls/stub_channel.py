@@ -183,7 +183,7 @@ class _MultiCallable:
             credentials = waiting_for_token(self._connection.tokens, credentials)
         try:
             pairs = (*headers, *(token or ()), (REQUEST_ID, request_id))
-            return call(request, left, pairs, credentials, *others, **named), token
+            return self._connection.begin(call, request, left, pairs, credentials, *others, **named), token
         except self._connection.CALL_ERRORS as error:
             if not self._connection.closing.is_set():
                 raise

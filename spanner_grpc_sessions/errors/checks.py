@@ -123,3 +123,12 @@ def shorten(value: str, longest: int) -> str:
 
 
 _repr: Final = _ShortRepr().repr
+
+
+def uncopyable(instead: str) -> Any:
+    """Return the `__reduce_ex__` of a class whose objects cannot be copied or pickled; `instead` says what to do."""
+
+    def __reduce_ex__(self: object, protocol: object) -> Any:  # noqa: N807, ARG001 - becomes one
+        raise InvalidType(f"{type(self).__name__} cannot be copied or pickled: {instead}")
+
+    return __reduce_ex__

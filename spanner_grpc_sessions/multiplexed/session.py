@@ -29,7 +29,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
-from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
@@ -100,6 +100,8 @@ class MultiplexedSession:
             text = f"unclosed {self!r}"
             self._end()
             warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
+
+    __reduce_ex__ = checks.uncopyable("share it, or hand its name to another process: any may use it")
 
     def __enter__(self) -> Self:
         return self.open()
@@ -218,17 +220,21 @@ class MultiplexedSession:
 
     def _require(self, lost: str | None, timeout: float | None = None) -> str:
         """Return the name of a session other than the lost one; if there is none, have it created and wait."""
+        notice_fork()
         with self._changed:
             if self._closed:
                 raise PoolClosed("the multiplexed session was closed")
             self._start_keeper()
             name = self._current
             if name is not None and name != lost:
-                self._name = name
+                self._name = None if self._keeper is None else name
                 return name
             news = "" if lost is None else self._rotation.lost()
+            creates_itself = self._creation is None and self._keeper is None
             creation, since, waiter = self._begin_creation(), self._clock.now(), object()
         self._announce(news)
+        if creates_itself:
+            self._create(creation)
         self._rotation.waiting.add(waiter)
         try:
             error = creation.exception(timeout)
@@ -256,10 +262,14 @@ class MultiplexedSession:
                 name="spanner-sessions-multiplexed",
                 daemon=True,
             )
-            keeper.start()
+            try:
+                keeper.start()
+            except RuntimeError:
+                return  # no thread can be started: callers create it themselves
             self._keeper = keeper
 
     def _report(self, failure: RpcError, name: str) -> None:
+        notice_fork()
         news = ""
         if isinstance(failure, SessionNotFound) and failure.concerns(name):
             with self._changed:
@@ -322,7 +332,7 @@ class MultiplexedSession:
             if self._creation is not creation:
                 return
             self._creation = None
-            self._session, self._name = session, session["name"]
+            self._session, self._name = session, None if self._keeper is None else session["name"]
             news = self._rotation.created(self._clock.now())
             creation.set_result(session["name"])
         self._announce(news)

@@ -27,7 +27,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
-from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
@@ -97,6 +97,8 @@ class AsyncMultiplexedSession:
             with contextlib.suppress(RuntimeError):
                 keeper.get_loop().call_soon_threadsafe(keeper.cancel)
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
+
+    __reduce_ex__ = checks.uncopyable("share it, or hand its name to another process: any may use it")
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -238,6 +240,7 @@ class AsyncMultiplexedSession:
 
     async def _require(self, lost: str | None, timeout: float | None = None) -> str:
         """Return the name of a session other than the lost one; if there is none, have it created and wait."""
+        notice_fork()
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         self._require_loop()

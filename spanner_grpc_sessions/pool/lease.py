@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from spanner_grpc_sessions.errors import PoolError, SpannerSessionsError
+from spanner_grpc_sessions.errors import PoolError, SpannerSessionsError, checks
 from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.pool.core import SessionRecord
 from spanner_grpc_sessions.rest import to_rest
@@ -33,6 +33,8 @@ class _AnyLease:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_owner') else ' released'}>"
+
+    __reduce_ex__ = checks.uncopyable("only its holder may use and release it; hand on its name, or acquire another")
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ from spanner_grpc_sessions.pool.runner_async import AsyncPoolRunner
 from spanner_grpc_sessions.pool.stats import PoolStats
 from spanner_grpc_sessions.pool.watched import WatchedIdle
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
-from spanner_grpc_sessions.runtime.fork import reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.fork import notice_fork, process_flag, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class AsyncSessionPool:
         self._options = checks.optional("options", options, PoolOptions) or PoolOptions()
         self._clock = clock
         self._now = clock.now
+        self._unforked = process_flag()
         self._reset()
         reset_after_fork(self)
 
@@ -80,6 +81,8 @@ class AsyncSessionPool:
             text = f"unclosed {self!r}"
             self._runner.abandon()
             warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
+
+    __reduce_ex__ = checks.uncopyable("share it, or create one in each process with a client of its own")
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -137,6 +140,8 @@ class AsyncSessionPool:
             PoolClosed: the pool is closed.
             RpcError, CredentialsError, ClientClosed: no session can be created, and trying again is unlikely to help.
         """
+        if not self._unforked:
+            notice_fork()
         if timeout is not DEFAULT:
             check_timeout(timeout)
         if get_running_loop() is not self._runner.loop:

@@ -172,14 +172,15 @@ class PoolRunner:
             interrupting = self._dispatching
         self.dispatch(self.core.close)
         self._wake()
-        if interrupting:
-            return  # a signal handler: what it interrupted closes the pool when the handler returns
+        if interrupting or self._keeper is threading.current_thread() or self._calls.own_this_thread():
+            # A signal handler, or an observer on a thread that does what is to be done, once this returns.
+            return
         with self._lock:
             while not self.core.closed and (left := deadline.left()) != 0.0:
                 self._changed.wait(threading.TIMEOUT_MAX if left is None else min(left, threading.TIMEOUT_MAX))
         self._calls.end()
         keeper = self._keeper
-        if keeper is not None and keeper is not threading.current_thread():
+        if keeper is not None:
             keeper.join(_JOIN_TIMEOUT)
         self._close_by = inf  # sessions that come back later are deleted too
 

@@ -48,6 +48,9 @@ class _Rests(Protocol):
     def hold(self, deadline: Deadline) -> None:
         """Let no call begin until `resume`, before a fork."""
 
+    def disown(self) -> None:
+        """Keep gRPC's handlers in the child away from calls that did not end in time."""
+
     def resume(self) -> None:
         """Let calls begin again, in the parent."""
 
@@ -122,6 +125,9 @@ def _rest() -> None:
     while _users and _is_grpc_busy() and not deadline.has_passed():
         time.sleep(0.001)
     _doubts = _doubt()
+    if _doubts is not None:
+        for user in tuple(_users):
+            user.disown()
 
 
 def _resume() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+from grpc._cython import cygrpc  # as gRPC's own channels use it, at a fork
 
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.connecting import why_final
@@ -21,6 +22,7 @@ from spanner_grpc_sessions.runtime.fork import (
     rest_for_fork,
     retain_after_fork,
 )
+from spanner_grpc_sessions.runtime.threads import can_start_thread, keep_until_exit, no_thread, note_no_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
 from spanner_grpc_sessions.transport.connectivity import await_change, connectivity
@@ -163,11 +165,18 @@ class Connection:
             self._calls.clear()
             self._holding = True
 
+    def disown(self) -> None:
+        """Keep gRPC's handlers in the child away from calls that did not end in time: they wait for them, for good."""
+        for channel in _channels_of(self._held):
+            cygrpc.fork_unregister_channel(channel)
+
     def resume(self) -> None:
         """Let calls begin again, in the process that was forked."""
         if self._holding:
             self._holding = False
             self.channel, self._held = self._held, None
+            for channel in _channels_of(self.channel):
+                cygrpc.fork_register_channel(channel)
             self._changing.release()
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
@@ -188,6 +197,29 @@ class Connection:
             return answer
 
         return make
+
+    def begin(self, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Make a call that goes on when this returns; gRPC may start a thread for it."""
+        cause = None
+        if can_start_thread():
+            try:
+                return call(*args, **named)
+            except RuntimeError as error:
+                self.retire_channel(error)
+                cause = error
+        raise no_thread() from cause
+
+    def retire_channel(self, error: RuntimeError) -> None:
+        """Use another channel from now on: gRPC could not start its thread for a call, and takes it for running.
+
+        It would end neither that call nor the channel.
+        """
+        note_no_thread(error)
+        with self._changing:
+            if self.channel is not None:
+                keep_until_exit(self.channel)
+            self.channel = None
+            self._calls.clear()
 
     def _prepare(self, rpc: Rpc) -> Callable[..., Any]:
         with self._changing:

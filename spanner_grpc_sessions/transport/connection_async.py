@@ -23,6 +23,7 @@ from spanner_grpc_sessions.runtime.fork import (
     reset_after_fork,
     retain_after_fork,
 )
+from spanner_grpc_sessions.runtime.threads import no_thread, note_no_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_async_channel
 from spanner_grpc_sessions.transport.incidents import Incidents
@@ -168,6 +169,11 @@ class AsyncConnection:
         return call.choose(request) if self._has_choice else (call, 1)
 
     @staticmethod
+    def begin(call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Make a call that goes on when this returns."""
+        return call(*args, **named)
+
+    @staticmethod
     def telling(call: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:
         """Return a call that tells the headers of its answer."""
 
@@ -208,6 +214,14 @@ class AsyncConnection:
         self._calls.clear()
 
     def _make_channel(self) -> Any:
+        # The first channel of a process starts gRPC's thread for asyncio.
+        try:
+            return self._new_channel()
+        except RuntimeError as error:
+            note_no_thread(error)
+            raise no_thread() from error
+
+    def _new_channel(self) -> Any:
         if self._options.channels == 1:
             return open_async_channel(self._target, self._options)
         from spanner_grpc_sessions.transport.channel_pool import AsyncChannelPool  # noqa: PLC0415 - most have one
