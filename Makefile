@@ -21,6 +21,11 @@ LOWEST_VENV := .venv-lowest
 LOWEST_GOOGLE_VENV := .venv-lowest-google
 LOWEST_GOOGLE := google-cloud-spanner==3.71.0 grpcio-status>=1.59.0
 
+# Other versions of Python, where they are installed, and the tests that depend on the version most.
+PYTHONS := 3.12 3.13
+PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed $(foreach name,\
+    sessions lifecycle forks fork_table copies streams failures,tests/integration/test_$(name).py)
+
 # A client that nobody here wrote, for the tests of the local server.
 NODE_PEER := @google-cloud/spanner@9.0.0
 
@@ -31,7 +36,7 @@ PYTEST_ARGS ?=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-wheel check build stubs check-stubs clean
+.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build stubs check-stubs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -77,13 +82,20 @@ test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_
 	THOROUGH= $(LOWEST_VENV)/bin/python $(PYTEST) $(foreach folder,contract coexistence packaging,--ignore=tests/$(folder)) $(PYTEST_ARGS)
 	THOROUGH= $(LOWEST_GOOGLE_VENV)/bin/python $(PYTEST) tests/coexistence tests/integration/google_cloud
 
+test-pythons: $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed)  ## run unit, pool and client tests on other Pythons, where they are
+	for version in $(PYTHONS); do \
+	    if [ -x $(VENV)-$$version/bin/python ]; then \
+	        THOROUGH= $(VENV)-$$version/bin/python $(PYTEST) $(PYTHONS_TESTS) $(PYTEST_ARGS) || exit 1; \
+	    else echo "no Python $$version here: its tests are skipped"; fi; \
+	done
+
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
 check: export THOROUGH := 1
-check: lint types check-sync check-stubs node-peer test test-lowest  ## everything that has to pass, the quick ones first
+check: lint types check-sync check-stubs node-peer test test-pythons test-lowest  ## everything that has to pass, the quick ones first
 
-environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed node-peer  ## install all that `check` needs
+environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) node-peer  ## install all that `check` needs
 
 build: dev  ## build wheel and sdist into dist/
 	rm -rf dist
@@ -118,6 +130,15 @@ $(LOWEST_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
 
 $(LOWEST_GOOGLE_VENV)/.installed: pyproject.toml Makefile | $(VENV)/.dev
 	$(call install_lowest,$(LOWEST_GOOGLE))
+
+# pyenv's Pythons are not on the PATH. A version that is not installed leaves no environment, and is looked for again.
+$(VENV)-3.%/.installed: pyproject.toml Makefile | $(VENV)/.dev
+	for python in "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.$*.*/bin/python "$$(command -v python3.$*)"; do \
+	    if "$$python" -c '' 2> /dev/null; then \
+	        $(BIN)/uv venv --quiet --clear --no-python-downloads --python "$$python" $(@D) && \
+	        $(UV_INSTALL) --python $(@D)/bin/python --editable . --group dev && touch $@; exit; \
+	    fi; \
+	done
 
 $(STUBS_VENV)/.installed: Makefile | $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear --python '$(OLD_PYTHON)' $(STUBS_VENV)
@@ -154,4 +175,4 @@ check-stubs: $(STUBS_VENV)/.installed  ## fail if generated/ is not what protos/
 	diff -r --exclude=__pycache__ build/stubs/$(STUBS_PACKAGE) generated/$(STUBS_PACKAGE)
 
 clean:  ## remove what the targets build
-	rm -rf build dist $(VENV) $(STUBS_VENV) $(LOWEST_VENV) $(LOWEST_GOOGLE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist $(VENV) $(STUBS_VENV) $(LOWEST_VENV) $(LOWEST_GOOGLE_VENV) $(addprefix $(VENV)-,$(PYTHONS)) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -92,8 +92,8 @@ def notice_fork() -> None:
     if os.getpid() != _process:
         with _noticing:
             if os.getpid() != _process:
-                # Threads of the parent are still listed here, where they stood.
-                _reset_child(_doubt())
+                # Python still lists the parent's threads here, but to look where they stood would crash.
+                _reset_child(_support_doubt())
 
 
 def process_flag() -> Any:
@@ -137,8 +137,10 @@ def _resume() -> None:
 
 def _doubt() -> str | None:
     """Return why gRPC would not work in a child of this moment."""
-    if _is_grpc_busy():
-        return _CALL_IN_FLIGHT
+    return _CALL_IN_FLIGHT if _is_grpc_busy() else _support_doubt()
+
+
+def _support_doubt() -> str | None:
     if _users and os.environ.get(_FORK_SUPPORT, "1").lower() in {"0", "false", "f", "no", "n"}:
         return _NO_FORK_SUPPORT
     return None

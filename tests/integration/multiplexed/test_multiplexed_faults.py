@@ -319,23 +319,23 @@ def test_a_cancelled_keeper_is_followed_by_another(local: LocalSpanner) -> None:
     asyncio.run(live())
 
 
-def test_a_thread_that_cannot_start_is_started_by_the_next_use(
-    local: LocalSpanner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process at its limit of threads is told so, and later has its session."""
+def test_a_session_is_created_without_a_thread(local: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process at its limit of threads the caller creates it, and the next use starts the thread."""
+    start = threading.Thread.start
 
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "spanner-sessions-multiplexed":
+            raise RuntimeError("can't start new thread")
+        start(thread)
 
     with SessionsClient(local.credentials(), options=local.client_options()) as client:
-        client.open()
         session = MultiplexedSession(client, _DATABASE)
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(RuntimeError, match="start new thread"):
-                session.open()
-        session.open()
-        assert session.name
+            name = session.open().name
+        assert session._keeper is None
+        assert session.name == name
+        assert session._keeper is not None
         session.close()
 
 

@@ -1,0 +1,152 @@
+"""A process that forks children in a row, each in the same phase of its client. Started by test_fork_table.
+
+Prints a line of JSON: how many children ended how. Arguments: endpoint, phase, way, number of children.
+"""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from google.auth.credentials import AnonymousCredentials
+
+from spanner_grpc_sessions import (
+    ClientOptions,
+    MultiplexedSession,
+    PoolOptions,
+    SessionPool,
+    SessionsClient,
+    SpannerSessionsError,
+)
+
+DATABASE = "projects/p/instances/i/databases/d"
+STREAM = f"/v1/{DATABASE}/sessions/s:executeStreamingSql"
+# Seconds: of a child's own call, and after which it counts as hung.
+TIMEOUT, HUNG = 10.0, 20
+OPTIONS = ClientOptions(endpoint=sys.argv[1], plaintext=True)
+
+
+class Phases:
+    """What the parent does with its client before each fork; each method is a phase."""
+
+    def __init__(self, client: SessionsClient) -> None:
+        self.client = client
+        self.use: Any = lambda: client.create_session(DATABASE, timeout=TIMEOUT)
+
+    def fresh(self, _: int) -> None:
+        """Nothing."""
+
+    def open(self, _: int) -> None:
+        """Open it."""
+        self.client.open()
+
+    def called(self, _: int) -> None:
+        """Make a call."""
+        self.client.create_session(DATABASE)
+
+    def warmed(self, child: int) -> None:
+        """Warm it up, 0 to 0.3 s before the fork."""
+        self.client.close()
+        self.client = SessionsClient(AnonymousCredentials(), options=OPTIONS)
+        self.use = lambda: self.client.create_session(DATABASE, timeout=TIMEOUT)
+        self.client.warm_up()
+        time.sleep(0.3 * (child % 4) / 3)
+
+    def idle(self, child: int, **options: Any) -> None:
+        """Have a pool open."""
+        if child == 0:
+            pool = SessionPool(self.client, DATABASE, options=PoolOptions(min_size=4, max_size=8, **options)).open()
+            self.held = pool.acquire()
+            self.use = lambda: self._use_pool(pool)
+
+    def _use_pool(self, pool: SessionPool) -> None:
+        with pool.session(TIMEOUT) as lease:
+            assert lease.name != self.held.name
+            self.client.ping_session(lease.name, timeout=TIMEOUT)
+
+    def pinging(self, child: int) -> None:
+        """Have a pool open that pings all the time."""
+        self.idle(child, keep_alive_after=0.02)
+        time.sleep(0.01)
+
+    def multiplexed(self, child: int) -> None:
+        """Have a multiplexed session open."""
+        if child == 0:
+            session = MultiplexedSession(self.client, DATABASE).open()
+            self.use = lambda: self.client.ping_session(session.name, timeout=TIMEOUT)
+
+    def call(self, child: int) -> None:
+        """Be in calls, one after the other, in other threads."""
+        self._background(child, lambda: self.client.ping_session(f"{DATABASE}/sessions/s"))
+
+    def stream(self, child: int) -> None:
+        """Be in a stream that lasts, in another thread."""
+        self._background(child, lambda: list(self.client.rest("POST", STREAM, {"sql": "SELECT 1"})))
+
+    def _background(self, child: int, work: Any) -> None:
+        def go_on() -> None:
+            while True:
+                work()
+
+        if child == 0:
+            self.client.create_session(DATABASE)
+            for _ in range(2):
+                threading.Thread(target=go_on, daemon=True).start()
+        time.sleep(0.01)
+
+
+def in_child(use: Any, pipe: int) -> None:
+    """Use what the parent had, and tell what came of it."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(HUNG)
+    try:
+        use()
+        outcome = "works"
+    except SpannerSessionsError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    except BaseException as error:  # noqa: BLE001 - told to the test
+        outcome = f"foreign: {error!r}"
+    os.write(pipe, outcome.encode()[:400])
+    os._exit(0)
+
+
+def fork(way: str, use: Any, pipe: int) -> int:
+    """Fork a child, wait for its end, and return its exit code."""
+    if way == "multiprocessing":
+        process = multiprocessing.get_context("fork").Process(target=in_child, args=(use, pipe))
+        process.start()
+        process.join()
+        return process.exitcode or 0
+    # PyDLL keeps the GIL, as a fork in C without Python's hooks does.
+    child = ctypes.PyDLL(None).fork() if way == "c" else os.fork()
+    if not child:
+        in_child(use, pipe)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main() -> None:
+    """Fork and count."""
+    phases, outcomes = Phases(SessionsClient(AnonymousCredentials(), options=OPTIONS)), collections.Counter[str]()
+    _, _, phase, way, children = sys.argv
+    for child in range(int(children)):
+        getattr(phases, phase)(child)
+        reading, writing = os.pipe()
+        code = fork(way, phases.use, writing)
+        os.close(writing)
+        outcomes[f"exit code {code}" if code else os.read(reading, 500).decode()] += 1
+        os.close(reading)
+    phases.client.create_session(DATABASE, timeout=TIMEOUT)
+    print(json.dumps(outcomes), flush=True)  # noqa: T201 - its answer
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
