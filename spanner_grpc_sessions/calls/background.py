@@ -94,7 +94,8 @@ class BackgroundCalls:
             finish(self._failure(attempts, error))
         else:
             self._in_flight.add(future)
-            future.add_done_callback(lambda future: self._tell(partial(self._answer, attempts, request), finish, future))
+            answer = partial(self._answer, attempts, request)
+            future.add_done_callback(partial(self._tell, answer, finish))
 
     def _tell(self, answer: Callable[[Any], Any], finish: Callable[[Any], None], future: Any) -> None:
         thread = get_ident()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,9 +28,11 @@ from spanner_grpc_sessions import (
     PoolError,
     PoolOptions,
     SessionNotFound,
+    SessionPool,
     SessionsClient,
 )
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.observers import CallInfo
 from tests.support.colours import Colour
 from tests.support.pools import Rig, async_pool, blocking, multiplexed_of, pool_of, query, rig_of
 from tests.support.processes import require_an_end
@@ -443,6 +447,49 @@ def test_an_async_pool_has_another_keeper_when_it_needs_one(plain: LocalSpanner)
             assert pool._runner._keeper is not keeper
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("order", ["together", "client first"])
+def test_an_async_pool_can_be_closed_beside_its_client(plain: LocalSpanner, order: str) -> None:
+    """Deletes that fail without a wait do not keep the event loop from all else."""
+
+    async def live() -> None:
+        client = AsyncSessionsClient(AnonymousCredentials(), options=plain.client_options())
+        pool = AsyncSessionPool(client, "projects/p/instances/i/databases/d", options=PoolOptions(min_size=4))
+        await pool.open()
+        await asyncio.sleep(0)
+        if order == "together":
+            await asyncio.gather(pool.close(), client.close())
+        else:
+            await client.close()
+            await pool.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(live()), daemon=True)
+    thread.start()
+    thread.join(WAIT)
+    assert not thread.is_alive()
+
+
+def test_a_pool_can_be_closed_by_an_observer_on_its_own_thread(plain: LocalSpanner) -> None:
+    """The close returns at once; the thread that called it does the rest."""
+    closed: list[str] = []
+
+    class Closing:
+        def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], Any]:
+            return (), None
+
+        def end(self, call: CallInfo, mark: Any) -> None:
+            if call.method == "BatchCreateSessions" and not closed:
+                closed.append(threading.current_thread().name)
+                pool.close(2 * WAIT)
+                closed.append("returned")
+
+    options = dataclasses.replace(plain.client_options(), observer=Closing())
+    with SessionsClient(AnonymousCredentials(), options=options) as client:
+        pool = SessionPool(client, "projects/p/instances/i/databases/d", options=PoolOptions(min_size=1))
+        with pytest.raises(PoolClosed):
+            pool.open()
+        until(lambda: len(closed) == 2 and pool.stats().size == 0)
 
 
 def test_an_async_pool_can_be_closed_after_its_loop(plain: LocalSpanner) -> None:
