@@ -24,7 +24,8 @@ LOWEST_GOOGLE := google-cloud-spanner==3.71.0 grpcio-status>=1.59.0
 # Other versions of Python, where they are installed, and the tests that depend on the version most.
 PYTHONS := 3.12 3.13
 PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed $(foreach name,\
-    sessions lifecycle forks fork_table copies streams failures,tests/integration/test_$(name).py)
+    sessions lifecycle forks fork_table copies streams failures,tests/integration/test_$(name).py) \
+    $(foreach pure,rest service pool/core,--ignore=tests/unit/$(pure)) -k 'not emulator'
 
 # A client that nobody here wrote, for the tests of the local server.
 NODE_PEER := @google-cloud/spanner@9.0.0

@@ -125,8 +125,13 @@ def fork(way: str, use: Any, pipe: int) -> int:
         process.start()
         process.join()
         return process.exitcode or 0
-    # PyDLL keeps the GIL, as a fork in C without Python's hooks does.
-    child = ctypes.PyDLL(None).fork() if way == "c" else os.fork()
+    if way == "c":
+        # As a master that is at rest: without Python's hooks a thread that asks for the GIL asks in the child for good.
+        time.sleep(0.05)
+        # PyDLL keeps the GIL.
+        child = ctypes.PyDLL(None).fork()
+    else:
+        child = os.fork()
     if not child:
         in_child(use, pipe)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
