@@ -167,16 +167,18 @@ class Connection:
 
     def disown(self) -> None:
         """Keep gRPC's handlers in the child away from calls that did not end in time: they wait for them, for good."""
-        for channel in _channels_of(self._held):
-            cygrpc.fork_unregister_channel(channel)
+        if self._held is not None:
+            for channel in _channels_of(self._held):
+                cygrpc.fork_unregister_channel(channel)
 
     def resume(self) -> None:
         """Let calls begin again, in the process that was forked."""
         if self._holding:
             self._holding = False
             self.channel, self._held = self._held, None
-            for channel in _channels_of(self.channel):
-                cygrpc.fork_register_channel(channel)
+            if self.channel is not None:
+                for channel in _channels_of(self.channel):
+                    cygrpc.fork_register_channel(channel)
             self._changing.release()
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
