@@ -38,8 +38,8 @@ class PoolOptions:
             by default, as in Google's Java and Node clients. Each session takes up to a fifth less, so that sessions
             that were created together are not pinged together.
         validate_after: time without a sign of life after which an idle session is pinged before it is handed out,
-            below an hour. Longer than `keep_alive_after`, it matters only if pings were late, as on a host that gets
-            no CPU between requests. Shorter, it makes acquires wait for pings.
+            below an hour. It is `keep_alive_after` at most: then pings were late, as on a host that gets no CPU between
+            requests. Shorter, it makes acquires wait for pings.
         max_idle: idle time after which a session beyond `min_size` is deleted; None keeps them all.
         max_lifetime: the age at which a session is replaced, below the server's limit of 28 days; up to a fifth
             earlier, so that sessions that were created together are not replaced together.

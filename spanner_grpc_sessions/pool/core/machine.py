@@ -46,7 +46,7 @@ The clock should go on while the machine sleeps, as the server's does.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set as AbstractSet
 from math import inf
 from typing import Any, Final
 
@@ -58,10 +58,12 @@ from spanner_grpc_sessions.pool.core.record import SessionRecord
 from spanner_grpc_sessions.pool.core.sessions import PoolSessions
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.stats import PoolCounters, PoolStats
-from spanner_grpc_sessions.service.limits import IDLE_LIMIT
+from spanner_grpc_sessions.service.limits import IDLE_LIMIT, MAX_BATCH
 
 # Multiples of the golden ratio, taken modulo 1, lie about as evenly as points can: one draw spreads a whole batch.
 _GOLDEN: Final = 0.6180339887498949
+# Seconds for which a name that was given again is not used: a server that gives it a third time is broken.
+_GIVEN_AGAIN: Final = 10.0
 
 
 class PoolCore:
@@ -84,6 +86,8 @@ class PoolCore:
         self._creation = Creation()
         self._counters = PoolCounters()
         self._losses = Losses()
+        # Names that the server gave again, and when.
+        self._given_again: dict[str, float] = {}
         # Since when each waiter waits, first come, first served. To find its first key, a plain dict would pass over
         # all those that were removed before.
         self._waiting: OrderedDict[Any, float] = OrderedDict()
@@ -220,6 +224,9 @@ class PoolCore:
             name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
         }
+        for name in self._lately_given_again(now) & created.keys():
+            # A server that always gives the same one: what uses it now would lose it to the next create.
+            del created[name]
         duplicates = self._discard_duplicates(created, now)
         fresh = list(created.values())
         self._sessions.add(fresh[:count], now)
@@ -227,7 +234,7 @@ class PoolCore:
         for record in (*fresh[count:], *duplicates):
             self._sessions.delete(record)
         if not fresh:
-            error = PoolError(f"the server returned {len(sessions)} names that the pool has already")
+            error = PoolError(f"the server returned {len(sessions)} names that it has given before")
             return self.create_failed(count, error, now, draw)
         self._creation.succeeded(count)
         self._losses.database_found()
@@ -276,9 +283,9 @@ class PoolCore:
         return self.serve_waiters(now)
 
     def deleted(self, record: SessionRecord, now: float, *, ok: bool = True) -> tuple[Effect, ...]:
-        """Note that a delete ended. If it failed, the server drops the session by itself."""
-        self._sessions.deleting.remove(record)
+        """Note that a delete ended. If it failed it is repeated, twice, and the last time when the pool closes."""
         self._counters.deleted += ok
+        self._sessions.deleted(record, now, ok=ok)
         return self.serve_waiters(now)
 
     def tick(self, now: float) -> tuple[Effect, ...]:
@@ -287,6 +294,7 @@ class PoolCore:
         if not self.closing:
             self._sessions.set_unused_aside(now)
             self._sessions.shrink(now)
+            self._sessions.delete_again(now)
             self._sessions.ping_next(now)
             self._sessions.suspect_all_if_due(now)
             self._outbox.wake_at(self._sessions.next_due(now))
@@ -308,6 +316,7 @@ class PoolCore:
         if self.closing:
             self._fail_waiters(PoolClosed("the pool was closed"))
             self._sessions.delete_idle()
+            self._sessions.delete_again(inf)
         else:
             while self._waiting and (record := self._sessions.take_valid(now)) is not None:
                 self._outbox.effects.append(self._deliver(record, now))
@@ -332,7 +341,11 @@ class PoolCore:
     def _grow(self, now: float) -> None:
         # A session that is being pinged serves a waiter as soon as a new one would.
         waiting = len(self._waiting) - len(self._sessions.pinging)
-        missing = min(max(-self._sessions.surplus, waiting), self._sessions.capacity) - self._creation.in_flight
+        missing = -self._sessions.surplus
+        if self._sessions.losing and self._sessions.pinging:
+            # Pings find the other lost ones within moments: one call creates a hundred.
+            missing -= missing % MAX_BATCH
+        missing = min(max(missing, waiting), self._sessions.capacity) - self._creation.in_flight
         if missing <= 0:
             return
         if now < self._creation.retry_at:
@@ -349,6 +362,7 @@ class PoolCore:
             self._counters.lost += 1
             self._sessions.discarded += 1
             self._losses.lost(now, self._counters.created)
+            self._sessions.losing = True
         record.mark_discarded(lost=proven)
         self._sessions.suspect_all(now, record)
 
@@ -358,8 +372,14 @@ class PoolCore:
         filled = self.filled and not (self._waiting or self._creation.in_flight or self._sessions.discarded)
         at = inf if self.closing else now
         self._outbox.effects += map(LogLine, losses.lines(at, created, checked=checked, filled=filled))
+        self._sessions.losing = losses.open
         if at < losses.due < inf:
             self._outbox.wake_at(losses.due)
+
+    def _lately_given_again(self, now: float) -> AbstractSet[str]:
+        if self._given_again and now > max(self._given_again.values()) + _GIVEN_AGAIN:
+            self._given_again.clear()
+        return self._given_again.keys()
 
     def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> list[SessionRecord]:
         """Discard sessions whose names new ones have, and return those new ones, which are not handed out either.
@@ -367,6 +387,7 @@ class PoolCore:
         A restarted emulator gives names again. The old session is gone, and its holder would use the new one.
         """
         duplicates = [created.pop(name) for name in tuple(created) if name in self.sessions]
+        self._given_again.update(dict.fromkeys((duplicate.name for duplicate in duplicates), now))
         for duplicate in duplicates:
             self._discard(self.sessions[duplicate.name], now, proven=True)
         return duplicates

@@ -41,7 +41,8 @@ class SessionRecord:
         # The fast path notes when it takes a session, and not when it gives it back.
         self.created_at = self.pinged_at = self.last_used_at = now
         self.keep_alive_after = options.keep_alive_after * kept
-        self.validate_after = options.validate_after
+        # After either, the server is asked first: a ping that is due may be late.
+        self.validate_after = min(options.validate_after, self.keep_alive_after)
         self.expires_at = now + options.max_lifetime * kept
         # A discarded session is not handed out again. A lost one does not exist on the server: it is not deleted.
         self.discarded = self.lost = False

@@ -15,6 +15,11 @@ from spanner_grpc_sessions.pool.options import PoolOptions
 
 # After a pause of the machine all sessions are due at once; those not pinged yet can still be handed out.
 _MAX_PINGS: Final = 10
+# After a loss callers wait for those that are alive, and what the others need is known only when all were asked.
+_MAX_PINGS_AFTER_LOSS: Final = 40
+# A delete that failed is repeated after so many seconds, so often. By then the session is idle for an hour soon.
+_DELETE_PAUSE: Final = 60.0
+_MAX_DELETE_RETRIES: Final = 2
 # An unused pool shrinks in steps, so that the end of one burst does not delete what the next one needs.
 _SHRINK_STEP: Final = 10
 _PAUSE: Final = 1.0
@@ -39,9 +44,13 @@ class PoolSessions:
         self.pinging: set[SessionRecord] = set()
         # No longer sessions of the pool; their deletes are in flight.
         self.deleting: set[SessionRecord] = set()
+        # What failed to be deleted, and when that is tried again.
+        self._undeleted: dict[SessionRecord, float] = {}
         # The discarded ones that are still leased.
         self.discarded = 0
         self.closing = False
+        # A loss is not dealt with: others may have been lost with it.
+        self.losing = False
         # Set aside: ready; to be pinged first; to be pinged first, after a backoff.
         self._rested: dict[SessionRecord, None] = {}
         self._stale: dict[SessionRecord, None] = {}
@@ -126,8 +135,25 @@ class PoolSessions:
         self._upkeep.remove(record)
         self._unused.remove(record)
         if not record.lost and (self._options.delete_on_close or not self.closing):
-            self.deleting.add(record)
-            self._outbox.effects.append(Delete(record))
+            record.failures = 0
+            self._delete(record)
+
+    def deleted(self, record: SessionRecord, now: float, *, ok: bool) -> None:
+        """Note that a delete ended; one that failed is repeated later. In the end the server drops the session."""
+        self.deleting.remove(record)
+        if ok or self.closing or record.failures >= _MAX_DELETE_RETRIES:
+            return
+        record.failures += 1
+        self._undeleted[record] = now + _DELETE_PAUSE
+        self._outbox.wake_at(now + _DELETE_PAUSE)
+
+    def delete_again(self, now: float) -> None:
+        """Repeat the deletes that failed and are due."""
+        if self.closing and not self._options.delete_on_close:
+            self._undeleted.clear()
+        for record in [record for record, when in self._undeleted.items() if when <= now]:
+            del self._undeleted[record]
+            self._delete(record)
 
     def discard(self, record: SessionRecord, now: float) -> None:
         """Delete a discarded session: at once, or when it is given back."""
@@ -162,7 +188,8 @@ class PoolSessions:
     def ping_next(self, now: float) -> None:
         """Ping the sessions that are due, up to the limit, and delete those past their lifetime."""
         due = self._take_due(self._upkeep, now)
-        while len(self.pinging) < _MAX_PINGS and not self.closing and (record := next(due, None)) is not None:
+        most = _MAX_PINGS_AFTER_LOSS if self.losing else _MAX_PINGS
+        while len(self.pinging) < most and not self.closing and (record := next(due, None)) is not None:
             self._ping(record, now)
 
     def shrink(self, now: float) -> None:
@@ -210,9 +237,17 @@ class PoolSessions:
 
     def next_due(self, now: float) -> float:
         """Return when a session is due next, after the ones that are due now."""
-        due = min(self._upkeep.next_due(), self._unused.next_due() if self.surplus > 0 else inf)
+        due = min(
+            self._upkeep.next_due(),
+            self._unused.next_due() if self.surplus > 0 else inf,
+            min(self._undeleted.values(), default=inf),
+        )
         # A session that is still due waits for its turn.
         return min(due if due > now else now + _PAUSE, self._suspect_due)
+
+    def _delete(self, record: SessionRecord) -> None:
+        self.deleting.add(record)
+        self._outbox.effects.append(Delete(record))
 
     def _ping(self, record: SessionRecord, now: float) -> None:
         if now >= record.expires_at:

@@ -18,10 +18,34 @@ def test_after_a_loss_no_idle_session_is_handed_out_before_a_ping() -> None:
     lost = pool.lease("a")
     first, second = pool.core.idle
     assert pool.do("lost", lost) == [Ping(first), Ping(second)]
-    assert pool.do("give_back", lost) == [Create(1)]
+    assert pool.do("give_back", lost) == []
     assert pool.do("acquire", "b") == []
-    assert pool.do("ping_failed", first, lost=True) == [Create(1)]
-    assert pool.do("pinged", second) == [Deliver("b", second)]
+    assert pool.do("ping_failed", first, lost=True) == []
+    assert pool.do("pinged", second) == [Deliver("b", second), Create(2)]
+
+
+def test_all_that_were_lost_are_created_by_batches() -> None:
+    """Pings find them one after the other; a caller that no ping can serve does not wait for the last one."""
+    pool = Pool(min_size=250, max_size=260)
+    pool.now = 1.0
+    pings = [effect for effect in pool.do("database_lost", GONE) if isinstance(effect, Ping)]
+    assert len(pings) == 10, "nothing says yet that sessions are lost"
+    created: list[int] = []
+    while pings:
+        for effect in pool.do("ping_failed", pings.pop().record, lost=True):
+            if isinstance(effect, Ping):
+                pings.append(effect)
+            elif isinstance(effect, Create):
+                created.append(effect.count)
+    assert created == [100, 100, 50]
+
+
+def test_after_a_loss_a_caller_beyond_the_pings_has_a_session_created() -> None:
+    """It does not wait for a batch."""
+    pool = Pool(min_size=1, max_size=2)
+    lost = pool.lease("a")
+    pool.do("lost", lost)
+    assert pool.do("acquire", "b") == [Create(1)]
 
 
 def test_suspect_sessions_are_pinged_ten_at_a_time() -> None:
@@ -98,7 +122,8 @@ def test_a_loss_found_by_a_ping_makes_the_others_suspect_as_well() -> None:
     first, second = list(pool.core.idle)[::-1]
     second.mark_pinged(5.0)
     assert pool.tick(10.0) == [Ping(first)]
-    assert pool.do("ping_failed", first, lost=True) == [Ping(second), Create(1)]
+    assert pool.do("ping_failed", first, lost=True) == [Ping(second)]
+    assert pool.do("ping_failed", second, lost=True) == [Create(2)]
 
 
 def test_sessions_that_were_pinged_just_now_are_not_suspect() -> None:
@@ -107,8 +132,8 @@ def test_sessions_that_were_pinged_just_now_are_not_suspect() -> None:
     first, second, third = list(pool.core.idle)
     pool.tick(10.0)
     pool.do("pinged", first)
-    assert pool.do("ping_failed", second, lost=True) == [Create(1)]
-    pool.do("pinged", third)
+    assert pool.do("ping_failed", second, lost=True) == []
+    assert pool.do("pinged", third) == [Create(1)]
     assert pool.do("acquire", "a") == [Deliver("a", third)]
 
 

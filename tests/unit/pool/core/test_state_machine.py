@@ -54,6 +54,7 @@ class Books:
     pings: list[SessionRecord] = field(default_factory=list)
     deletes: list[SessionRecord] = field(default_factory=list)
     surplus: set[SessionRecord] = field(default_factory=set)
+    undeleted: set[SessionRecord] = field(default_factory=set)
     queue: list[Caller] = field(default_factory=list)
     handed: list[tuple[Caller, SessionRecord]] = field(default_factory=list)
     leases: list[tuple[Caller, SessionRecord]] = field(default_factory=list)
@@ -181,7 +182,8 @@ class PoolMachine(RuleBasedStateMachine):
     def valid_until(self, record: SessionRecord) -> float:
         """Return until when a session is good, by the machine's books."""
         session = self.books.sessions[record]
-        return -inf if session.suspect or session.discarded else session.alive_at + self.options.validate_after
+        good_for = min(self.options.validate_after, record.keep_alive_after)
+        return -inf if session.suspect or session.discarded else session.alive_at + good_for
 
     def check_ping(self, record: SessionRecord) -> None:
         """Check that a session is pinged for a reason, and after a failed ping not without a pause."""
@@ -194,7 +196,12 @@ class PoolMachine(RuleBasedStateMachine):
             assert self.now >= record.retry_at
 
     def check_delete(self, record: SessionRecord) -> None:
-        """Check that a session is deleted for a reason."""
+        """Check that a session is deleted for a reason, or once more after a delete that failed."""
+        if record in self.books.undeleted:
+            assert not self.closing or self.options.delete_on_close
+            self.books.undeleted.remove(record)
+            self.books.surplus.add(record)
+            return
         self.check_free(record)
         session = self.books.sessions.pop(record)
         assert not session.lost
@@ -443,6 +450,8 @@ class PoolMachine(RuleBasedStateMachine):
         record = self.books.deletes.pop(pick % len(self.books.deletes))
         self.books.on_server.discard(record.name)
         self.books.deleted += ok
+        if not (ok or self.closing):
+            self.books.undeleted.add(record)
         self.carry_out(self.core.deleted(record, self.now, ok=ok))
 
     # Seldom, so that much happens before.
@@ -534,7 +543,8 @@ class PoolMachine(RuleBasedStateMachine):
         covered = len(self.books.pings) + sum(self.books.creates)
         if not self.books.appended:
             assert covered >= len(self.books.queue) or there >= self.options.max_size
-        assert there >= self.options.min_size
+        # After a loss, those that are pinged are asked first, and then all that are missing are created together.
+        assert there >= self.options.min_size or self.books.pings
 
     @invariant()
     def stale_sessions_are_asked_for(self) -> None:

@@ -177,8 +177,8 @@ def test_a_session_that_was_silent_for_an_hour_is_replaced() -> None:
 
 
 def test_pings_are_few_side_by_side_and_the_others_follow() -> None:
-    """When all are due at once, ten are pinged, each answer starts the next, and the others can be had meanwhile."""
-    pool = Pool(min_size=25, max_size=25, keep_alive_after=10.0, validate_after=100.0)
+    """When all are due at once, ten are pinged, each answer starts the next, and each can be had at once."""
+    pool = Pool(min_size=25, max_size=25, keep_alive_after=10.0)
     effects = pool.tick(11.0)
     assert kinds(effects) == ["Ping"] * 10
     pinged = []
@@ -188,12 +188,48 @@ def test_pings_are_few_side_by_side_and_the_others_follow() -> None:
         pinged.append(effect.record)
         effects += pool.do("pinged", effect.record)
         if len(pinged) == 1:
-            leases = [pool.lease("a"), pool.lease("b")]
-            assert leases[0] is effect.record
-            for lease in leases:
-                pool.do("give_back", lease)
-    assert len(set(pinged)) == len(pinged) == 24
+            lease = pool.lease("a")
+            assert lease is effect.record
+            pool.do("give_back", lease)
+    assert len(set(pinged)) == len(pinged) == 25
     assert pool.tick() == []
+
+
+def test_a_session_that_was_silent_too_long_is_asked_first() -> None:
+    """Past its keep-alive time, however late the ping and whatever `validate_after` says."""
+    pool = Pool(min_size=1, max_size=1, keep_alive_after=60.0, validate_after=3000.0)
+    (record,) = pool.core.idle
+    pool.now = record.keep_alive_after - 1
+    pool.do("give_back", pool.lease("a"))
+    pool.now += record.keep_alive_after
+    assert pool.do("acquire", "b") == [Ping(record)]
+    assert pool.do("pinged", record) == [Deliver("b", record)]
+
+
+def test_a_delete_that_failed_is_repeated() -> None:
+    """Twice, a minute apart; the closing pool tries once more, and leaves the rest to the server."""
+    pool = Pool(min_size=2, max_size=2, max_lifetime=100.0)
+    first = pool.lease("a")
+    pool.now = 200.0
+    assert Delete(first) in pool.do("give_back", first)
+    for _ in range(2):
+        pool.do("deleted", first, ok=False)
+        assert Delete(first) not in pool.tick(pool.now + 59)
+        assert Delete(first) in pool.tick(pool.now + 1)
+    pool.do("deleted", first, ok=False)
+    assert Delete(first) not in pool.tick(pool.now + 1000)
+
+
+def test_a_delete_that_failed_is_repeated_by_close() -> None:
+    """At once, and for the last time."""
+    pool = Pool(min_size=1, max_size=1, max_lifetime=100.0)
+    record = pool.lease("a")
+    pool.now = 200.0
+    pool.do("give_back", record)
+    pool.do("deleted", record, ok=False)
+    assert Delete(record) in pool.do("close")
+    pool.do("deleted", record, ok=False)
+    assert pool.core.closed or pool.core._creation.in_flight
 
 
 def test_the_sessions_that_are_due_first_are_pinged_first() -> None:
