@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolError, checks
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # ruff: noqa: SLF001 - a pool and its leases are one
 
 _Result = TypeVar("_Result")
-# Seconds: the timeout that Google publishes for BatchCreateSessions.
-_OPEN_TIMEOUT: Final = 60.0
 
 
 class SessionPool:
@@ -85,33 +83,55 @@ class SessionPool:
     __reduce_ex__ = checks.uncopyable("share it, or create one in each process with a client of its own")
 
     def __enter__(self) -> Self:
-        return self.open()
+        try:
+            return self.open()
+        except BaseException:
+            # The block is not entered: nothing else would close the pool.
+            self.close(0.0)
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self) -> Self:
+    def open(self, timeout: float | None = 60.0) -> Self:
         """Create `min_size` sessions, unless they exist. Idempotent, and done once for all callers.
 
-        Failures that the client retries are retried, for up to a minute.
+        Failures that the client retries are retried until the timeout. A pool that could not be opened can be used all
+        the same, and opened again; as a context manager it is closed.
+
+        Args:
+            timeout: seconds, None for no limit.
 
         Raises:
             RpcError, CredentialsError, ClientClosed: they could not be created; the next use tries again.
             PoolTimeout: they were not created in time.
             PoolClosed: the pool is closed.
         """
-        self._runner.fill(_OPEN_TIMEOUT, patient=False)
+        self._runner.fill(check_timeout(timeout), patient=False)
         return self
 
     def close(self, timeout: float | None = 30.0) -> None:
-        """Delete all sessions and end the background work. Idempotent; callers that wait get `PoolClosed`.
+        """Delete the idle sessions and end the background work. Idempotent; callers that wait get `PoolClosed`.
 
-        Idle sessions are deleted at once, leased ones when they are released, even after the timeout.
+        It does not wait for leased sessions: each is deleted when it is released, if the client is still open. `drain`
+        waits for them.
 
         Args:
-            timeout: seconds for all of it, None for no limit.
+            timeout: seconds to wait for the deletes, None for no limit. The server drops the sessions that are not
+                deleted by then when they have been idle for an hour.
         """
-        self._runner.close(check_timeout(timeout))
+        self._runner.close(check_timeout(timeout), drain=False)
+
+    def drain(self, timeout: float | None = 30.0) -> bool:
+        """Close the pool, and wait until the leased sessions are released and deleted too.
+
+        Args:
+            timeout: seconds, None for no limit.
+
+        Returns:
+            Whether all sessions were released and deleted in time.
+        """
+        return self._runner.close(check_timeout(timeout), drain=True)
 
     def wait(self, timeout: float | None = 30.0) -> None:
         """Wait until `min_size` sessions exist, also while creating them fails.

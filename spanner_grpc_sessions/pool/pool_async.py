@@ -6,7 +6,7 @@ import warnings
 from asyncio import get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import PoolError, checks
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # ruff: noqa: SLF001 - a pool and its leases are one
 
 _Result = TypeVar("_Result")
-# Seconds: the timeout that Google publishes for BatchCreateSessions.
-_OPEN_TIMEOUT: Final = 60.0
 
 
 class AsyncSessionPool:
@@ -85,15 +83,24 @@ class AsyncSessionPool:
     __reduce_ex__ = checks.uncopyable("share it, or create one in each process with a client of its own")
 
     async def __aenter__(self) -> Self:
-        return await self.open()
+        try:
+            return await self.open()
+        except BaseException:
+            # The block is not entered: nothing else would close the pool.
+            await self.close(0.0)
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def open(self) -> Self:
+    async def open(self, timeout: float | None = 60.0) -> Self:
         """Create `min_size` sessions, unless they exist. Idempotent, and done once for all callers.
 
-        Failures that the client retries are retried, for up to a minute.
+        Failures that the client retries are retried until the timeout. A pool that could not be opened can be used all
+        the same, and opened again; as a context manager it is closed.
+
+        Args:
+            timeout: seconds, None for no limit.
 
         Raises:
             RpcError, CredentialsError, ClientClosed: they could not be created; the next use tries again.
@@ -101,18 +108,31 @@ class AsyncSessionPool:
             PoolClosed: the pool is closed.
         """
         self._runner.require_loop()
-        await self._runner.fill(_OPEN_TIMEOUT, patient=False)
+        await self._runner.fill(check_timeout(timeout), patient=False)
         return self
 
     async def close(self, timeout: float | None = 30.0) -> None:
-        """Delete all sessions and end the background work. Idempotent; callers that wait get `PoolClosed`.
+        """Delete the idle sessions and end the background work. Idempotent; callers that wait get `PoolClosed`.
 
-        Idle sessions are deleted at once, leased ones when they are released, even after the timeout.
+        It does not wait for leased sessions: each is deleted when it is released, if the client is still open. `drain`
+        waits for them.
 
         Args:
-            timeout: seconds for all of it, None for no limit.
+            timeout: seconds to wait for the deletes, None for no limit. The server drops the sessions that are not
+                deleted by then when they have been idle for an hour.
         """
-        await self._runner.close(check_timeout(timeout))
+        await self._runner.close(check_timeout(timeout), drain=False)
+
+    async def drain(self, timeout: float | None = 30.0) -> bool:
+        """Close the pool, and wait until the leased sessions are released and deleted too.
+
+        Args:
+            timeout: seconds, None for no limit.
+
+        Returns:
+            Whether all sessions were released and deleted in time.
+        """
+        return await self._runner.close(check_timeout(timeout), drain=True)
 
     async def wait(self, timeout: float | None = 30.0) -> None:
         """Wait until `min_size` sessions exist, also while creating them fails.

@@ -35,8 +35,10 @@ from spanner_grpc_sessions.service import requests, rpcs
 CREATE_TIMEOUT: Final = 15.0
 PING_TIMEOUT: Final = 5.0
 DELETE_TIMEOUT: Final = 5.0
-# Calls in flight at the same time: about half of what one connection carries.
+# Calls in flight at the same time: about half of what one connection carries. Deletes, which may hang, leave room for
+# the creates and pings that callers wait for.
 MAX_CALLS: Final = 64
+MAX_DELETES: Final = 16
 _JOIN_TIMEOUT: Final = 1.0
 _log: Final = logging.getLogger("spanner_grpc_sessions")
 
@@ -59,10 +61,13 @@ class PoolRunner:
         self._events: deque[Callable[[], None]] = deque()
         self._dispatching = False
         # What takes time, and so is not done under the lock.
-        self._queue: deque[Create | Ping | Delete | LogLine] = deque()
-        self._in_flight = 0
+        self._queue: deque[Create | Ping | LogLine] = deque()
+        self._deletes: deque[Delete] = deque()
+        self._in_flight = self._deleting = 0
         self._keeper: threading.Thread | None = None
-        self._wake_at, self._failed, self._close_by = inf, 0, inf
+        self._wake_at, self._failed = inf, 0
+        # Until when each caller of `close` waits.
+        self._closers: dict[object, float] = {}
         self._abandoned = False
         self._lock = threading.RLock()
         # What the keeper waits for, and what callers of `fill` and `close` wait for.
@@ -102,7 +107,7 @@ class PoolRunner:
                 self._dispatching = False
                 while self._events:
                     self._events.popleft()()
-        if self._queue and self._keeper is None:
+        if (self._queue or self._deletes) and self._keeper is None:
             self._begin_queued()
         if self._abandoned:
             self._wake()
@@ -163,26 +168,34 @@ class PoolRunner:
                     raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, core)
                 self._clock.wait(self._changed, until)
 
-    def close(self, timeout: float | None) -> None:
-        """Delete all sessions and end the thread, in that time."""
-        deadline = Deadline(timeout)
+    def close(self, timeout: float | None, *, drain: bool) -> bool:
+        """Delete the idle sessions and end the thread, in that time; if `drain`, wait for the leased sessions too.
+
+        Return whether no session is left.
+        """
+        core, deadline, closer = self.core, Deadline(timeout), object()
         self.watch.end()
         with self._lock:
-            self._close_by = inf if timeout is None else time.monotonic() + timeout
+            self._closers[closer] = inf if timeout is None else time.monotonic() + timeout
             interrupting = self._dispatching
-        self.dispatch(self.core.close)
-        self._wake()
-        if interrupting or self._keeper is threading.current_thread() or self._calls.own_this_thread():
-            # A signal handler, or an observer on a thread that does what is to be done, once this returns.
-            return
-        with self._lock:
-            while not self.core.closed and (left := deadline.left()) != 0.0:
-                self._changed.wait(threading.TIMEOUT_MAX if left is None else min(left, threading.TIMEOUT_MAX))
-        self._calls.end()
-        keeper = self._keeper
-        if keeper is not None:
-            keeper.join(_JOIN_TIMEOUT)
-        self._close_by = inf  # sessions that come back later are deleted too
+        try:
+            self.dispatch(core.close)
+            self._wake()
+            if interrupting or self._keeper is threading.current_thread() or self._calls.own_this_thread():
+                # A signal handler, or an observer on a thread that does what is to be done, once this returns.
+                return core.closed
+            with self._lock:
+                while not (core.closed if drain else core.settled) and (left := deadline.left()) != 0.0:
+                    self._changed.wait(threading.TIMEOUT_MAX if left is None else min(left, threading.TIMEOUT_MAX))
+            if len(self._closers) == 1:
+                self._calls.end()
+                keeper = self._keeper
+                if keeper is not None:
+                    keeper.join(_JOIN_TIMEOUT)
+        finally:
+            # Sessions that come back later are deleted too.
+            del self._closers[closer]
+        return core.closed
 
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
@@ -212,12 +225,14 @@ class PoolRunner:
                 case WakeAt(when):
                     self._wake_at = when
                     self._work.notify()
-                case Create() | Ping() | Delete() | LogLine():
+                case Create() | Ping() | LogLine():
                     self._queue.append(effect)
-        if self._queue:
+                case Delete():
+                    self._deletes.append(effect)
+        if self._queue or self._deletes:
             self._start_keeper()
             self._work.notify()
-        elif self.core.closing and self.core.closed:
+        elif self.core.settled:
             self._wake()
 
     def _start_keeper(self) -> None:
@@ -235,9 +250,9 @@ class PoolRunner:
             self._begin_queued()
             with self._lock:
                 now, until = self._now(), self._next_look()
-                if self._queue and self._in_flight < MAX_CALLS:
+                if self._can_begin():
                     continue
-                if self.core.closing and not (self._queue or self._in_flight):
+                if self.core.closing and not (self._queue or self._deletes or self._in_flight):
                     self._keeper = None
                     return
                 if now < until and (self.core.closing or not self._abandoned):
@@ -259,18 +274,24 @@ class PoolRunner:
             return inf
         return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
 
+    def _can_begin(self) -> bool:
+        may_delete = self.core.closing or self._deleting < MAX_DELETES
+        return self._in_flight < MAX_CALLS and bool(self._queue or (self._deletes and may_delete))
+
+    def _next_queued(self) -> Create | Ping | Delete | LogLine | None:
+        with self._lock:
+            if not self._can_begin():
+                return None
+            effect = self._queue.popleft() if self._queue else self._deletes.popleft()
+            self._in_flight += not isinstance(effect, LogLine)
+            self._deleting += isinstance(effect, Delete)
+            return effect
+
     def _begin_queued(self) -> None:
-        while self._in_flight < MAX_CALLS:
-            try:
-                effect = self._queue.popleft()
-            except IndexError:
-                return
-            if isinstance(effect, LogLine):
-                _log.info("%s: %s", self._database, effect.text)
-                continue
-            with self._lock:
-                self._in_flight += 1
+        while (effect := self._next_queued()) is not None:
             match effect:
+                case LogLine(text):
+                    _log.info("%s: %s", self._database, text)
                 case Create(count):
                     request: Any = requests.batch_create_sessions(self._database, count, *self._template)
                     done = partial(self._created, count)
@@ -285,7 +306,7 @@ class PoolRunner:
 
     def _begin(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], None]) -> None:
         ended = partial(self._ended, done, self._now())
-        left = min(timeout, self._close_by - time.monotonic())
+        left = min(timeout, max(self._closers.values(), default=inf) - time.monotonic())
         if left <= 0:
             ended(PoolClosed("the pool is closing, and its time is over"))
             return
@@ -303,7 +324,7 @@ class PoolRunner:
                 self.dispatch(self.core.database_gone, answer)
             done(answer)
             # Only when there is something to do: each thread that wakes up for nothing holds up this one.
-            if self._queue or self.core.closing:
+            if self._queue or self._deletes or self.core.closing:
                 self._work.notify()
             if self.core.filled or self.core.last_error is not None:
                 self._changed.notify_all()
@@ -328,7 +349,8 @@ class PoolRunner:
             self.dispatch(self.core.pinged, record)
 
     def _deleted(self, record: SessionRecord, answer: Any) -> None:
-        self.dispatch(self.core.deleted, record, ok=not isinstance(answer, Exception))
+        self._deleting -= 1
+        self.dispatch(self.core.deleted, record, ok=not isinstance(answer, Exception) or is_loss(answer))
 
 
 class _Waiter:

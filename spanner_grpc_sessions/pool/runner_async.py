@@ -6,6 +6,7 @@ The pool holds the runner. The tasks hold the runner too, and not the pool, so t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
@@ -27,7 +28,7 @@ from spanner_grpc_sessions.pool.core.effects import LogLine
 from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
-from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, PING_TIMEOUT
+from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, MAX_DELETES, PING_TIMEOUT
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -58,8 +59,12 @@ class AsyncPoolRunner:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        # Deletes, which may hang, leave room for the creates and pings that callers wait for.
         self._calls = asyncio.Semaphore(MAX_CALLS)
-        self._wake_at, self._failed, self._close_by = inf, 0, inf
+        self._deletes = asyncio.Semaphore(MAX_DELETES)
+        self._wake_at, self._failed = inf, 0
+        # Until when each caller of `close` waits.
+        self._closers: dict[object, float] = {}
         self._abandoned = False
         self._changed = asyncio.Event()
         self._timeouts = _Timeouts(clock)
@@ -149,29 +154,41 @@ class AsyncPoolRunner:
                 raise timed_out(f"the pool of {self._database} was not filled", timeout or 0.0, core)
             await self._clock.wait_async(self._changed, until)
 
-    async def close(self, timeout: float | None) -> None:
-        """Delete all sessions and end all tasks, in that time. If the loop was closed, there is nothing left to do."""
+    async def close(self, timeout: float | None, *, drain: bool) -> bool:
+        """Delete the idle sessions and end all tasks, in that time; if `drain`, wait for the leased sessions too.
+
+        Return whether no session is left. If the loop was closed, there is nothing left to do.
+        """
+        core = self.core
         if self.loop is not None and self.loop.is_closed():
-            self.core.close(self._clock.now())
+            core.close(self._clock.now())
             self.watch.end()
-            return
+            return core.closed
         self.require_loop()
         self.watch.end()
-        deadline = Deadline(timeout)
-        self._close_by = inf if timeout is None else time.monotonic() + timeout
-        self.dispatch(self.core.close)
-        self._wake()
-        while not self.core.closed and (left := deadline.left()) != 0.0:
-            await event_within(self._changed, inf if left is None else left)
+        deadline, closer = Deadline(timeout), object()
+        self._closers[closer] = inf if timeout is None else time.monotonic() + timeout
+        try:
+            self.dispatch(core.close)
+            self._wake()
+            while not (core.closed if drain else core.settled) and (left := deadline.left()) != 0.0:
+                await event_within(self._changed, inf if left is None else left)
+            if len(self._closers) == 1:
+                await self._end_tasks(closer)
+        finally:
+            # Sessions that come back later are deleted too.
+            del self._closers[closer]
+        return core.closed
+
+    async def _end_tasks(self, closer: object) -> None:
         # The time is over: what a cancelled call begins ends at once.
-        self._close_by = -inf
+        self._closers[closer] = -inf
         self._timeouts.cancel()
         while tasks := self._tasks - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
             # Unlike `gather` of finished tasks, this yields to the loop, which takes them out of the set.
             await asyncio.wait(tasks)
-        self._close_by = inf  # sessions that come back later are deleted too
 
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
@@ -202,7 +219,7 @@ class AsyncPoolRunner:
                     self._spawn(self._ping(record))
                 case Delete(record):
                     self._spawn(self._delete(record))
-        if self.core.closing and self.core.closed:
+        if self.core.settled:
             self._wake()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -238,16 +255,17 @@ class AsyncPoolRunner:
             self.dispatch(self.core.pinged, record)
 
     async def _delete(self, record: SessionRecord) -> None:
-        ok = True
+        ok, request = True, requests.delete_session(record.name)
         try:
-            await self._call(rpcs.DELETE_SESSION, record.name, requests.delete_session(record.name), DELETE_TIMEOUT)
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the server drops the session by itself
-            ok = False
+            async with contextlib.nullcontext() if self.core.closing else self._deletes:
+                await self._call(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is repeated, or the server drops it
+            ok = isinstance(error, Exception) and is_loss(error)
         self.dispatch(self.core.deleted, record, ok=ok)
 
     async def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
         async with self._calls:
-            left = min(timeout, self._close_by - time.monotonic())
+            left = min(timeout, max(self._closers.values(), default=inf) - time.monotonic())
             if left <= 0:
                 raise PoolClosed("the pool is closing, and its time is over")
             try:

@@ -116,6 +116,13 @@ class PoolCore:
         return self.closing and not (self.sessions or self._sessions.deleting or self._creation.in_flight)
 
     @property
+    def settled(self) -> bool:
+        """Whether the pool was closed and what is left of it is leased."""
+        sessions = self._sessions
+        in_flight = sessions.deleting or sessions.pinging or self._creation.in_flight
+        return self.closing and not (in_flight or sessions.idle_count)
+
+    @property
     def last_error(self) -> Exception | None:
         """Why the newest create failed, None if it did not: the cause of a timeout, if there is one."""
         return self._creation.last_error

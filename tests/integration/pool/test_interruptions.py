@@ -110,7 +110,7 @@ def test_a_cancelled_close_is_taken_up_by_the_next(plain: LocalSpanner) -> None:
     async def main() -> None:
         async with async_pool(plain, _DATABASE, min_size=2) as pool:
             lease = await pool.acquire()
-            closing = asyncio.create_task(pool.close(timeout=None))
+            closing = asyncio.create_task(pool.drain(timeout=None))
             await until_async(lambda: pool.stats().size == 1)
             closing.cancel()
             await asyncio.wait([closing])

@@ -27,12 +27,14 @@ from spanner_grpc_sessions import (
     PoolClosed,
     PoolError,
     PoolOptions,
+    PoolTimeout,
     SessionNotFound,
     SessionPool,
     SessionsClient,
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.observers import CallInfo
+from spanner_grpc_sessions.runtime.clock import CLOCK
 from tests.support.colours import Colour
 from tests.support.pools import Rig, async_pool, blocking, multiplexed_of, pool_of, query, rig_of
 from tests.support.processes import require_an_end
@@ -156,19 +158,78 @@ def test_a_pool_shows_its_state_and_its_numbers(rig: Rig, plain: LocalSpanner) -
 # ---- the close
 
 
-def test_close_wakes_waiting_callers_and_drains_leased_sessions(rig: Rig) -> None:
-    """Acquires end at once; the close itself goes on until the last lease came back, and nothing is left then."""
+def test_drain_wakes_waiting_callers_and_waits_for_leased_sessions(rig: Rig) -> None:
+    """Acquires end at once; the drain itself goes on until the last lease came back, and nothing is left then."""
     pool = rig.pool(min_size=3, max_size=3)
     leases = [pool.acquire() for _ in range(3)]
     waiting = rig.wait_in_line(pool, 5, timeout=None)
-    closing = rig.start(pool.close, timeout=None)
+    draining = rig.start(pool.drain, timeout=None)
     assert all(isinstance(each.exception(WAIT), PoolClosed) for each in waiting)
     for lease in leases:
         assert rig.on(lease).stub.ExecuteSql(query(lease)).rows
-        assert not closing.done()
+        assert not draining.done()
         pool.release(lease)
-    closing.result(WAIT)
+    assert draining.result(WAIT)
     assert (rig.names, rig.background()) == (set(), [])
+
+
+def test_drain_says_that_a_lease_did_not_come_back(rig: Rig) -> None:
+    """Its session is deleted when it does."""
+    pool = rig.pool(min_size=2)
+    lease = pool.acquire()
+    assert not pool.drain(timeout=0.05)
+    pool.release(lease)
+    until(lambda: rig.names == set())
+    assert pool.drain()
+
+
+def test_close_leaves_leased_sessions_to_their_release(rig: Rig) -> None:
+    """It deletes what is idle and returns, also from a block that ends in an exception; a release deletes the rest."""
+    pool = rig.pool(min_size=3)
+    pool.open()
+    lease = pool.acquire()
+    pool.close(timeout=None)
+    assert rig.names == {lease.name}
+    pool.release(lease)
+    until(lambda: rig.names == set())
+
+
+def test_a_close_does_not_cut_another_short(rig: Rig, plain: LocalSpanner) -> None:
+    """The one with more time still deletes the sessions, though the other has given up waiting."""
+    pool = rig.pool(min_size=1)
+    lease = pool.acquire()
+    longer = rig.start(pool.drain, timeout=None)
+    until(lambda: repr(pool).count("closed"))
+    pool.close(timeout=0)
+    assert not longer.done()
+    pool.release(lease)
+    assert longer.result(WAIT)
+    assert rig.names == set()
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_block_that_cannot_be_entered_leaves_no_open_pool(rig: Rig, plain: LocalSpanner) -> None:
+    """Nothing but the failed entry could close it."""
+    plain.faults.add("BatchCreateSessions", status="PERMISSION_DENIED")
+    pool = rig.loose_pool(min_size=1)
+    enter = getattr(pool, "__aenter__", None) or pool.__enter__
+    with pytest.raises(PermissionDenied):
+        enter()
+    assert "closed" in repr(pool)
+    assert rig.background() == []
+    del pool, enter
+    gc.collect()
+
+
+def test_open_ends_at_its_timeout(rig: Rig, plain: LocalSpanner) -> None:
+    """A service that may start without its database opens the pool later, or by its first use."""
+    plain.faults.add("BatchCreateSessions", status="UNAVAILABLE", times=None)
+    pool = rig.pool(min_size=1, clock=CLOCK)
+    with pytest.raises(PoolTimeout):
+        pool.open(timeout=0.1)
+    plain.faults.clear()
+    pool.open()
+    assert pool.stats().size == 1
 
 
 @pytest.mark.parametrize("use", ["open", "wait"])
