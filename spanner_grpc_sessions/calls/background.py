@@ -14,7 +14,7 @@ import grpc
 from spanner_grpc_sessions.auth.token import TokenHeaders
 from spanner_grpc_sessions.calls.answers import check_answer
 from spanner_grpc_sessions.calls.call import Caller
-from spanner_grpc_sessions.calls.headers import REQUEST_ID
+from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
@@ -70,38 +70,52 @@ class BackgroundCalls:
         return Caller(connection, self._caller.options, self._caller.preparation)
 
     def begin(self, rpc: Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], None]) -> None:
-        """Begin a call that is made once. `done` gets its answer or its exception, most often on a thread of gRPC."""
+        """Begin a call, which is repeated only if the server never took it up.
+
+        `done` gets its answer or its exception, most often on a thread of gRPC.
+        """
         connection, preparation = self._caller.connection, self._caller.preparation
         observation = observe(self._caller.observer, rpc.name, name, self.address)
-        attempts = Attempts(rpc, "", _ONCE, Deadline(timeout), incidents=connection.incidents)
+        observed = None if observation is None else observation.call
+        attempts = Attempts(rpc, "", _ONCE, Deadline(timeout), observed, incidents=connection.incidents)
         finish = partial(_finish, observation, done)
         try:
             metadata = () if observation is None else observation.headers
             headers, _ = preparation.prepare(rpc, name, request, timeout, metadata)
             call, channel = connection.ready(rpc, request)
             attempts.number = preparation.next_number(channel)
+        except SpannerSessionsError as error:
+            finish(error)
+        else:
+            self._send(attempts, call, request, headers, finish)
+
+    def _send(
+        self, attempts: Attempts, call: Any, request: Any, headers: Metadata, finish: Callable[[Any], None]
+    ) -> None:
+        again = partial(self._send, attempts, call, request, headers, finish)
+        try:
             token = self.current()
             if token is None:
-                token = self.wait(timeout)
+                token = self.wait(attempts.deadline.left())
             attempts.token = token
-            request_id = f"{attempts.number}1"
-            if observation is not None:
-                observation.call.attempt(request_id)
-            future = self._future(call, request, attempts.deadline.left(), (*headers, *token, (REQUEST_ID, request_id)))
+            pairs = (*headers, *token, (REQUEST_ID, attempts.request_id()))
+            future = self._future(call, request, attempts.deadline.left(), pairs)
         except SpannerSessionsError as error:
             finish(error)
         except self.CALL_ERRORS as error:
-            finish(self._failure(attempts, error))
+            _conclude(self._failure(attempts, error), finish, again)
         else:
             self._in_flight.add(future)
             answer = partial(self._answer, attempts, request)
-            future.add_done_callback(partial(self._tell, answer, finish))
+            future.add_done_callback(partial(self._tell, answer, finish, again))
 
-    def _tell(self, answer: Callable[[Any], Any], finish: Callable[[Any], None], future: Any) -> None:
+    def _tell(
+        self, answer: Callable[[Any], Any], finish: Callable[[Any], None], again: Callable[[], None], future: Any
+    ) -> None:
         thread = get_ident()
         self._telling.add(thread)
         try:
-            finish(answer(future))
+            _conclude(answer(future), finish, again)
         finally:
             self._telling.discard(thread)
 
@@ -119,12 +133,13 @@ class BackgroundCalls:
             return self._failure(attempts, error)
         return answer
 
-    def _failure(self, attempts: Attempts, error: BaseException) -> SpannerSessionsError:
+    def _failure(self, attempts: Attempts, error: BaseException) -> Any:
+        """Return what becomes of a call whose attempt failed: its outcome, or None for another attempt."""
         try:
-            attempts.next_delay_after(self.rpc_error(error))
+            pause = attempts.next_delay_after(self.rpc_error(error))
         except SpannerSessionsError as failure:
             return failure
-        raise AssertionError
+        return attempts.rpc.response_class() if pause is None else None
 
     def current(self) -> TokenHeaders | None:
         """Return the headers of a valid token, or None if there is none."""
@@ -179,6 +194,13 @@ class _Answered(concurrent.futures.Future[Any]):
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.OK
+
+
+def _conclude(outcome: Any, finish: Callable[[Any], None], again: Callable[[], None]) -> None:
+    if outcome is None:
+        again()
+    else:
+        finish(outcome)
 
 
 def _finish(observation: Observation | None, done: Callable[[Any], None], answer: Any) -> None:

@@ -141,7 +141,7 @@ class Caller:
         retry: RetryOptions | None = None,
         metadata: CallMetadata = (),
     ) -> Stream:
-        """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
+        """Make a call that streams its answer, and return the stream. Whatever `retry` says, it is not repeated."""
         from spanner_grpc_sessions.calls.stream import Stream  # noqa: PLC0415 - not every client streams
 
         observation = observe(self.observer, rpc.name, name, self.connection.address)
@@ -155,16 +155,20 @@ class Caller:
             token = self._tokens.current()
             if token is None:
                 token = self._tokens.wait(left)
-            request_id = f"{self.preparation.next_number(channel)}1"
-            pairs = (*headers, *token, (REQUEST_ID, request_id))
-            try:
-                answers = self.connection.begin(call, request, timeout=deadline.left(), metadata=pairs)
-            except self.connection.CLOSED_ERROR as error:
-                raise ClientClosed.during_call() from error
+            observed = observation.call if observation else None
+            attempts = Attempts(
+                rpc, self.preparation.next_number(channel), RetryOptions.none(), deadline, observed, token=token
+            )
+
+            def begin(request_id: str) -> Any:
+                pairs = (*headers, *token, (REQUEST_ID, request_id))
+                try:
+                    return self.connection.begin(call, request, timeout=deadline.left(), metadata=pairs)
+                except self.connection.CLOSED_ERROR as error:
+                    raise ClientClosed.during_call() from error
+
+            return Stream(begin, attempts, self.connection, observation)
         except BaseException as error:
             if observation is not None:
                 observation.end(error)
             raise
-        if observation is not None:
-            observation.call.attempt(request_id)
-        return Stream(answers, rpc, request_id, self.connection, token, observation)

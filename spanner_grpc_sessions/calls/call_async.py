@@ -143,7 +143,7 @@ class AsyncCaller:
         retry: RetryOptions | None = None,
         metadata: CallMetadata = (),
     ) -> AsyncStream:
-        """Make a call that streams its answer, and return the stream. It is never repeated, whatever `retry` says."""
+        """Make a call that streams its answer, and return the stream. Whatever `retry` says, it is not repeated."""
         from spanner_grpc_sessions.calls.stream import AsyncStream  # noqa: PLC0415 - not every client streams
 
         observation = observe(self.observer, rpc.name, name, self.connection.address)
@@ -157,16 +157,20 @@ class AsyncCaller:
             token = self._tokens.current()
             if token is None:
                 token = await self._tokens.wait_async(left)
-            request_id = f"{self.preparation.next_number(channel)}1"
-            pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
-            try:
-                answers = self.connection.begin(call, request, timeout=deadline.left(), metadata=pairs)
-            except self.connection.CLOSED_ERROR as error:
-                raise ClientClosed.during_call() from error
+            observed = observation.call if observation else None
+            attempts = Attempts(
+                rpc, self.preparation.next_number(channel), RetryOptions.none(), deadline, observed, token=token
+            )
+
+            def begin(request_id: str) -> Any:
+                pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))
+                try:
+                    return self.connection.begin(call, request, timeout=deadline.left(), metadata=pairs)
+                except self.connection.CLOSED_ERROR as error:
+                    raise ClientClosed.during_call() from error
+
+            return AsyncStream(begin, attempts, self.connection, observation)
         except BaseException as error:
             if observation is not None:
                 observation.end(error)
             raise
-        if observation is not None:
-            observation.call.attempt(request_id)
-        return AsyncStream(answers, rpc, request_id, self.connection, token, observation)

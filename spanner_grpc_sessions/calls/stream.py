@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -13,16 +13,15 @@ import grpc.aio
 
 from spanner_grpc_sessions.calls.answers import rest_of
 from spanner_grpc_sessions.calls.preparation import cancel, failure_of, initial_metadata
+from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import Cancelled, Internal, RpcError, from_grpc
 from spanner_grpc_sessions.observers import Observation
 from spanner_grpc_sessions.runtime.clock import task_is_cancelled
-from spanner_grpc_sessions.service.rpcs import Rpc
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from spanner_grpc_sessions.auth.token import TokenHeaders
     from spanner_grpc_sessions.transport.connection import Connection
     from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
@@ -36,20 +35,18 @@ class Stream(Iterator[dict[str, Any]]):
 
     def __init__(
         self,
-        call: Any,
-        rpc: Rpc,
-        request_id: str,
+        begin: Callable[[str], Any],
+        attempts: Attempts,
         connection: Connection,
-        token: TokenHeaders,
         observation: Observation | None = None,
     ) -> None:
-        self._call = call
-        self._rpc = rpc
-        self._request_id = request_id
+        self._begin = begin
+        self._attempts = attempts
+        self._rpc = attempts.rpc
         self._connection = connection
-        self._token = token
         self._observation = observation
         self._closed = False
+        self._send()
         # Two threads that read from one call break gRPC, and its channel.
         self._reading = threading.Lock()
 
@@ -73,7 +70,11 @@ class Stream(Iterator[dict[str, Any]]):
         except grpc.RpcError as error:
             if self._closed:
                 raise StopIteration from None
-            raise self._failure(error) from error
+            failure = self._failure(error)
+            if self._sends_again(failure):
+                return next(self)
+            self._tell(failure)
+            raise failure from error
         except BaseException as error:
             # A signal handler raised during the wait. gRPC does not allow another wait on this call.
             cancel(self._call)
@@ -94,6 +95,17 @@ class Stream(Iterator[dict[str, Any]]):
         cancel(self._call)
         self._tell(GeneratorExit())
 
+    def _send(self) -> None:
+        self._request_id = self._attempts.request_id()
+        self._call = self._begin(self._request_id)
+
+    def _sends_again(self, failure: SpannerSessionsError) -> bool:
+        """Send the request again if the server never took it up, and return whether that was so."""
+        again = isinstance(failure, RpcError) and self._attempts.pause_after(failure) is not None
+        if again:
+            self._send()
+        return again
+
     def _tell(self, error: BaseException | None = None) -> None:
         if self._observation is not None:
             self._observation.end(error)
@@ -102,8 +114,7 @@ class Stream(Iterator[dict[str, Any]]):
         closed = self._connection.closing.is_set()
         failure = failure_of(error, method=self._rpc.name, request_id=self._request_id, closed=closed)
         if isinstance(failure, RpcError):
-            self._connection.incidents.note(failure, self._token)
-        self._tell(failure)
+            self._connection.incidents.note(failure, self._attempts.token)
         return failure
 
 
@@ -116,21 +127,18 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
 
     def __init__(
         self,
-        call: Any,
-        rpc: Rpc,
-        request_id: str,
+        begin: Callable[[str], Any],
+        attempts: Attempts,
         connection: AsyncConnection,
-        token: TokenHeaders,
         observation: Observation | None = None,
     ) -> None:
-        self._call = call
-        self._rpc = rpc
-        self._request_id = request_id
+        self._begin = begin
+        self._attempts = attempts
+        self._rpc = attempts.rpc
         self._connection = connection
-        connection.streams.add(call)
-        self._token = token
         self._observation = observation
         self._closed = False
+        self._send()
         self._loop = asyncio.get_running_loop()
 
     def __del__(self) -> None:
@@ -155,7 +163,11 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
         except grpc.RpcError as error:
             if self._closed:
                 raise StopAsyncIteration from None
-            raise self._failure(error) from error
+            failure = self._failure(error)
+            if self._sends_again(failure):
+                return await anext(self)
+            self._tell(failure)
+            raise failure from error
         except asyncio.CancelledError as error:
             if task_is_cancelled() or not (ended or self._closed or self._connection.closing.is_set()):
                 self._tell(error)
@@ -163,7 +175,9 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
             # gRPC cancels the readers of a call that ended here; the task itself was not cancelled.
             if self._closed:
                 raise StopAsyncIteration from None
-            raise self._failure(error) from error
+            failure = self._failure(error)
+            self._tell(failure)
+            raise failure from error
         if message is grpc.aio.EOF:
             if self._observation is not None and self._observation.timed:
                 self._observation.answered(await self._call.initial_metadata())
@@ -195,6 +209,18 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
     # The name by which `contextlib.aclosing` asks for it.
     aclose = close
 
+    def _send(self) -> None:
+        self._request_id = self._attempts.request_id()
+        self._call = self._begin(self._request_id)
+        self._connection.streams.add(self._call)
+
+    def _sends_again(self, failure: SpannerSessionsError) -> bool:
+        """Send the request again if the server never took it up, and return whether that was so."""
+        again = isinstance(failure, RpcError) and self._attempts.pause_after(failure) is not None
+        if again:
+            self._send()
+        return again
+
     def _tell(self, error: BaseException | None = None) -> None:
         if self._observation is not None:
             self._observation.end(error)
@@ -205,11 +231,10 @@ class AsyncStream(AsyncIterator[dict[str, Any]]):
             failure = ClientClosed.during_call()
         elif isinstance(error, grpc.RpcError):
             failure = from_grpc(error, method=self._rpc.name, request_id=self._request_id)
-            self._connection.incidents.note(failure, self._token)
+            self._connection.incidents.note(failure, self._attempts.token)
         else:
             why = "an earlier read of the stream was cancelled, and that ended it"
             failure = Cancelled(why, method=self._rpc.name, request_id=self._request_id)
-        self._tell(failure)
         return failure
 
     def _require_loop(self) -> None:

@@ -23,7 +23,7 @@ _BROKEN_OFF: Final = re.compile(
 # Of a stream that a GOAWAY leaves out, of one that found its connection closed, and of REFUSED_STREAM. A call that had
 # reached the server ends with "Socket closed" instead.
 _NEVER_TAKEN_UP: Final = re.compile(
-    r"(Stream removed \()?(GOAWAY received|Transport closed|Received RST_STREAM with error code 7\b)"
+    r"(Stream removed \()?(RST_STREAM \()?(GOAWAY received|Transport closed|Received RST_STREAM with error code 7\b)"
 )
 _NO_SUCH_METHOD: Final = re.compile(
     r"http2 header with status|method not found|unknown (service|method)|is unimplemented|not implemented",

@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from spanner_grpc_sessions_pb import spanner_pb2
+from google.protobuf.message import Message
+from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions import (
     AlreadyExists,
@@ -25,7 +26,7 @@ from spanner_grpc_sessions import (
 )
 from tests.support.colours import Colour
 from tests.support.http2 import answered, http2_server, http_status, reset
-from tests.support.pools import multiplexed_of
+from tests.support.pools import multiplexed_of, pool_of, rig_of
 from tests.support.scripted import scripted_server
 from tests.support.waiting import WAIT
 
@@ -34,7 +35,7 @@ _SESSION = f"{_DATABASE}/sessions/s"
 _COMMIT = f"/v1/{_SESSION}:commit"
 _MULTIPLEXED = spanner_pb2.Session(name=_SESSION, multiplexed=True)
 # Error codes of HTTP/2.
-_NO_ERROR, _PROTOCOL_ERROR, _INTERNAL_ERROR = 0, 1, 2
+_NO_ERROR, _PROTOCOL_ERROR, _INTERNAL_ERROR, _REFUSED_STREAM = 0, 1, 2, 7
 # Failures after which a load is known to meet what gRPC sends again by itself.
 _ENOUGH = 3
 _LONG = "ä" * 5_000  # 30,000 bytes in a header
@@ -111,6 +112,30 @@ def test_a_stream_that_was_reset_is_tried_again(colour: Colour, code: int) -> No
             session.close()
             with pytest.raises(Internal, match="RST_STREAM"):
                 client.create_session(_DATABASE, multiplexed=True, retry=RetryOptions.none())
+
+
+def test_what_the_server_refused_to_take_up_is_sent_again(colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
+    """By every way of calling, without retries: the pool's background calls too, which say nothing of it."""
+    batch = spanner_pb2.BatchCreateSessionsResponse(session=[spanner_pb2.Session(name=_SESSION)])
+
+    def server(answer: Message) -> Any:
+        return http2_server(itertools.cycle((reset(_REFUSED_STREAM), answered(answer))))
+
+    with server(_MULTIPLEXED) as plain:
+        options = dataclasses.replace(plain, retry=RetryOptions.none())
+        with colour.client(AnonymousCredentials(), options=options) as client:
+            assert client.create_session(_DATABASE)["name"] == _SESSION
+            request = spanner_pb2.GetSessionRequest(name=_SESSION)
+            assert client.stub.GetSession(request).name == _SESSION
+    with server(result_set_pb2.PartialResultSet()) as options:
+        with colour.client(AnonymousCredentials(), options=options) as client:
+            assert len(list(client.rest("POST", f"/v1/{_SESSION}:executeStreamingSql", {"sql": "SELECT 1"}))) == 1
+            assert len(list(client.stub.ExecuteStreamingSql(spanner_pb2.ExecuteSqlRequest(session=_SESSION)))) == 1
+    with server(batch) as plain, rig_of(colour, AnonymousCredentials(), plain) as rig:
+        pool = pool_of(rig.client, _DATABASE)
+        assert pool.acquire().name == _SESSION
+        pool.close(timeout=0)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.parametrize(
