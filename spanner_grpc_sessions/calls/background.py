@@ -138,6 +138,7 @@ class BackgroundCalls:
         try:
             pause = attempts.next_delay_after(self.rpc_error(error))
         except SpannerSessionsError as failure:
+            attempts.ended()
             return failure
         return attempts.rpc.response_class() if pause is None else None
 

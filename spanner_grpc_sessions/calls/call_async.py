@@ -114,6 +114,14 @@ class AsyncCaller:
         self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
         """Make further attempts of a call that failed; return the answer, or raise the last failure."""
+        try:
+            return await self._repeat(error, call, request, headers, attempts)
+        finally:
+            attempts.ended()
+
+    async def _repeat(
+        self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
+    ) -> Any:
         while True:
             pause = attempts.next_delay_after(self.connection.rpc_error(error))
             if pause is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import grpc
 
 from spanner_grpc_sessions.auth.token import TokenHeaders
+from spanner_grpc_sessions.errors.checks import counted
 from spanner_grpc_sessions.errors.connecting import why_final
-from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit, was_never_taken_up
+from spanner_grpc_sessions.errors.origin import is_broken_off, is_over_a_limit, never_connected, was_never_taken_up
 from spanner_grpc_sessions.errors.rpc import NotFound, RpcError, from_grpc
 from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
@@ -66,6 +67,7 @@ class Attempts:
         resent: how often that was done.
         incidents: is told each failure.
         token: what the last attempt carried, None if that is not known.
+        lost: failures of attempts that may have left a session behind.
     """
 
     rpc: Rpc
@@ -80,6 +82,7 @@ class Attempts:
     resent: int = 0
     incidents: Incidents | None = None
     token: TokenHeaders | None = None
+    lost: list[RpcError] = field(default_factory=list)
 
     def next_delay_after(self, error: grpc.RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if an earlier one has done the work.
@@ -103,8 +106,8 @@ class Attempts:
             self.resent += 1
             self.count += 1
             return 0.0
-        if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED:
-            _log.info("%s may have left a session behind: %s", self.rpc.name, failure)
+        if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED and not never_connected(failure):
+            self.lost.append(failure)
         import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
 
         status = self._status_to_repeat(failure)
@@ -123,6 +126,13 @@ class Attempts:
         self.count += 1
         # Without a deadline, a server may ask for more than any clock of Python can wait.
         return min(delay, MAX_TIMEOUT)
+
+    def ended(self) -> None:
+        """Log, when the call has ended, that it may have left sessions behind."""
+        if self.lost:
+            count = counted(len(self.lost), "attempt")
+            _log.info("%s may have left sessions behind, in %s: %s", self.rpc.name, count, self.lost[-1])
+            self.lost.clear()
 
     def _sends_again(self, failure: RpcError) -> bool:
         may_resend = self.resends and self.resent < _MAX_RESENT and not self.deadline.has_passed()

@@ -83,6 +83,8 @@ class AsyncStubCall(CallState, grpc.aio.Call):
         if pause is not None and await self._closes_within(pause):
             failure, pause = as_failed_call(ClientClosed.between_attempts()), None
         if self._attempts is None or pause is None:
+            if self._attempts is not None:
+                self._attempts.ended()
             self._settle()
             self._end(failure)
             raise failure from error

@@ -132,3 +132,8 @@ def uncopyable(instead: str) -> Any:
         raise InvalidType(f"{type(self).__name__} cannot be copied or pickled: {instead}")
 
     return __reduce_ex__
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words, like "1 session" and "2 sessions"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -25,6 +25,7 @@ _BROKEN_OFF: Final = re.compile(
 _NEVER_TAKEN_UP: Final = re.compile(
     r"(Stream removed \()?(RST_STREAM \()?(GOAWAY received|Transport closed|Received RST_STREAM with error code 7\b)"
 )
+_NEVER_CONNECTED: Final = re.compile(r"failed to connect to all addresses|DNS resolution failed|Name resolution failed")
 _NO_SUCH_METHOD: Final = re.compile(
     r"http2 header with status|method not found|unknown (service|method)|is unimplemented|not implemented",
     re.IGNORECASE,
@@ -44,6 +45,11 @@ def is_broken_off(failure: RpcError) -> bool:
 def was_never_taken_up(failure: RpcError) -> bool:
     """Return whether a call ended before the server looked at it: it can be sent again, whatever it does."""
     return failure.status == "UNAVAILABLE" and bool(_NEVER_TAKEN_UP.match(failure.message))
+
+
+def never_connected(failure: RpcError) -> bool:
+    """Return whether there was no connection to send a call on."""
+    return failure.status == "UNAVAILABLE" and bool(_NEVER_CONNECTED.match(failure.message))
 
 
 def lacks_method(failure: RpcError) -> bool:

@@ -26,6 +26,7 @@ from spanner_grpc_sessions.pool.core.effects import LogLine
 from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
+from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -54,6 +55,7 @@ class PoolRunner:
         self.watch = watch_core(self.core, self._caller, database, options)
         self._calls = BackgroundCalls(self._caller)
         self._database = database
+        self._warnings = Warnings(database)
         self._template = (options.labels, options.creator_role)
         self._clock = clock
         self._now = clock.now
@@ -334,7 +336,7 @@ class PoolRunner:
     def _created(self, count: int, answer: Any) -> None:
         draw = random.random()  # noqa: S311 - jitter, not a secret
         if isinstance(answer, Exception):
-            _log.warning("%d sessions of %s could not be created: %s", count, self._database, answer)
+            self._warnings.create_failed(count, answer, self._now())
             self._failed += 1
             fatal = is_permanent(answer)
             self.dispatch(self.core.create_failed, count, answer, draw=draw, fatal=fatal)

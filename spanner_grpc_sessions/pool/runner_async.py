@@ -29,6 +29,7 @@ from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transi
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, MAX_DELETES, PING_TIMEOUT
+from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -55,6 +56,7 @@ class AsyncPoolRunner:
         self._caller = client._caller  # noqa: SLF001 - one library
         self.watch = watch_core(self.core, self._caller, database, options)
         self._database = database
+        self._warnings = Warnings(database)
         self._template = (options.labels, options.creator_role)
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -236,7 +238,7 @@ class AsyncPoolRunner:
             answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
             failure = error if isinstance(error, Exception) else PoolError("the creation of sessions was cancelled")
-            _log.warning("%d sessions of %s could not be created: %s", count, self._database, failure)
+            self._warnings.create_failed(count, failure, self._clock.now())
             self._failed += 1
             self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
         else:

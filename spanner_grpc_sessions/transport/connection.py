@@ -25,7 +25,7 @@ from spanner_grpc_sessions.runtime.fork import (
 from spanner_grpc_sessions.runtime.threads import can_start_thread, keep_until_exit, no_thread, note_no_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
-from spanner_grpc_sessions.transport.connectivity import await_change, connectivity
+from spanner_grpc_sessions.transport.connectivity import await_change, connectivity, grpc_channel
 from spanner_grpc_sessions.transport.incidents import Incidents
 from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, not_connected, reason_of
 
@@ -169,7 +169,7 @@ class Connection:
         """Keep gRPC's handlers in the child away from calls that did not end in time: they wait for them, for good."""
         if self._held is not None:
             for channel in _channels_of(self._held):
-                cygrpc.fork_unregister_channel(channel)
+                cygrpc.fork_unregister_channel(grpc_channel(channel))
 
     def resume(self) -> None:
         """Let calls begin again, in the process that was forked."""
@@ -178,7 +178,7 @@ class Connection:
             self.channel, self._held = self._held, None
             if self.channel is not None:
                 for channel in _channels_of(self.channel):
-                    cygrpc.fork_register_channel(channel)
+                    cygrpc.fork_register_channel(grpc_channel(channel))
             self._changing.release()
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:

@@ -14,15 +14,24 @@ import grpc
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.runtime.deadline import Deadline
 
+# ruff: noqa: SLF001 - gRPC has no public way
+
 # Seconds after which one looks whether the channel was closed: closing waits for whoever waits here.
 _LOOK: Final = 0.05
 _STATES: Final = {state.value[0]: state for state in grpc.ChannelConnectivity}
 
 
+def grpc_channel(channel: Any) -> Any:
+    """Return the channel that gRPC made, inside what instrumentations of the process may have wrapped around it."""
+    while not hasattr(channel._channel, "check_connectivity_state"):
+        channel = channel._channel
+    return channel
+
+
 def connectivity(channel: Any) -> grpc.ChannelConnectivity:
     """Return the state of a channel, and have it connect if it does not."""
     try:
-        return _STATES[channel._channel.check_connectivity_state(True)]  # noqa: SLF001 - see above
+        return _STATES[grpc_channel(channel)._channel.check_connectivity_state(True)]
     except ValueError:
         raise ClientClosed("the client was closed") from None
 
@@ -32,6 +41,6 @@ def await_change(channel: Any, state: grpc.ChannelConnectivity, deadline: Deadli
     left = deadline.left()
     until = time.time() + (_LOOK if left is None else min(left, _LOOK))
     try:
-        channel._channel.watch_connectivity_state(state.value[0], until)  # noqa: SLF001 - see above
+        grpc_channel(channel)._channel.watch_connectivity_state(state.value[0], until)
     except ValueError:
         raise ClientClosed("the client was closed") from None

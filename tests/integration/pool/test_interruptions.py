@@ -46,16 +46,16 @@ def test_an_interrupted_acquire_leaves_no_trace(rig: Rig) -> None:
 
 @pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupted_close_is_taken_up_by_the_next(rig: Rig) -> None:
-    """The pool is closed, and a second close waits for what is left."""
+def test_an_interrupted_drain_is_taken_up_by_the_next(rig: Rig) -> None:
+    """The pool is closed, and a second drain waits for what is left."""
     pool = rig.pool(min_size=2)
     lease = pool.acquire()
     sender = rig.start(_interrupt_when, lambda: " closed " in repr(pool) and pool.stats().size == 1)
     with pytest.raises(KeyboardInterrupt):
-        pool.close(timeout=None)
+        pool.drain(timeout=None)
     sender.result(WAIT)
     pool.release(lease)
-    pool.close()
+    assert pool.drain()
     assert (rig.names, rig.background()) == (set(), [])
 
 
