@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+from spanner_grpc_sessions.runtime.log import log
 
 __all__ = ["CallInfo", "Observer", "PoolCounts", "PoolInfo", "PoolObserver"]
 
 Headers = Iterable[tuple[str, str | bytes]]
 
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 _FAILED: Final = "the observer of a pool failed"
 _PoolEvent = Literal["sessions_created", "session_acquired", "session_released", "acquire_timed_out"]
 # The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
@@ -194,13 +194,13 @@ class Observation:
         call.error = error
         if self.timed and error is not None and hasattr(error, "initial_metadata"):
             self.answered(error.initial_metadata())
-        if _log.isEnabledFor(logging.DEBUG):
+        if log.isEnabledFor(logging.DEBUG):
             # No token, no metadata, no request, no answer.
             milliseconds = (time.monotonic() - call.started) * 1e3
             line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
             # A stub may be called with any name, that would forge a line of its own.
             resource = call.resource if call.resource.isprintable() else repr(call.resource)
-            _log.debug(line, call.method, resource, call.status, milliseconds, call.attempts, call.request_id)
+            log.debug(line, call.method, resource, call.status, milliseconds, call.attempts, call.request_id)
         if self._observer is not None:
             self._observer.end(call, self._mark)
 
@@ -219,7 +219,7 @@ def _server_timing(headers: Headers) -> dict[str, float]:
 
 def observe(observer: Observer | None, method: str, resource: str, address: str) -> Observation | None:
     """Return the observation of a call that begins, or None without an observer and a log at DEBUG."""
-    if observer is None and not _log.isEnabledFor(logging.DEBUG):
+    if observer is None and not log.isEnabledFor(logging.DEBUG):
         return None
     return Observation(CallInfo(method, resource, address), observer)
 
@@ -241,7 +241,7 @@ class PoolWatch:
                 self._mark = observer.watch_pool(pool)
                 self.observer = observer
             except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool does
-                _log.exception(_FAILED)
+                log.exception(_FAILED)
 
     def tell(self, event: _PoolEvent, *values: float) -> None:
         """Call a method of the observer."""
@@ -250,7 +250,7 @@ class PoolWatch:
             try:
                 getattr(observer, event)(self._mark, *values)
             except Exception:  # noqa: BLE001 - the same
-                _log.exception(_FAILED)
+                log.exception(_FAILED)
 
     def end(self) -> None:
         """Tell nothing any more. Idempotent."""

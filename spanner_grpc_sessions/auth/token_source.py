@@ -11,7 +11,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
-import logging
 import os
 import sys
 import threading
@@ -28,8 +27,8 @@ from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.runtime.clock import CLOCK, event_within
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import reset_after_fork
+from spanner_grpc_sessions.runtime.log import log
 
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 _FIRST_RETRY: Final = 0.5
 _LAST_PAUSE: Final = 2.0
 # Seconds that a caller waits for a token, however much time its call has.
@@ -265,7 +264,7 @@ class TokenSource:
         worker = self._worker
         if worker is not None and self._left_of_fetch(worker) <= 0:
             limit = self._limit()
-            _log.warning("a request for a token has not ended in %.0f s: another one is made", limit)
+            log.warning("a request for a token has not ended in %.0f s: another one is made", limit)
             self._hung += 1
             worker = None
         if worker is None and not self._closing.is_set():
@@ -307,7 +306,7 @@ class TokenSource:
         now = self._timer()
         if now >= self._warned_at + _BETWEEN_WARNINGS:
             self._warned_at = now
-            _log.warning("could not renew the token: %s: %s", type(error).__name__, text_of(error))
+            log.warning("could not renew the token: %s: %s", type(error).__name__, text_of(error))
 
     async def _notified(self, deadline: Deadline, is_over: Callable[[], bool]) -> None:
         """Wait in asyncio until `is_over`, which is called again at each notification, or until the deadline."""

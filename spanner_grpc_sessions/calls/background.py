@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import logging
 from collections.abc import Callable
 from functools import partial
 from threading import Event, get_ident
@@ -21,12 +20,12 @@ from spanner_grpc_sessions.errors.rpc import DeadlineExceeded
 from spanner_grpc_sessions.observers import Observation, observe
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.runtime.threads import can_start_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
 
 _ONCE: Final = RetryOptions.none()
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 # Seconds after its deadline within which gRPC ends a call.
 _GRACE: Final = 1.0
@@ -209,5 +208,5 @@ def _finish(observation: Observation | None, done: Callable[[Any], None], answer
         try:
             observation.end(answer if isinstance(answer, BaseException) else None)
         except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool knows
-            _log.exception("the observer failed at the end of a background call")
+            log.exception("the observer failed at the end of a background call")
     done(answer)

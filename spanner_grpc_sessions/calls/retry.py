@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,10 +16,10 @@ from spanner_grpc_sessions.observers import CallInfo
 from spanner_grpc_sessions.options import MAX_TIMEOUT, RetryOptions
 from spanner_grpc_sessions.runtime.backoff import backoff
 from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.incidents import Incidents
 
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 # Seconds: an attempt with less could only end at the deadline, and hide why those before it failed.
 _MIN_ATTEMPT: Final = 0.05
 # Resending helps against a connection that ends, not against a server that ends all.
@@ -131,7 +130,7 @@ class Attempts:
         """Log, when the call has ended, that it may have left sessions behind."""
         if self.lost:
             count = counted(len(self.lost), "attempt")
-            _log.info("%s may have left sessions behind, in %s: %s", self.rpc.name, count, self.lost[-1])
+            log.info("%s may have left sessions behind, in %s: %s", self.rpc.name, count, self.lost[-1])
             self.lost.clear()
 
     def _sends_again(self, failure: RpcError) -> bool:

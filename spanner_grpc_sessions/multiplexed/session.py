@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import random
 import threading
 import warnings
@@ -30,6 +29,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _JOIN_TIMEOUT: Final = 1.0
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class MultiplexedSession:
@@ -285,7 +284,7 @@ class MultiplexedSession:
     def _announce(self, news: str) -> None:
         # Never under the lock: a handler may take its time.
         if news:
-            _log.info("%s: %s", self._database, news)
+            log.info("%s: %s", self._database, news)
 
     def _end(self) -> threading.Thread | None:
         with self._changed:
@@ -348,7 +347,7 @@ class MultiplexedSession:
             creation.set_exception(error)
         if self._session is not None:
             failure = creation_failure(error, self._database)
-            _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
+            log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
 
     def _next_look(self) -> float:
         now = self._clock.now()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import logging
 import random
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
@@ -28,6 +27,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     _Args = TypeVarTuple("_Args")
 
 _Result = TypeVar("_Result")
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class AsyncMultiplexedSession:
@@ -290,7 +289,7 @@ class AsyncMultiplexedSession:
 
     def _announce(self, news: str) -> None:
         if news:
-            _log.info("%s: %s", self._database, news)
+            log.info("%s: %s", self._database, news)
 
     async def _create(self) -> str:
         since = self._clock.now()
@@ -317,7 +316,7 @@ class AsyncMultiplexedSession:
         self._rotation.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
         if self._session is not None and not self._closed:
             failure = creation_failure(error, self._database)
-            _log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
+            log.warning("the multiplexed session of %s could not be replaced: %s", self._database, failure)
 
     async def _keep_young(self) -> None:
         """Replace the session if that is due."""

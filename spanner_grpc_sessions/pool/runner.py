@@ -5,7 +5,6 @@ The pool holds the runner. The thread holds the runner too, and not the pool, so
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -30,6 +29,7 @@ from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock
 from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service import requests, rpcs
 
 # Shorter than the timeouts that Google publishes: the pool retries by itself, and `close` waits for calls in flight.
@@ -41,7 +41,6 @@ DELETE_TIMEOUT: Final = 5.0
 MAX_CALLS: Final = 64
 MAX_DELETES: Final = 16
 _JOIN_TIMEOUT: Final = 1.0
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class PoolRunner:
@@ -265,7 +264,7 @@ class PoolRunner:
                 if ticks:
                     self._wake_at = inf
             for leak in leaks:
-                _log.warning("%s", leak)
+                log.warning("%s", leak)
             if ticks:
                 self.dispatch(self.core.tick)
             if self._abandoned:
@@ -293,7 +292,7 @@ class PoolRunner:
         while (effect := self._next_queued()) is not None:
             match effect:
                 case LogLine(text):
-                    _log.info("%s: %s", self._database, text)
+                    log.info("%s: %s", self._database, text)
                 case Create(count):
                     request: Any = requests.batch_create_sessions(self._database, count, *self._template)
                     done = partial(self._created, count)

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
@@ -33,11 +32,11 @@ from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service import requests, rpcs
 
 # The pool's own backoff covers all creates, and ends with the pool.
 _ONCE: Final = RetryOptions.none()
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 # Waiters with a timeout among which the answered ones are not looked for.
 _MIN_SWEEP: Final = 100
@@ -214,7 +213,7 @@ class AsyncPoolRunner:
                     self._wake_at = when
                     self._wake()
                 case LogLine(text):
-                    _log.info("%s: %s", self._database, text)
+                    log.info("%s: %s", self._database, text)
                 case Create(count):
                     self._spawn(self._create(count))
                 case Ping(record):
@@ -293,7 +292,7 @@ class AsyncPoolRunner:
     def _look(self, now: float) -> None:
         if self.leaks is not None:
             for leak in self.leaks.report(now):
-                _log.warning("%s", leak)
+                log.warning("%s", leak)
         if now >= self._wake_at:
             self._wake_at = inf
             self.dispatch(self.core.tick)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from math import inf
 from typing import Final
 
 from spanner_grpc_sessions.errors.checks import counted
+from spanner_grpc_sessions.runtime.log import log
 
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 _BETWEEN: Final = 60.0
 
 
@@ -29,4 +28,4 @@ class Warnings:
             return
         more = f" ({counted(self._untold, 'more failure')} since the last warning)" if self._untold else ""
         self._kind, self._next, self._untold = kind, now + _BETWEEN, 0
-        _log.warning("%s of %s could not be created: %s%s", counted(count, "session"), self._database, error, more)
+        log.warning("%s of %s could not be created: %s%s", counted(count, "session"), self._database, error, more)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -14,6 +13,7 @@ from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import CredentialsError, InvalidType, InvalidValue
 from spanner_grpc_sessions.options import ClientOptions, check_endpoint, check_universe
 from spanner_grpc_sessions.runtime.hosts import is_loopback
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.transport.proxy import Proxy, proxy_for
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _DEFAULT_UNIVERSE: Final = "googleapis.com"
 _MTLS_HOST: Final = "spanner.mtls.googleapis.com"
 _DEFAULT_PORT: Final = 443
 _PROXY_OPTIONS: Final = frozenset({"grpc.http_proxy", "grpc.enable_http_proxy"})
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class Security:
@@ -253,11 +252,11 @@ def _warn_of_emulator(address: str, options: ClientOptions, credentials: Credent
         explicit[name] = getattr(options, name) is not None
     dropped = [name for name, is_set in explicit.items() if is_set]
     if dropped:
-        _log.warning(
+        log.warning(
             "%s is set: calls go to %s in plaintext, and %s have no effect", _EMULATOR, address, ", ".join(dropped)
         )
     elif not _is_loopback(address):
-        _log.warning("%s is set: calls go to %s, another machine, in plaintext and without a token", _EMULATOR, address)
+        log.warning("%s is set: calls go to %s, another machine, in plaintext and without a token", _EMULATOR, address)
 
 
 def _with_port(endpoint: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from spanner_grpc_sessions.runtime.fork import (
     rest_for_fork,
     retain_after_fork,
 )
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.runtime.threads import can_start_thread, keep_until_exit, no_thread, note_no_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
@@ -31,8 +31,6 @@ from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, n
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
-
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class Connection:
@@ -100,7 +98,7 @@ class Connection:
                     # Otherwise the first call would wait for its token first, and for the connection afterwards.
                     for single in _channels_of(channel):
                         connectivity(single)
-                _log.info("opened %r", self)
+                log.info("opened %r", self)
             return self.channel
 
     def close(self) -> None:
@@ -116,7 +114,7 @@ class Connection:
             ready.set()
         if channel is not None:
             channel.close()
-            _log.info("closed %r", self)
+            log.info("closed %r", self)
         self.tokens.close()
 
     def abandon(self) -> None:

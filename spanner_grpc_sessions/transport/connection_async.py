@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +22,7 @@ from spanner_grpc_sessions.runtime.fork import (
     reset_after_fork,
     retain_after_fork,
 )
+from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.runtime.threads import no_thread, note_no_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_async_channel
@@ -31,8 +31,6 @@ from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, n
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
-
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class AsyncConnection:
@@ -91,7 +89,7 @@ class AsyncConnection:
                 # Otherwise the first call would wait for its token first, and for the connection afterwards.
                 for single in _channels_of(self.channel):
                     single.get_state(try_to_connect=True)
-            _log.info("opened %r", self)
+            log.info("opened %r", self)
         if self.loop is not loop:
             raise ClientClosed("the client was opened in another event loop; create one client per loop")
         return self.channel
@@ -107,7 +105,7 @@ class AsyncConnection:
             stream.cancel()
         if channel is not None:
             await channel.close()
-            _log.info("closed %r", self)
+            log.info("closed %r", self)
         await self.tokens.close_async()
 
     def abandon(self) -> None:

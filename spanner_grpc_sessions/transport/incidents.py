@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Final
 
 from spanner_grpc_sessions.errors.origin import was_never_taken_up
+from spanner_grpc_sessions.runtime.log import log
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.auth import Tokens
     from spanner_grpc_sessions.auth.token import TokenHeaders
     from spanner_grpc_sessions.errors.rpc import RpcError
 
-_log: Final = logging.getLogger("spanner_grpc_sessions")
 # gRPC's own words for a connection that broke or cannot be made: a server that is unavailable answers in others.
 _OF_GRPC: Final = (
     *("failed to connect", "connection refused", "connection reset", "connection timed out", "connection closed"),
@@ -46,14 +45,14 @@ class Incidents:
         if failure.status == "UNAVAILABLE" and not self.lost and _is_of_grpc(failure.message):
             self._since = time.monotonic()
             self.lost = True
-            _log.info("lost the connection to %s: %s", self._address, failure.message)
+            log.info("lost the connection to %s: %s", self._address, failure.message)
         elif failure.status == "UNAUTHENTICATED" and self._tokens.reject(token):
-            _log.info("%s rejected the token: %s", self._address, failure.message)
+            log.info("%s rejected the token: %s", self._address, failure.message)
 
     def back(self) -> None:
         """Log that a call has succeeded again."""
         self.lost = False
-        _log.info("the connection to %s is back after %.1f s", self._address, time.monotonic() - self._since)
+        log.info("the connection to %s is back after %.1f s", self._address, time.monotonic() - self._since)
 
 
 def _is_of_grpc(message: str) -> bool:

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": {"_version"},
     "runtime": _BASE,
-    "observers": _BASE,
+    "observers": {*_BASE, "runtime"},
     "service": _BASE,
     "options": {*_BASE, "observers"},
     "rest": {*_BASE, "service"},
