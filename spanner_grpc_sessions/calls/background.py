@@ -207,6 +207,6 @@ def _finish(observation: Observation | None, done: Callable[[Any], None], answer
     if observation is not None:
         try:
             observation.end(answer if isinstance(answer, BaseException) else None)
-        except Exception:  # noqa: BLE001 - an observer of the user must not change what the pool knows
+        except BaseException:  # noqa: BLE001 - an observer of the user must not change what the pool knows
             log.exception("the observer failed at the end of a background call")
     done(answer)

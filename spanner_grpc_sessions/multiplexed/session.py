@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     _Args = TypeVarTuple("_Args")
 
 _Result = TypeVar("_Result")
+# Seconds: what fails each time does not keep a core busy.
+_AFTER_FAILURE: Final = 0.1
 _JOIN_TIMEOUT: Final = 1.0
 
 
@@ -254,7 +257,7 @@ class MultiplexedSession:
         return self._creation
 
     def _start_keeper(self) -> None:
-        if self._keeper is None:
+        if self._keeper is None or not self._keeper.is_alive():
             keeper = threading.Thread(
                 target=_keep,
                 args=(weakref.ref(self), self._changed, self._clock),
@@ -356,10 +359,24 @@ class MultiplexedSession:
 
 def _keep(reference: weakref.ref[MultiplexedSession], changed: threading.Condition, clock: Clock) -> None:
     """Create a session and replace it in time, as long as it is referenced; the body of its thread."""
-    while (session := reference()) is not None and session._work():  # noqa: SLF001 - its own thread
-        with changed:
-            until = session._next_look()  # noqa: SLF001 - its own thread
-            del session
-            # This may have been the last reference: then nothing would wake the thread.
-            if reference() is not None:
-                clock.wait(changed, until)
+    while True:
+        try:
+            if not _keep_once(reference, changed, clock):
+                return
+        except BaseException:  # noqa: BLE001, PERF203 - a clock or an observer of the user's
+            log.exception("the keeper of a multiplexed session goes on after a failure")
+            time.sleep(_AFTER_FAILURE)
+
+
+def _keep_once(reference: weakref.ref[MultiplexedSession], changed: threading.Condition, clock: Clock) -> bool:
+    """Do what is due and wait; return whether there will be more to do."""
+    session = reference()
+    if session is None or not session._work():  # noqa: SLF001 - its own thread
+        return False
+    with changed:
+        until = session._next_look()  # noqa: SLF001 - its own thread
+        del session
+        # This may have been the last reference: then nothing would wake the thread.
+        if reference() is not None:
+            clock.wait(changed, until)
+    return True

@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     _Args = TypeVarTuple("_Args")
 
 _Result = TypeVar("_Result")
+# Seconds: what fails each time does not keep the loop busy.
+_AFTER_FAILURE: Final = 0.1
 
 
 class AsyncMultiplexedSession:
@@ -331,7 +333,11 @@ async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asynci
     """Replace a session in time, as long as it is referenced; the body of its task."""
     while (session := reference()) is not None:
         changed.clear()
-        await session._keep_young()  # noqa: SLF001 - its own task
-        until = session._next_look()  # noqa: SLF001 - its own task
-        del session
-        await clock.wait_async(changed, until)
+        try:
+            await session._keep_young()  # noqa: SLF001 - its own task
+            until = session._next_look()  # noqa: SLF001 - its own task
+            del session
+            await clock.wait_async(changed, until)
+        except Exception:  # noqa: BLE001 - a clock of the user's
+            log.exception("the keeper of a multiplexed session goes on after a failure")
+            await asyncio.sleep(_AFTER_FAILURE)

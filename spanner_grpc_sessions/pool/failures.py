@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from spanner_grpc_sessions.errors import PoolTimeout
+from spanner_grpc_sessions.errors import PoolError, PoolTimeout, SpannerSessionsError
 from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.pool.core import PoolCore
@@ -13,6 +13,15 @@ from spanner_grpc_sessions.pool.core import PoolCore
 _TRANSIENT: Final = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED", "CANCELLED"}
 )
+
+
+def of_job(name: str, error: BaseException) -> Exception:
+    """Return the failure of a call of the pool's own, also for what an observer of the user's raised."""
+    if isinstance(error, SpannerSessionsError):
+        return error
+    failure = PoolError(f"{name} ended in {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def is_permanent(error: Exception) -> bool:

@@ -56,6 +56,7 @@ class _AnyLease:
         """
         runner = getattr(self, "_owner", None)
         if runner is not None:
+            runner.require_loop()
             runner.dispatch(runner.core.lost, self._record, proven=False)
 
     def _report(self, error: BaseException) -> None:

@@ -22,7 +22,7 @@ from spanner_grpc_sessions.errors import PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
-from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, of_job, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.warnings import Warnings
@@ -41,6 +41,8 @@ DELETE_TIMEOUT: Final = 5.0
 MAX_CALLS: Final = 64
 MAX_DELETES: Final = 16
 _JOIN_TIMEOUT: Final = 1.0
+# Seconds: what fails each time does not keep a core busy.
+_AFTER_FAILURE: Final = 0.1
 
 
 class PoolRunner:
@@ -83,6 +85,9 @@ class PoolRunner:
     def stub(self) -> spanner_pb2_grpc.SpannerStub:
         """The stub that all leases share. A session that its calls find lost is not handed out again."""
         return spanner_pb2_grpc.SpannerStub(self.channel(self.report))
+
+    def require_loop(self) -> None:
+        """Do nothing: any thread may use the pool."""
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, unless it was started before."""
@@ -237,38 +242,48 @@ class PoolRunner:
             self._wake()
 
     def _start_keeper(self) -> None:
-        if self._keeper is None:
-            keeper = threading.Thread(target=self._keep, name="spanner-sessions-pool-keeper", daemon=True)
+        if self._keeper is None or not self._keeper.is_alive():
+            keeper = threading.Thread(target=self._keep_on, name="spanner-sessions-pool-keeper", daemon=True)
             try:
                 keeper.start()
             except RuntimeError:
                 return  # at the end of the interpreter, or without threads left: the caller begins the calls
             self._keeper = keeper
 
-    def _keep(self) -> None:
-        """Begin calls, and tick when it is time; the body of the keeper's thread."""
+    def _keep_on(self) -> None:
+        """Work until the pool is closed and all is done; the body of the keeper's thread."""
         while True:
-            self._begin_queued()
-            with self._lock:
-                now, until = self._now(), self._next_look()
-                if self._can_begin():
-                    continue
-                if self.core.closing and not (self._queue or self._deletes or self._in_flight):
-                    self._keeper = None
+            try:
+                if not self._keep():
                     return
-                if now < until and (self.core.closing or not self._abandoned):
-                    self._clock.wait(self._work, until)
-                    continue
-                leaks = [] if self.leaks is None else self.leaks.report(now)
-                ticks = now >= self._wake_at
-                if ticks:
-                    self._wake_at = inf
-            for leak in leaks:
-                log.warning("%s", leak)
-            if ticks:
-                self.dispatch(self.core.tick)
-            if self._abandoned:
-                self.dispatch(self.core.close)
+            except BaseException:  # noqa: BLE001, PERF203 - a clock or an observer of the user's
+                log.exception("the keeper of the pool of %s goes on after a failure", self._database)
+                self._wake_at = -inf  # a tick may have failed
+                time.sleep(_AFTER_FAILURE)
+
+    def _keep(self) -> bool:
+        """Begin calls, wait, or tick if it is time; return whether there will be more to do."""
+        self._begin_queued()
+        with self._lock:
+            now, until = self._now(), self._next_look()
+            if self._can_begin():
+                return True
+            if self.core.closing and not (self._queue or self._deletes or self._in_flight):
+                self._keeper = None
+                return False
+            if now < until and (self.core.closing or not self._abandoned):
+                self._clock.wait(self._work, until)
+                return True
+            leaks = [] if self.leaks is None else self.leaks.report(now)
+            ticks = now >= self._wake_at
+        for leak in leaks:
+            log.warning("%s", leak)
+        if ticks:
+            self._wake_at = inf
+            self.dispatch(self.core.tick)
+        if self._abandoned:
+            self.dispatch(self.core.close)
+        return True
 
     def _next_look(self) -> float:
         if self.core.closing:
@@ -289,6 +304,7 @@ class PoolRunner:
             return effect
 
     def _begin_queued(self) -> None:
+        done: Callable[[Any], int | None]
         while (effect := self._next_queued()) is not None:
             match effect:
                 case LogLine(text):
@@ -305,7 +321,7 @@ class PoolRunner:
                     done = partial(self._deleted, record)
                     self._begin(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT, done)
 
-    def _begin(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], None]) -> None:
+    def _begin(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float, done: Callable[[Any], int | None]) -> None:
         ended = partial(self._ended, done, self._now())
         left = min(timeout, max(self._closers.values(), default=inf) - time.monotonic())
         if left <= 0:
@@ -313,34 +329,37 @@ class PoolRunner:
             return
         try:
             self._calls.begin(rpc, name, request, left, ended)
-        except Exception as error:  # noqa: BLE001 - an observer of the user's; the keeper goes on
-            ended(error)
+        except BaseException as error:  # noqa: BLE001 - of an observer of the user's; the pool gets its answer
+            ended(of_job(rpc.name, error))
 
-    def _ended(self, done: Callable[[Any], None], since: float, answer: Any) -> None:
-        """Tell the core what became of a call, on a thread of gRPC."""
+    def _ended(self, done: Callable[[Any], int | None], since: float, answer: Any) -> None:
+        """Tell the core what became of a call, on a thread of gRPC; `done` returns how many creates to warn of."""
         seconds = self._now() - since
         with self._lock:
             self._in_flight -= 1
             if isinstance(answer, DatabaseNotFound):
                 self.dispatch(self.core.database_gone, answer)
-            done(answer)
+            warn = done(answer)
             # Only when there is something to do: each thread that wakes up for nothing holds up this one.
             if self._queue or self._deletes or self.core.closing:
                 self._work.notify()
             if self.core.filled or self.core.last_error is not None:
                 self._changed.notify_all()
-        if isinstance(answer, spanner_pb2.BatchCreateSessionsResponse):
+        # What the user plugs in is called without the lock.
+        if warn is not None:
+            self._warnings.create_failed(warn, answer, self._now())
+        elif isinstance(answer, spanner_pb2.BatchCreateSessionsResponse):
             self.watch.tell("sessions_created", len(answer.session), seconds)
 
-    def _created(self, count: int, answer: Any) -> None:
+    def _created(self, count: int, answer: Any) -> int | None:
         draw = random.random()  # noqa: S311 - jitter, not a secret
         if isinstance(answer, Exception):
-            self._warnings.create_failed(count, answer, self._now())
             self._failed += 1
             fatal = is_permanent(answer)
             self.dispatch(self.core.create_failed, count, answer, draw=draw, fatal=fatal)
-        else:
-            self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
+            return count
+        self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
+        return None
 
     def _pinged(self, record: SessionRecord, answer: Any) -> None:
         if isinstance(answer, Exception):

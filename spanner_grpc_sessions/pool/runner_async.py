@@ -19,12 +19,12 @@ from typing import Any, Final
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, copy_to_raise
+from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
-from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, timed_out
+from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, of_job, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, MAX_DELETES, PING_TIMEOUT
@@ -42,6 +42,9 @@ _ONCE: Final = RetryOptions.none()
 _MIN_SWEEP: Final = 100
 
 _Waiter = asyncio.Future[SessionRecord | Exception | None]
+
+# Seconds: what fails each time does not keep the loop busy.
+_AFTER_FAILURE: Final = 0.1
 
 
 class AsyncPoolRunner:
@@ -82,7 +85,10 @@ class AsyncPoolRunner:
 
     def require_loop(self) -> None:
         """Bind the pool to the running event loop at its first use; raise `ClientClosed` in another one."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ClientClosed("the pool belongs to an event loop, and none is running in this thread") from None
         if self.loop is None:
             self.loop = loop
         if self.loop is not loop:
@@ -92,7 +98,7 @@ class AsyncPoolRunner:
         """Begin to fill the pool and to keep it alive, unless that is going on. It may have been cancelled."""
         if not self.core.closing and (self._keeper is None or self._keeper.done()):
             self.started = True
-            self._keeper = self._spawn(self._keep())
+            self._keeper = self._spawn(self._keep_on())
             self.dispatch(self.core.tick)
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
@@ -236,10 +242,10 @@ class AsyncPoolRunner:
         try:
             answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
-            failure = error if isinstance(error, Exception) else PoolError("the creation of sessions was cancelled")
-            self._warnings.create_failed(count, failure, self._clock.now())
+            failure = of_job("BatchCreateSessions", error)
             self._failed += 1
             self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
+            self._warnings.create_failed(count, failure, self._clock.now())
         else:
             self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
             self.watch.tell("sessions_created", len(answer.session), self._clock.now() - since)
@@ -275,8 +281,18 @@ class AsyncPoolRunner:
                 self.dispatch(self.core.database_gone, error)
                 raise
 
+    async def _keep_on(self) -> None:
+        """Work until the pool is closed; the body of the keeper's task."""
+        while not self.core.closing:
+            try:
+                await self._keep()
+            except Exception:  # noqa: BLE001, PERF203 - a clock of the user's
+                log.exception("the keeper of the pool of %s goes on after a failure", self._database)
+                self._wake_at = -inf  # a tick may have failed
+                await asyncio.sleep(_AFTER_FAILURE)
+
     async def _keep(self) -> None:
-        """Tick when it is time; the body of the keeper's task."""
+        """Tick when it is time."""
         while not self.core.closing:
             now, until = self._clock.now(), self._next_look()
             if self._abandoned:

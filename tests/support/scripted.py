@@ -44,7 +44,7 @@ def _serialize(answer: Message | bytes) -> bytes:
 @contextmanager
 def scripted_server(**answers: Answer) -> Iterator[ClientOptions]:
     """Serve, in plaintext on loopback, the RPCs that are named; give the options of a client for it."""
-    server = grpc.server(ThreadPoolExecutor(4), handlers=[_Script(answers)], options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(100), handlers=[_Script(answers)], options=[("grpc.so_reuseport", 0)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
