@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Any
 
 import pytest
 
@@ -36,13 +37,23 @@ def test_each_line_is_interrupted_once_and_in_order() -> None:
 
 def test_a_function_is_interrupted_on_its_way_back_too() -> None:
     """With the event "return" the last cut comes after the last line."""
+    assert _cuts(events=("line", "return")) == [0, 1, 2, 3, 3]
+
+
+def test_lines_can_be_left_out() -> None:
+    """A step of 2 takes every second line, from the first on."""
+    assert _cuts(step=2) == [0, 2, 3]
+
+
+def _cuts(**options: Any) -> list[int]:
+    """Return how far each run came."""
     runs = []
-    for moment in each_line(RecursionError, of=_here, events=("line", "return")):
+    for moment in each_line(RecursionError, of=_here, **options):
         seen: list[int] = []
         with moment:
             _three(seen)
         runs.append(len(seen))
-    assert runs == [0, 1, 2, 3, 3]
+    return runs
 
 
 def test_what_has_the_interruption_as_its_cause_is_kept() -> None:
