@@ -1,7 +1,8 @@
 """Protobuf messages as the JSON of Spanner's REST API, and back.
 
 The mapping is that of proto3 JSON, as `google.protobuf.json_format` implements it. The code for a message class is
-compiled from its descriptor at the first use of the class, so that no call pays for reflection. Pure: no I/O.
+compiled from its descriptor at the first use of the class, so that no call pays for reflection: all of it or none, so
+that an exception or a fork in the middle leaves the next use to compile it again. Pure: no I/O.
 Importing it loads no decoder: `from_rest` and `decoder_of` are loaded at their first use.
 """
 

@@ -79,9 +79,10 @@ def decode_list_value(message: Any, value: Any, depth: int) -> None:
         raise TypeError("not an array")
     message.ClearField("values")  # which also makes an empty list one that is set
     add = message.values.add
+    elements = enumerate(value)
     index, element = 0, None
     try:
-        for index, element in enumerate(value):  # noqa: B007 - the error tells where the element is
+        for index, element in elements:  # noqa: B007 - the error tells where the element is
             if element.__class__ is str and depth < MAX_DEPTH:
                 add().string_value = element  # most cells of a row are strings
             else:
@@ -98,7 +99,7 @@ def decode_struct(message: Any, value: Any, depth: int) -> None:
         raise TypeError("not an object")
     message.Clear()  # which also makes an empty object one that is set
     fields = message.fields
-    key, element = None, None
+    key, element = None, value
     try:
         for key, element in value.items():
             decode_value(_field(fields, key), element, depth + 1)

@@ -29,9 +29,24 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescrip
 from google.protobuf.message import EncodeError, Message
 
 from spanner_grpc_sessions.errors import InvalidValue
-from spanner_grpc_sessions.rest.codegen import Compiler, attribute, descriptor_of, entry_fields, is_map, is_repeated
+from spanner_grpc_sessions.rest.codegen import (
+    Functions,
+    Writer,
+    attribute,
+    descriptor_of,
+    entry_fields,
+    is_map,
+    is_repeated,
+)
 from spanner_grpc_sessions.rest.decode_well_known import ARRAY, DECODERS, EXPECTED, OBJECT, object_of
-from spanner_grpc_sessions.rest.parse_error import MAX_DEPTH, PARSE_ERRORS, Expectation, ParseError, too_deep
+from spanner_grpc_sessions.rest.parse_error import (
+    MAX_DEPTH,
+    PARSE_ERRORS,
+    Expectation,
+    ParseError,
+    too_deep,
+    unknown_field,
+)
 from spanner_grpc_sessions.rest.scalars import CONVERSIONS, KEYS, EnumNumbers, expected_of_enum, scalar_of
 
 M = TypeVar("M", bound=Message)
@@ -42,7 +57,8 @@ _MESSAGE: Final = """
 def {name}(m, j, depth):
     if depth > MAX_DEPTH: raise too_deep(j)
     if j.__class__ is not dict: j = object_of(j)
-    k = v = n = {seen}None
+    k = n = {seen}None
+    v = j
     try:
         for k, v in j.items():
             n = {numbers}.get(k)
@@ -60,9 +76,10 @@ def {name}(m, j, depth):
     if not isinstance(j, (list, tuple)): raise TypeError('not an array')
     m.ClearField({field!r})
     f = {attribute}
+    j = enumerate(j)
     i, e = 0, None
     try:
-        for i, e in enumerate(j):
+        for i, e in j:
             {statement}
     except PARSE_ERRORS as error:
         raise expected_of_one({element}).error(e, error).at_index(i) from None
@@ -73,7 +90,7 @@ def {name}(m, j, depth):
     if j.__class__ is not dict and not isinstance(j, Mapping): raise TypeError('not an object')
     m.ClearField({field!r})
     f = {attribute}
-    k = v = None
+    k, v = None, j
     try:
         for k, v in j.items():
             {statement}
@@ -124,7 +141,7 @@ def decoder_of(message_class: type[M]) -> Callable[[Mapping[str, Any]], M]:
         InvalidType: `message_class` is not a class of protobuf messages.
     """
     descriptor = descriptor_of(message_class, "from_rest takes a class of protobuf messages")
-    fill = _compiler.function(descriptor)
+    fill = _functions.of(descriptor)
 
     def decode(mapping: Mapping[str, Any]) -> M:
         message = message_class()
@@ -137,22 +154,10 @@ def decoder_of(message_class: type[M]) -> Callable[[Mapping[str, Any]], M]:
     return _decoders.setdefault(message_class, decode)
 
 
-class _Compiler(Compiler):
-    """Compiles functions `decode(message, json, depth)` that fill a message; `depth` counts it and those around it."""
+class _Writer(Writer):
+    """Writes functions `decode(message, json, depth)` that fill a message; `depth` counts it and those around it."""
 
-    def __init__(self) -> None:
-        namespace = {
-            "Mapping": Mapping,
-            "MAX_DEPTH": MAX_DEPTH,
-            "PARSE_ERRORS": PARSE_ERRORS,
-            "expected": _expected,
-            "expected_of_one": _expected_of_one,
-            "object_of": object_of,
-            "second_member": _second_member,
-            "too_deep": too_deep,
-            "unknown_field": _unknown_field,
-        }
-        super().__init__("decode", DECODERS | {"google.protobuf.Any": self._decode_any}, namespace | CONVERSIONS)
+    verb = "decode"
 
     def _source(self, name: str, descriptor: Descriptor) -> str:
         if descriptor.file.name == _WRAPPERS:
@@ -209,7 +214,7 @@ class _Compiler(Compiler):
         return self._define_field(_MAP, field, value_field, statement=statement, place=place, expected_key=expected_key)
 
     def _define_field(self, template: str, field: FieldDescriptor, element: FieldDescriptor, **parts: str) -> str:
-        name, bound = self._bind(self._verb, None), self._bind("field", element)
+        name, bound = self._bind(self.verb, None), self._bind("field", element)
         source = template.format(name=name, field=field.name, attribute=attribute(field), element=bound, **parts)
         self._define(source, field.full_name)
         return name
@@ -220,36 +225,38 @@ class _Compiler(Compiler):
         numbers = EnumNumbers({name: value.number for name, value in field.enum_type.values_by_name.items()})
         return f"{self._bind_once('enum', field.enum_type, numbers)}[{source}]"
 
-    def _decode_any(self, message: Any, value: Any, depth: int) -> None:
-        """Fill an Any from an object that names its type, one of those loaded in this process."""
-        if depth > MAX_DEPTH:
-            raise too_deep(value)
-        if not isinstance(value, Mapping):
-            raise TypeError("not an object")
-        if not value:
-            return
-        type_url = _member(value, "@type")
-        packed = _new_message(type_url)
-        self._decode_packed(packed, value, depth)
-        message.type_url = type_url
-        try:
-            message.value = packed.SerializeToString()
-        except EncodeError:
-            raise Expectation("object with all required fields", (Mapping,)).error(value) from None
 
-    def _decode_packed(self, packed: Message, value: Mapping[str, Any], depth: int) -> None:
-        descriptor: Any = packed.DESCRIPTOR
-        decode = self.function(descriptor)
-        is_wrapper = descriptor.file.name == _WRAPPERS
-        if not (is_wrapper or descriptor.full_name in self._well_known):
-            decode(packed, {key: value[key] for key in value if key != "@type"}, depth)
-            return
-        inner = _member(value, "value")
-        try:
-            # The reference counts no level for a wrapper here.
-            decode(packed, inner, depth if is_wrapper else depth + 1)
-        except PARSE_ERRORS as error:
-            raise _expected_of_message(descriptor).error(inner, error).at_key("value") from None
+def _decode_any(message: Any, value: Any, depth: int) -> None:
+    """Fill an Any from an object that names its type, one of those loaded in this process."""
+    if depth > MAX_DEPTH:
+        raise too_deep(value)
+    if not isinstance(value, Mapping):
+        raise TypeError("not an object")
+    if not value:
+        return
+    type_url = _member(value, "@type")
+    packed = _new_message(type_url)
+    _decode_packed(packed, value, depth)
+    message.type_url = type_url
+    try:
+        message.value = packed.SerializeToString()
+    except EncodeError:
+        raise Expectation("object with all required fields", (Mapping,)).error(value) from None
+
+
+def _decode_packed(packed: Message, value: Mapping[str, Any], depth: int) -> None:
+    descriptor: Any = packed.DESCRIPTOR
+    decode = _functions.of(descriptor)
+    is_wrapper = descriptor.file.name == _WRAPPERS
+    if not (is_wrapper or descriptor.full_name in _functions.well_known):
+        decode(packed, {key: value[key] for key in value if key != "@type"}, depth)
+        return
+    inner = _member(value, "value")
+    try:
+        # The reference counts no level for a wrapper here.
+        decode(packed, inner, depth if is_wrapper else depth + 1)
+    except PARSE_ERRORS as error:
+        raise _expected_of_message(descriptor).error(inner, error).at_key("value") from None
 
 
 def _expected(field: FieldDescriptor | None) -> Expectation:
@@ -297,10 +304,6 @@ def _second_member(oneof: str) -> ParseError:
     return ParseError(InvalidValue, f"expected at most one field of the oneof {oneof!r}, got a second one")
 
 
-def _unknown_field(title: str) -> ParseError:
-    return ParseError(InvalidValue, f"unknown field of {title}")
-
-
 def _member(value: Mapping[str, Any], key: str) -> Any:
     if key not in value:
         raise Expectation(f'object with "{key}"', (Mapping,)).error(value)
@@ -319,4 +322,15 @@ def _new_message(type_url: Any) -> Message:
 
 
 _decoders: Final[dict[type[Message], Callable[[Any], Any]]] = {}
-_compiler: Final = _Compiler()
+_NAMESPACE: Final = {
+    "Mapping": Mapping,
+    "MAX_DEPTH": MAX_DEPTH,
+    "PARSE_ERRORS": PARSE_ERRORS,
+    "expected": _expected,
+    "expected_of_one": _expected_of_one,
+    "object_of": object_of,
+    "second_member": _second_member,
+    "too_deep": too_deep,
+    "unknown_field": unknown_field,
+}
+_functions: Final = Functions(_Writer, DECODERS | {"google.protobuf.Any": _decode_any}, _NAMESPACE | CONVERSIONS)

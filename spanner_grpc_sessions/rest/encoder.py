@@ -25,7 +25,15 @@ from typing import Any, Final
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from spanner_grpc_sessions.rest.codegen import Compiler, attribute, descriptor_of, entry_fields, is_map, is_repeated
+from spanner_grpc_sessions.rest.codegen import (
+    Functions,
+    Writer,
+    attribute,
+    descriptor_of,
+    entry_fields,
+    is_map,
+    is_repeated,
+)
 from spanner_grpc_sessions.rest.encode_well_known import ENCODERS, encode_double, encode_float, encode_time
 
 Encoder = Callable[[Any], Any]
@@ -55,7 +63,7 @@ def to_rest(message: Message) -> Any:
     """
     try:
         encode = _encoders[type(message)]
-    except KeyError:
+    except (KeyError, TypeError):
         encode = encoder_of(type(message))
     return encode(message)
 
@@ -67,15 +75,13 @@ def encoder_of(message_class: type[Message]) -> Encoder:
         InvalidType: `message_class` is not a class of protobuf messages.
     """
     descriptor = descriptor_of(message_class, "to_rest takes a protobuf message")
-    return _encoders.setdefault(message_class, _compiler.function(descriptor))
+    return _encoders.setdefault(message_class, _functions.of(descriptor))
 
 
-class _Compiler(Compiler):
-    """Compiles functions `encode(message)` that return a dict."""
+class _Writer(Writer):
+    """Writes functions `encode(message)` that return a dict."""
 
-    def __init__(self) -> None:
-        functions = (b2a_base64, copysign, encode_double, encode_float, encode_time)
-        super().__init__("encode", ENCODERS, {function.__name__: function for function in functions})
+    verb = "encode"
 
     def _source(self, name: str, descriptor: Descriptor) -> str:
         fields = sorted(descriptor.fields, key=lambda field: field.number)
@@ -129,4 +135,5 @@ def _key(field: FieldDescriptor) -> str:
 
 
 _encoders: Final[dict[type[Message], Encoder]] = {}
-_compiler: Final = _Compiler()
+_USED: Final = (b2a_base64, copysign, encode_double, encode_float, encode_time)
+_functions: Final = Functions(_Writer, ENCODERS, {function.__name__: function for function in _USED})

@@ -20,6 +20,11 @@ _MAX_PATH: Final = 200
 _PLAIN: Final = re.compile(r"[\w@-]+")
 
 
+def is_a(value: object, *types: type) -> bool:
+    """Return whether a value is of one of these types by its own type: `__class__` says anything, as that of a mock."""
+    return issubclass(type(value), types)
+
+
 class ParseError(Exception):
     """A part of the input is refused; never leaves this package."""
 
@@ -30,7 +35,8 @@ class ParseError(Exception):
 
     def at_key(self, key: Any) -> ParseError:
         """Add the key of an object that it lies under, the innermost first, and return it."""
-        self._steps.append(f".{key}" if isinstance(key, str) and _PLAIN.fullmatch(key) else f"[{short(key)}]")
+        is_plain = is_a(key, str) and _PLAIN.fullmatch(key)
+        self._steps.append("".join((".", key)) if is_plain else f"[{short(key)}]")  # not by the key's own `__format__`
         return self
 
     def at_index(self, index: int) -> ParseError:
@@ -57,12 +63,17 @@ class Expectation:
     rule: str | None = None
 
     def error(self, value: object, cause: Exception | None = None) -> ParseError:
-        """Return the error for a value: the cause if it names a part of the value, else that the value does not fit."""
+        """Return the error for a value: the cause if it names a part of the value, else that the value does not fit.
+
+        A TypeError about a value of the right type is raised: it tells of a mistake in code, ours or the value's own.
+        """
         if isinstance(cause, ParseError):
             return cause
-        if isinstance(value, self.types) and (bool in self.types or not isinstance(value, bool)):
-            return ParseError(InvalidValue, f"expected {self.rule or self.noun}, got {short(value)}")
-        return ParseError(InvalidType, f"expected {self.noun}, got {short(value)}")
+        if not is_a(value, *self.types) or (bool not in self.types and isinstance(value, bool)):
+            return ParseError(InvalidType, f"expected {self.noun}, got {short(value)}")
+        if isinstance(cause, TypeError):
+            raise cause
+        return ParseError(InvalidValue, f"expected {self.rule or self.noun}, got {short(value)}")
 
 
 def too_deep(value: object) -> ParseError:

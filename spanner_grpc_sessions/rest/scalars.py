@@ -86,7 +86,7 @@ def boolean_key(key: Any) -> bool:
 
 def binary(value: Any) -> bytes:
     """Return the bytes of a base64 string, in either alphabet, with or without padding."""
-    data = value.encode() if isinstance(value, str) else value
+    data = str.encode(value) if isinstance(value, str) else value
     return urlsafe_b64decode(data + b"=" * (4 - len(data) % 4))
 
 

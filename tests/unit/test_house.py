@@ -43,14 +43,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
-# What a pure module has no use for, and the exceptions: a lock around the compiler, and the parser of queries.
+# What a pure module has no use for, and the exception: the parser of queries.
 IMPURE = {
     "asyncio", "concurrent", "google.auth", "grpc", "http", "io", "logging", "multiprocessing", "os", "pathlib",
     "queue", "random", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess",
     "tempfile", "threading", "time", "urllib",
 }  # fmt: skip
 IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
-ALLOWED = {"rest.codegen": {"threading"}, "rest.routes": {"urllib"}}
+ALLOWED = {"rest.routes": {"urllib"}}
 PURE = {
     "auth.renewal", "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin",
     "errors.statuses", "local.status", "multiplexed.rotation", "options", "pool.failures", "pool.options",
