@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.rest.codegen import descriptor_of, is_repeated
+from spanner_grpc_sessions.rest.parse_error import is_a
 
 # The parameters of all Google APIs that change nothing here. With another value they would change the answer, and are
 # refused like an unknown field.
@@ -64,7 +65,7 @@ def _with_effect(
     """Yield name, value and fields of the parameters that have an effect."""
     descriptor = descriptor_of(message_class, "a query is for a class of protobuf messages")
     for name, value in parameters:
-        if not isinstance(name, str):
+        if not is_a(name, str):
             raise InvalidType(f"query parameter {short(name)}: expected a string as name")
         text = str(value).lower() if isinstance(value, bool) else value
         if not (isinstance(text, str) and (name, text) in _WITHOUT_EFFECT):

@@ -23,6 +23,7 @@ from spanner_grpc_sessions.errors import InvalidType, InvalidValue, checks
 from spanner_grpc_sessions.errors.checks import short, shorten
 from spanner_grpc_sessions.errors.rpc import InvalidRequest, UnknownPath
 from spanner_grpc_sessions.rest import decoder_of
+from spanner_grpc_sessions.rest.parse_error import is_a
 from spanner_grpc_sessions.rest.query import refuse_parameters, to_json
 from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
 
@@ -90,9 +91,8 @@ def route(
 
     The path may end in a query, and `query` has further parameters: name to value or list of values, None for none.
     """
-    checks.text("http_method", http_method)
-    if not isinstance(path, str):
-        raise InvalidType(f"path must be a str like /v1/projects/…, got {short(path)}")
+    http_method = _plain_str("http_method must be a str", checks.text("http_method", http_method))
+    path = _plain_str("path must be a str like /v1/projects/…", path)
     path, _, text = path.partition("?")
     if len(path) > _MAX_PATH or not http_method.isascii():
         raise _unknown(http_method, path)
@@ -103,6 +103,14 @@ def route(
     except (InvalidValue, InvalidType) as error:
         raise InvalidRequest(str(error), method=rpc.name) from error
     return rpc, name, request
+
+
+def _plain_str(rule: str, value: object) -> str:
+    """Return a text as a `str` itself: what a subclass is equal to it may say itself, and `_match` keeps its keys."""
+    try:
+        return str.__str__(value)  # which raises a TypeError for what is no text
+    except TypeError:
+        raise InvalidType(f"{rule}, got {short(value)}") from None
 
 
 @lru_cache(maxsize=_MAX_KEPT)
@@ -133,11 +141,11 @@ def _decoded(variable: str) -> str:
 
 
 def _parameters(text: str, query: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
-    if not isinstance(query, Mapping | None):
+    if query is not None and not is_a(query, Mapping):
         raise InvalidType(f"query must be a mapping of names to values, got {short(query)}")
     parameters: list[tuple[str, Any]] = list(parse_qsl(text, keep_blank_values=True))
     for name, value in (query or {}).items():
-        values = value if isinstance(value, list | tuple) else (value,)
+        values = value if is_a(value, list, tuple) else (value,)
         parameters.extend((name, item) for item in values if item is not None)
     return parameters
 
