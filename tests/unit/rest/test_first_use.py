@@ -11,7 +11,8 @@ import pytest
 from google.protobuf.message import Message
 from spanner_grpc_sessions_pb import spanner_pb2, type_pb2
 
-from spanner_grpc_sessions.rest import codegen, decoder, encoder, from_rest, routes, to_rest
+from spanner_grpc_sessions.rest import decoder, from_rest, routes, to_rest
+from tests.support.conversions import forgetting
 from tests.support.interrupting import drawn_moments, each_line
 from tests.support.processes import FORK, needs_fork
 from tests.support.thorough import THOROUGH, often
@@ -39,19 +40,7 @@ each_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
 @pytest.fixture
 def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """A function that makes the next use of each class its first."""
-    before = [(module, module._functions) for module in (encoder, decoder)]
-
-    def forget() -> None:
-        for module, functions in before:
-            given = {name: value for name, value in functions.namespace.items() if not name[-1].isdigit()}
-            fresh = codegen.Functions(functions._writer, functions.well_known, given)
-            monkeypatch.setattr(module, "_functions", fresh)
-        monkeypatch.setattr(encoder, "_encoders", {})
-        monkeypatch.setattr(decoder, "_decoders", {})
-        for kept in (routes.http_rule, routes._match, routes._patterns):
-            kept.cache_clear()
-
-    return forget
+    return forgetting(monkeypatch)
 
 
 @each_use
