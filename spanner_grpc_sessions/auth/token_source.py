@@ -81,7 +81,9 @@ class TokenSource:
     def _begin(self) -> None:
         """Begin in a process, where no thread and no lock of another one counts."""
         self._process = os.getpid()
-        self._changed = threading.Condition()
+        # Taken itself: the Condition's own `with` runs Python code after it has the lock, where a signal may raise.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._alone = threading.Lock()
         self._wanted: _Answer | None = None
         self._worker: Worker | None = None
@@ -124,7 +126,7 @@ class TokenSource:
         `headers` are those of the call that failed, None if they are not known. Nothing is done about an older token.
         """
         self._require_process()
-        with self._changed:
+        with self._lock:
             if self._closing.is_set() or not self._renewal.reject(headers, self._timer()):
                 return False
         with contextlib.suppress(CredentialsError, ClientClosed):
@@ -178,7 +180,7 @@ class TokenSource:
         The thread may be inside a request to the token endpoint: it is waited for up to `timeout` seconds.
         """
         self._require_process()
-        with self._changed:
+        with self._lock:
             self._closing.set()
             wanted, self._wanted = self._wanted, None
             self._changed.notify_all()
@@ -220,7 +222,7 @@ class TokenSource:
     def _want(self, *, may_block: bool = False) -> _Answer:
         """Return the future answer, starting a request if none is in flight."""
         self._require_process()
-        with self._changed:
+        with self._lock:
             if self._closing.is_set():
                 raise ClientClosed("the client was closed")
             if self._clock() < self._renewal.token.renew_at:
@@ -247,7 +249,7 @@ class TokenSource:
         """Have a token renewed that is due, if that is not under way."""
         self._require_process()
         # Without a thread, the caller that finds no valid token asks for one itself.
-        with self._changed, contextlib.suppress(RuntimeError):
+        with self._lock, contextlib.suppress(RuntimeError):
             self._renewal.follow(self._clock(), self._timer())
             self._ensure_worker()
             # The worker sleeps by the monotonic clock, which stops while the machine sleeps.
@@ -279,12 +281,12 @@ class TokenSource:
 
     def _patience(self, deadline: Deadline) -> float:
         """Return the seconds to wait before a request may have to be given up, 0 after the deadline."""
-        with self._changed, contextlib.suppress(RuntimeError):
+        with self._lock, contextlib.suppress(RuntimeError):
             self._ensure_worker()
         return min(deadline.left() or 0.0, max(self._left_of_fetch(self._worker), 0.01))
 
     def _answer(self, outcome: Token | BaseException, worker: Worker | None) -> None:
-        with self._changed:
+        with self._lock:
             # A fetch that was given up may succeed all the same.
             if worker is not self._worker and (self._wanted is None or not isinstance(outcome, Token)):
                 return
@@ -312,7 +314,7 @@ class TokenSource:
         """Wait in asyncio until `is_over`, which is called again at each notification, or until the deadline."""
         event = asyncio.Event()
         waiter = (asyncio.get_running_loop(), event)
-        with self._changed:
+        with self._lock:
             self._waiters.add(waiter)
         try:
             while not is_over() and (patience := self._patience(deadline)):
@@ -320,11 +322,11 @@ class TokenSource:
                 event.clear()
         finally:
             # Not left to the end of the request: a thousand calls may give up before.
-            with self._changed:
+            with self._lock:
                 self._waiters.discard(waiter)
 
     def _notify(self) -> None:
-        with self._changed:
+        with self._lock:
             waiters = list(self._waiters)
         for loop, event in waiters:
             # The loop may have been closed under its waiter.

@@ -89,7 +89,9 @@ class MultiplexedSession:
         self._closed = False
         self._creation: Future[str] | None = None
         self._keeper: threading.Thread | None = None
-        self._changed = threading.Condition()
+        # Taken itself: the Condition's own `with` runs Python code after it has the lock, where a signal may raise.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._background = BackgroundCalls(client._caller)  # noqa: SLF001 - one library
         reset_after_fork(self)
 
@@ -209,7 +211,8 @@ class MultiplexedSession:
         """Go on with the same session in a forked child."""
         retain_after_fork(self._background)
         self._background = BackgroundCalls(self._client._caller)  # noqa: SLF001 - one library
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._creation = self._keeper = None
         self._rotation.waiting.clear()
         # The thread of the parent did not follow: the next read starts one.
@@ -223,7 +226,7 @@ class MultiplexedSession:
     def _require(self, lost: str | None, timeout: float | None = None) -> str:
         """Return the name of a session other than the lost one; if there is none, have it created and wait."""
         notice_fork()
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise PoolClosed("the multiplexed session was closed")
             self._start_keeper()
@@ -274,13 +277,13 @@ class MultiplexedSession:
         notice_fork()
         news = ""
         if isinstance(failure, SessionNotFound) and failure.concerns(name):
-            with self._changed:
+            with self._lock:
                 if name == self._current and not self._closed:
                     news = self._rotation.lost()
                     self._start_keeper()
                     self._changed.notify_all()
         elif isinstance(failure, DatabaseNotFound) and name == self._current:
-            with self._changed:
+            with self._lock:
                 news = self._rotation.database_gone(failure)
         self._announce(news)
 
@@ -290,7 +293,7 @@ class MultiplexedSession:
             log.info("%s: %s", self._database, news)
 
     def _end(self) -> threading.Thread | None:
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._watch.end()
             self._name = None
@@ -302,7 +305,7 @@ class MultiplexedSession:
 
     def _work(self) -> bool:
         """Create a session if that is asked for or due; return whether the keeper should go on."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return False
             if self._clock.now() >= self._rotation.due:
@@ -329,7 +332,7 @@ class MultiplexedSession:
             self._watch.tell("sessions_created", 1, seconds)
 
     def _succeeded(self, creation: Future[str], session: Session) -> None:
-        with self._changed:
+        with self._lock:
             # Otherwise it was closed, and its callers know.
             if self._creation is not creation:
                 return
@@ -340,7 +343,7 @@ class MultiplexedSession:
         self._announce(news)
 
     def _failed(self, creation: Future[str], error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             if self._creation is not creation:
                 return
             self._creation = None
