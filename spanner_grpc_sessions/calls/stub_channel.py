@@ -47,16 +47,24 @@ class StubChannel(grpc.Channel):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._caller.connection!r}>"
 
-    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def unary_unary(
+        self, method: str, request_serializer: Callable[[Any], bytes] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return an RPC as something to call; as `grpc.Channel.unary_unary`."""
         return _UnaryUnary(
-            self._caller, self._rpc(method), lambda channel: channel.unary_unary(method, *args, **kwargs)
+            self._caller,
+            self._rpc(method, request_serializer),
+            lambda channel: channel.unary_unary(method, None, *args, **kwargs),
         )
 
-    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def unary_stream(
+        self, method: str, request_serializer: Callable[[Any], bytes] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return an RPC as something to call; as `grpc.Channel.unary_stream`."""
         return _UnaryStream(
-            self._caller, self._rpc(method), lambda channel: channel.unary_stream(method, *args, **kwargs)
+            self._caller,
+            self._rpc(method, request_serializer),
+            lambda channel: channel.unary_stream(method, None, *args, **kwargs),
         )
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -75,8 +83,10 @@ class StubChannel(grpc.Channel):
             lambda channel: channel.stream_stream(method, *args, **kwargs),
         )
 
-    def _rpc(self, method: str, *, one_request: bool = True) -> StubRpc:
-        return StubRpc(self._caller, method, self._report, self._retry, one_request=one_request)
+    def _rpc(
+        self, method: str, serialize: Callable[[Any], bytes] | None = None, *, one_request: bool = True
+    ) -> StubRpc:
+        return StubRpc(self._caller, method, self._report, self._retry, serialize, one_request=one_request)
 
     def subscribe(self, callback: Callable[[Any], None], try_to_connect: bool | None = False) -> None:
         """Call back with the connection's states; as `grpc.Channel.subscribe`."""
@@ -139,18 +149,20 @@ class _MultiCallable:
         **named: Any,
     ) -> StubCall:
         """Make a call that goes on when this returns."""
-        observation = self._rpc.observe(request)
+        name = self._rpc.name_of(request)
+        observation = self._rpc.observe(name)
         try:
-            headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
+            sent = self._rpc.sent(request)
+            headers, left, request_id = self._rpc.prepare(request, name, timeout, metadata, observation)
             ready, channel = self._ready(request)
             request_id = request_id or self._rpc.next_request_id(channel)
             if observation is not None:
                 observation.call.attempt(request_id)
-            again = partial(self._attempt, getattr(ready, way), request, headers, credentials, others, named)
+            again = partial(self._attempt, getattr(ready, way), sent, headers, credentials, others, named)
             call = StubCall(
                 again(request_id, left),
                 self._rpc,
-                request,
+                name,
                 request_id,
                 self._connection,
                 observation,
@@ -203,12 +215,13 @@ class _UnaryAnswer(_MultiCallable):
         **named: Any,
     ) -> Any:
         """Make a call, and return when it has ended."""
-        observation = self._rpc.observe(request)
+        name = self._rpc.name_of(request)
+        observation = self._rpc.observe(name)
         if observation is None:
-            return self._attempts(None, way, request, timeout, metadata, *others, **named)
+            return self._attempts(None, way, request, name, timeout, metadata, *others, **named)
         its_way = "with_call" if observation.timed else way
         try:
-            answer = self._attempts(observation, its_way, request, timeout, metadata, *others, **named)
+            answer = self._attempts(observation, its_way, request, name, timeout, metadata, *others, **named)
         except BaseException as error:
             observation.end(error)
             raise
@@ -223,12 +236,14 @@ class _UnaryAnswer(_MultiCallable):
         observation: Observation | None,
         way: str,
         request: Any,
+        name: str,
         timeout: float | None,
         metadata: CallMetadata | None,
         *others: Any,
         **named: Any,
     ) -> Any:
-        headers, left, request_id = self._rpc.prepare(request, timeout, metadata, observation)
+        sent = self._rpc.sent(request)
+        headers, left, request_id = self._rpc.prepare(request, name, timeout, metadata, observation)
         limit, started = left, monotonic()
         ready, channel = self._ready(request)
         call = getattr(ready, way)
@@ -239,7 +254,7 @@ class _UnaryAnswer(_MultiCallable):
         if observation is not None:
             observation.call.attempt(request_id)
         try:
-            answer = call(request, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
+            answer = call(sent, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
         except self._connection.CALL_ERRORS as error:
             if not isinstance(error, grpc.RpcError) and not self._connection.closing.is_set():
                 raise
@@ -251,9 +266,9 @@ class _UnaryAnswer(_MultiCallable):
                 return call(request, timeout, metadata, *others, **named)
 
             try:
-                answer = self._caller.retry_or_raise(error, again, request, headers, attempts)
+                answer = self._caller.retry_or_raise(error, again, sent, headers, attempts)
             except SpannerSessionsError as failure:
-                self._rpc.tell(failure, request)
+                self._rpc.tell(failure, name)
                 raise as_failed_call(failure) from failure.__cause__
         if self._rpc.incidents.lost:
             self._rpc.incidents.back()

@@ -68,25 +68,33 @@ class AsyncStubChannel(grpc.aio.Channel):
         for interceptors in lists:
             interceptors.append(interceptor)
 
-    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def unary_unary(
+        self, method: str, request_serializer: Callable[[Any], bytes] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_unary`."""
-        return _UnaryUnary(self, method, self._unary_unary_interceptors, args, kwargs)
+        return _UnaryUnary(self, method, self._unary_unary_interceptors, request_serializer, args, kwargs)
 
-    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def unary_stream(
+        self, method: str, request_serializer: Callable[[Any], bytes] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.unary_stream`."""
-        return _UnaryStream(self, method, self._unary_stream_interceptors, args, kwargs)
+        return _UnaryStream(self, method, self._unary_stream_interceptors, request_serializer, args, kwargs)
 
-    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def stream_unary(
+        self, method: str, request_serializer: Callable[[Any], bytes] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.stream_unary`. Spanner has none of this kind."""
-        return _StreamUnary(self, method, self._stream_unary_interceptors, args, kwargs)
+        return _StreamUnary(self, method, self._stream_unary_interceptors, request_serializer, args, kwargs)
 
-    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def stream_stream(
+        self, method: str, request_serializer: Callable[[Any], bytes] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Return an RPC as something to call; as `grpc.aio.Channel.stream_stream`. Spanner has none of this kind."""
-        return _StreamStream(self, method, self._stream_stream_interceptors, args, kwargs)
+        return _StreamStream(self, method, self._stream_stream_interceptors, request_serializer, args, kwargs)
 
-    def rpc(self, method: str, *, one_request: bool) -> StubRpc:
+    def rpc(self, method: str, serialize: Callable[[Any], bytes] | None, *, one_request: bool) -> StubRpc:
         """Return what the calls of the RPC with this path have in common."""
-        return StubRpc(self._caller, method, self._report, self._retry, one_request=one_request)
+        return StubRpc(self._caller, method, self._report, self._retry, serialize, one_request=one_request)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the connection's state; as `grpc.aio.Channel.get_state`."""
@@ -127,11 +135,17 @@ class _MultiCallable:
     call_class: type[AsyncStubCall]
 
     def __init__(
-        self, channel: AsyncStubChannel, method: str, interceptors: list[Any], args: Any, kwargs: dict[str, Any]
+        self,
+        channel: AsyncStubChannel,
+        method: str,
+        interceptors: list[Any],
+        serialize: Callable[[Any], bytes] | None,
+        args: Any,
+        kwargs: dict[str, Any],
     ) -> None:
         self._channel = channel
         self._connection = channel.connection
-        self._rpc = channel.rpc(method, one_request=self.kind.startswith("unary"))
+        self._rpc = channel.rpc(method, serialize, one_request=self.kind.startswith("unary"))
         self._interceptors = interceptors
         self._args, self._kwargs = args, kwargs
         self._made: Any = None
@@ -148,7 +162,7 @@ class _MultiCallable:
             chosen = (
                 self
                 if method == self._rpc.path
-                else getattr(self._channel, self.kind)(method, *self._args, **self._kwargs)
+                else getattr(self._channel, self.kind)(method, self._rpc.serialize, *self._args, **self._kwargs)
             )
             return chosen.begin(request, details, compression)
 
@@ -158,16 +172,18 @@ class _MultiCallable:
         """Make a call, which goes on when this returns."""
         timeout, metadata, credentials, wait_for_ready = details
         rpc = self._rpc
-        observation = rpc.observe(request)
+        name = rpc.name_of(request)
+        observation = rpc.observe(name)
         try:
-            headers, left, request_id = rpc.prepare(request, timeout, metadata, observation)
+            sent = rpc.sent(request)
+            headers, left, request_id = rpc.prepare(request, name, timeout, metadata, observation)
             call, channel = self._ready(request)
             request_id = request_id or rpc.next_request_id(channel)
-            again = partial(self._attempt, call, request, headers, credentials, wait_for_ready, compression)
+            again = partial(self._attempt, call, sent, headers, credentials, wait_for_ready, compression)
             if observation is not None:
                 observation.call.attempt(request_id)
             return self.call_class(
-                again(request_id, left), rpc, request, request_id, self._connection, observation, left, True, again
+                again(request_id, left), rpc, name, request_id, self._connection, observation, left, True, again
             )
         except BaseException as error:
             if observation is not None:
@@ -211,7 +227,8 @@ class _MultiCallable:
         if self._made_on is not connection.channel or asyncio.get_running_loop() is not connection.loop:
             self._made_on = connection.open()
             make = getattr(self._made_on, self.kind)
-            self._made = make(self._rpc.path, *self._args, **self._kwargs)
+            serialize = None if self._rpc.one_request else self._rpc.serialize
+            self._made = make(self._rpc.path, serialize, *self._args, **self._kwargs)
         return connection.choose(self._made, request)
 
 

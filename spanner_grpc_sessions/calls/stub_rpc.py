@@ -13,7 +13,7 @@ import grpc
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata, with_headers
 from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.retry import Attempts
-from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, InvalidType, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.errors.origin import was_never_taken_up
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
@@ -42,6 +42,7 @@ class StubRpc:
         path: of the RPC, on the wire.
         report: is told each failure.
         retry: which failures are repeated.
+        serialize: makes bytes of a request; None if its callers do.
         one_request: of a call; an iterator of requests is used up by the first attempt, which is then the only one.
     """
 
@@ -51,13 +52,15 @@ class StubRpc:
         path: str,
         report: Report | None,
         retry: RetryOptions,
+        serialize: Callable[[Any], bytes] | None,
         *,
         one_request: bool,
     ) -> None:
         self.path = path
         self.rpc = rpc_of(path)
         self.retry = retry if one_request else RetryOptions.none()
-        self._one_request = one_request
+        self.serialize = serialize
+        self.one_request = one_request
         self._preparation = caller.preparation
         self._observer = caller.observer
         self._address = caller.connection.address
@@ -69,25 +72,51 @@ class StubRpc:
         """Whether failures are reported."""
         return self._report is not None
 
-    def observe(self, request: Any) -> Observation | None:
+    def name_of(self, request: Any) -> str:
+        """Return the name of the database or session in a request that is sent now; empty if it has none."""
+        name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on, "")
+        return name
+
+    def sent(self, request: Any) -> Any:
+        """Return what every attempt of a call sends: its caller may change the message while the call is in flight."""
+        if not self.one_request:
+            return request
+        try:
+            data = request if self.serialize is None else self.serialize(request)
+        except Exception as error:
+            raise InvalidType(
+                f"{self.rpc.name}: cannot serialize a request of type {type(request).__name__}: {error}"
+            ) from error
+        if not isinstance(data, bytes):
+            raise InvalidType(f"{self.rpc.name}: a request must be serialized to bytes, got {type(data).__name__}")
+        return data
+
+    def observe(self, name: str) -> Observation | None:
         """Return the observation of a call that begins, or None if nothing observes."""
-        return observe(self._observer, self.rpc.name, self._name(request), self._address)
+        return observe(self._observer, self.rpc.name, name, self._address)
 
     def prepare(
-        self, request: Any, timeout: float | None, metadata: CallMetadata | None, observation: Observation | None = None
+        self,
+        request: Any,
+        name: str,
+        timeout: float | None,
+        metadata: CallMetadata | None,
+        observation: Observation | None = None,
     ) -> tuple[Metadata, float | None, str]:
         """Return the headers of a call, but for token and request id; the seconds that it may take; its own request id.
 
         Headers in `metadata` take the place of ours, which is how Google's clients send their own. Without a request id
         among them, the last one returned is empty.
         """
-        rpc, name = self.rpc, self._name(request)
+        rpc = self.rpc
         if observation is not None and observation.headers:
             metadata = with_headers(metadata, observation.headers, RESERVED)
         if not name and rpc.on is not None and not hasattr(request, rpc.on):
             # No message, but bytes for example: it is sent without what its fields would tell.
             rpc = _untold(rpc)
         message = request if rpc.writes is None else _message(request)
+        if message is None:
+            rpc = _untold(rpc)
         limit = DEFAULT if timeout is None else _bounded(timeout)
         headers, left = self._preparation.prepare(rpc, name, message, limit, metadata, RESERVED)
         if left == 0:
@@ -115,12 +144,12 @@ class StubRpc:
             observed,
             first=int(attempt),
             of_stub=True,
-            resends=self._one_request,
+            resends=self.one_request,
             incidents=self.incidents,
         )
 
     def failure(
-        self, error: Any, request_id: str, request: Any, token: TokenHeaders | None, *, closed: bool, attempts: int = 1
+        self, error: Any, request_id: str, name: str, token: TokenHeaders | None, *, closed: bool, attempts: int = 1
     ) -> SpannerSessionsError:
         """Return the exception to raise for one of gRPC; report it."""
         if closed and (not isinstance(error, grpc.RpcError) or error.code() is grpc.StatusCode.CANCELLED):
@@ -130,17 +159,13 @@ class StubRpc:
             # gRPC reports an unavailable server, but it was the token that could not be fetched.
             return as_failed_call(CredentialsError(failure.message.removeprefix(_PLUGIN_FAILED)))
         self.incidents.note(failure, token)
-        self.tell(failure, request)
+        self.tell(failure, name)
         return failure
 
-    def tell(self, failure: BaseException, request: Any) -> None:
-        """Report the failure of a call."""
+    def tell(self, failure: BaseException, name: str) -> None:
+        """Report the failure of a call about the database or session of this name."""
         if self._report is not None and isinstance(failure, RpcError):
-            self._report(failure, self._name(request))
-
-    def _name(self, request: Any) -> str:
-        name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on, "")
-        return name
+            self._report(failure, name)
 
 
 class CallState:
@@ -149,7 +174,7 @@ class CallState:
     Args:
         attempt: gRPC's object for the first attempt, and the token that it carries, None if that is not known.
         rpc: the RPC.
-        request: the message that was sent, or an iterator of them.
+        name: of the database or session that the call is about.
         request_id: of the first attempt.
         connection: is asked whether it was closed.
         observation: is ended with the call.
@@ -171,7 +196,7 @@ class CallState:
         self,
         attempt: Attempt,
         rpc: StubRpc,
-        request: Any,
+        name: str,
         request_id: str,
         connection: Any,
         observation: Observation | None,
@@ -181,7 +206,7 @@ class CallState:
     ) -> None:
         self._call, self._token = attempt
         self._rpc = rpc
-        self._request = request
+        self._name = name
         self.request_id = request_id
         self._connection = connection
         self._observation = observation
@@ -200,7 +225,7 @@ class CallState:
             closed = self._connection.closing.is_set()
             attempts = 1 if self._attempts is None else self._attempts.count
             self._failed = self._rpc.failure(
-                error, self.request_id, self._request, self._token, closed=closed, attempts=attempts
+                error, self.request_id, self._name, self._token, closed=closed, attempts=attempts
             )
             self._failed.__cause__ = error
         return self._failed
@@ -267,5 +292,8 @@ def _bounded(timeout: float) -> float:
 
 
 def _message(request: Any) -> Any:
+    if hasattr(request, "WhichOneof"):
+        return request
     # google-cloud-spanner wraps its messages, and their class unwraps them.
-    return request if hasattr(request, "WhichOneof") else type(request).pb(request)
+    unwrap = getattr(type(request), "pb", None)
+    return None if unwrap is None else unwrap(request)
