@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.runtime.log import log
 
 __all__ = ["CallInfo", "Observer", "PoolCounts", "PoolInfo", "PoolObserver"]
@@ -21,6 +22,8 @@ __all__ = ["CallInfo", "Observer", "PoolCounts", "PoolInfo", "PoolObserver"]
 Headers = Iterable[tuple[str, str | bytes]]
 
 _FAILED: Final = "the observer of a pool failed"
+# Characters: no valid name is longer.
+_LONGEST_NAME: Final = 2048
 _PoolEvent = Literal["sessions_created", "session_acquired", "session_released", "acquire_timed_out"]
 # The statuses of errors that have none of their own; the first match counts. The last row is for CancelledError,
 # GeneratorExit and the like, by which a caller gives up.
@@ -198,11 +201,20 @@ class Observation:
             # No token, no metadata, no request, no answer.
             milliseconds = (time.monotonic() - call.started) * 1e3
             line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
-            # A stub may be called with any name, that would forge a line of its own.
-            resource = call.resource if call.resource.isprintable() else repr(call.resource)
-            log.debug(line, call.method, resource, call.status, milliseconds, call.attempts, call.request_id)
+            name = _shown(call.resource)
+            log.debug(line, call.method, name, call.status, milliseconds, call.attempts, call.request_id)
         if self._observer is not None:
             self._observer.end(call, self._mark)
+
+
+def _shown(resource: object) -> str:
+    """Return the name that a call is about, for the log: a caller may give any value, and a refused one is told too."""
+    if isinstance(resource, str):
+        # A subclass may have methods of its own.
+        name = str.__str__(resource)
+        if name.isprintable() and len(name) <= _LONGEST_NAME:
+            return name
+    return short(resource)
 
 
 def wants_server_timing(observer: Observer | None) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Iterable
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -19,15 +20,21 @@ def number(name: str, value: object, low: float, high: float, *, below: bool = F
     """Require a number from `low` to `high`, or below `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidType(f"{name} must be a number, got {short(value)}")
+    # A subclass may compare as it likes.
+    value = int.__int__(value) if isinstance(value, int) else float.__float__(value)
     if not (low <= value < high if below else low <= value <= high):
         raise InvalidValue(f"{name} must be {_range(low, high, below)}, got {short(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidValue(f"{name} must be a number that a float can hold, got {short(value)}") from error
 
 
 def whole(name: str, value: object, low: int, high: int | None = None) -> int:
     """Require an int from `low` to `high`; None for no upper limit."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidType(f"{name} must be an int, got {short(value)}")
+    value = int.__int__(value)
     if value < low or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high:,}"
         raise InvalidValue(f"{name} must be {limits}, got {short(value)}")
@@ -45,6 +52,7 @@ def text(name: str, value: object) -> str:
     """Require a str that UTF-8 can encode."""
     if not isinstance(value, str):
         raise InvalidType(f"{name} must be a str, got {short(value)}")
+    value = str.__str__(value)
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -60,6 +68,20 @@ def header_text(name: str, value: object) -> str:
     return checked
 
 
+def texts(name: str, values: object) -> tuple[str, ...]:
+    """Require an iterable of str, which a str itself is not meant to be."""
+    if isinstance(values, str | bytes):
+        raise InvalidType(f"{name} must be an iterable of str, got {short(values)}")
+    return tuple(text(f"each of {name}", value) for value in iterable(name, values, "str"))
+
+
+def iterable(name: str, values: object, of: str) -> Iterable[Any]:
+    """Require something to iterate over."""
+    if not isinstance(values, Iterable):
+        raise InvalidType(f"{name} must be an iterable of {of}, got {short(values)}")
+    return values
+
+
 def is_header_key(key: str) -> bool:
     """Return whether gRPC can send a header of this name, which is in lower case. It keeps grpc- for itself."""
     return re.fullmatch(r"[0-9a-z_.\-]+", key) is not None and not key.startswith("grpc-")
@@ -67,7 +89,7 @@ def is_header_key(key: str) -> bool:
 
 def is_header_text(value: str) -> bool:
     """Return whether a header can carry a text without beginning another one."""
-    return value.isascii() and value.isprintable()
+    return str.isascii(value) and str.isprintable(value)
 
 
 def instance(name: str, value: object, expected: type[T]) -> T:
@@ -113,13 +135,23 @@ def short(value: object) -> str:
         shown = _repr(value)
     except Exception:  # noqa: BLE001 - the `__repr__` of the value may raise anything
         shown = f"<{type(value).__name__}>"
-    return shorten(shown.replace("\n", " "), 80)
+    return one_line(shown.replace("\n", " "), 80)
+
+
+def one_line(value: str, longest: int) -> str:
+    """Return a text of a server or a caller for a line of the log: cut, and with control characters escaped."""
+    text = shorten(value, longest)
+    return text if text.isprintable() else shorten("".join(map(_printable, text)), longest)
 
 
 def shorten(value: str, longest: int) -> str:
     """Return a text without its middle if it is longer than `longest` characters."""
     half = (longest - 1) // 2
     return value if len(value) <= longest else f"{value[:half]}…{value[-half:]}"
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 _repr: Final = _ShortRepr().repr

@@ -277,7 +277,7 @@ class PoolRunner:
             leaks = [] if self.leaks is None else self.leaks.report(now)
             ticks = now >= self._wake_at
         for leak in leaks:
-            log.warning("%s", leak)
+            log.warning(leak)
         if ticks:
             self._wake_at = inf
             self.dispatch(self.core.tick)

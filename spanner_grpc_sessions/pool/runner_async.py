@@ -308,7 +308,7 @@ class AsyncPoolRunner:
     def _look(self, now: float) -> None:
         if self.leaks is not None:
             for leak in self.leaks.report(now):
-                log.warning("%s", leak)
+                log.warning(leak)
         if now >= self._wake_at:
             self._wake_at = inf
             self.dispatch(self.core.tick)

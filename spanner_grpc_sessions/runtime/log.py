@@ -1,4 +1,7 @@
-"""The logger of this library, whose lines never raise: a handler of the user's that fails must not lose a session."""
+"""The logger of this library, whose lines never raise: a handler of the user's that fails must not lose a session.
+
+Its arguments may come from a server or a caller, and make no line of their own: they are escaped and cut.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,11 @@ import logging
 import sys
 import traceback
 from typing import Any, Final
+
+from spanner_grpc_sessions.errors.checks import one_line
+
+# Characters of a line.
+_LONGEST: Final = 3000
 
 
 class _Log:
@@ -29,6 +37,10 @@ class _Log:
 
     def _tell(self, level: int, text: str, args: tuple[object, ...], **options: Any) -> None:
         try:
+            if args and self.isEnabledFor(level):
+                line = text % args
+                if not line.isprintable() or len(line) > _LONGEST:
+                    text, args = "%s", (one_line(line, _LONGEST),)
             # The line is that of the caller of `info` and its like.
             self._logger.log(level, text, *args, stacklevel=3, **options)
         except Exception:  # noqa: BLE001 - the user's code

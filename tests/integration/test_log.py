@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from google.rpc import error_details_pb2
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import (
+    AsyncMultiplexedSession,
+    AsyncSessionPool,
+    AsyncSessionsClient,
     DeadlineExceeded,
+    MultiplexedSession,
+    PoolError,
     RetryOptions,
     RpcError,
     SessionNotFound,
+    SessionPool,
+    SessionsClient,
+    SpannerSessionsError,
     Unauthenticated,
     Unavailable,
 )
+from spanner_grpc_sessions.errors.rpc import DATABASE_RESOURCES
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
 from tests.support.proxy import Proxy
@@ -240,3 +253,105 @@ def test_an_emulator_that_takes_the_credentials_their_effect_is_told(
     assert line.startswith(
         f"SPANNER_EMULATOR_HOST is set: calls go to {emulator.endpoint} in plaintext, and credentials"
     )
+
+
+class _Lying(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise RuntimeError("not to be read")
+
+    def isprintable(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\nb", "\x1b[2J", "\u2028", "\ud800", "n" * 1_000_000, _Lying("a\nb"), 7, b"a\nb", None, ["\n"]],
+    ids=lambda name: f"{type(name).__name__} {str.__repr__(name)[:20] if isinstance(name, str) else name!r}",
+)
+def test_a_refused_name_is_one_short_line(
+    local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture, name: Any
+) -> None:
+    """A stub may be called with any name; the DEBUG line of its call is one line, and short."""
+    caplog.set_level(logging.DEBUG, logger=_LOGGER)
+    with colour.client(local.credentials(), options=local.client_options()) as client:
+        get: Any = client.channel().unary_unary("/google.spanner.v1.Spanner/GetSession", lambda _: b"")
+        with pytest.raises(SpannerSessionsError):
+            get(SimpleNamespace(name=name))
+    (line,) = _lines(caplog, logging.DEBUG)
+    assert line.isprintable()
+    assert len(line) < 300
+    assert ": INVALID_ARGUMENT after " in line
+
+
+def _fail_from_now_on(
+    local: LocalSpanner, caplog: pytest.LogCaptureFixture, status: str, session: str
+) -> spanner_pb2.ExecuteSqlRequest:
+    """Have all calls fail with a long text of many lines; return a query."""
+    caplog.set_level(logging.INFO, logger=_LOGGER)
+    gone = error_details_pb2.ResourceInfo(resource_type=DATABASE_RESOURCES[0])
+    details = [gone] if status == "NOT_FOUND" else []
+    message = "connection reset\nforged line \x1b[31m" + "m" * 3000
+    local.faults.add(status=status, message=message, details=details, times=None)
+    return spanner_pb2.ExecuteSqlRequest(session=session, sql="SELECT 1")
+
+
+def _require_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """Require that the text was logged, on one line each time."""
+    lines = [record.getMessage() for record in caplog.records if record.name == _LOGGER]
+    assert any("forged line" in line for line in lines)
+    assert all(line.isprintable() and len(line) <= 3000 for line in lines)
+
+
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "UNAUTHENTICATED", "NOT_FOUND"])
+def test_a_text_of_the_server_makes_no_line_of_its_own(
+    local: LocalSpanner, caplog: pytest.LogCaptureFixture, status: str
+) -> None:
+    """Of a call, of a pool and of a multiplexed session: line breaks and escape codes are escaped, long texts cut."""
+    with (
+        SessionsClient(local.credentials(), options=local.client_options(retry=RetryOptions.none())) as client,
+        SessionPool(client, _DATABASE) as pool,
+        MultiplexedSession(client, _DATABASE) as session,
+        pool.session() as lease,
+    ):
+        query = _fail_from_now_on(local, caplog, status, session.name)
+        with suppress(RpcError):
+            client.create_session(_DATABASE)
+        with suppress(PoolError, RpcError):
+            pool.acquire(timeout=0.2)
+        with suppress(RpcError):
+            session.stub.ExecuteSql(query)
+        query.session = lease.name
+        with suppress(RpcError):
+            lease.stub.ExecuteSql(query)
+    _require_lines(caplog)
+
+
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "UNAUTHENTICATED", "NOT_FOUND"])
+def test_a_text_of_the_server_makes_no_line_of_its_own_in_asyncio(
+    local: LocalSpanner, caplog: pytest.LogCaptureFixture, status: str
+) -> None:
+    """The same in asyncio."""
+
+    async def test() -> None:
+        options = local.client_options(retry=RetryOptions.none())
+        async with (
+            AsyncSessionsClient(local.credentials(), options=options) as client,
+            AsyncSessionPool(client, _DATABASE) as pool,
+            AsyncMultiplexedSession(client, _DATABASE) as session,
+            pool.session() as lease,
+        ):
+            query = _fail_from_now_on(local, caplog, status, session.name)
+            with suppress(RpcError):
+                await client.create_session(_DATABASE)
+            with suppress(PoolError, RpcError):
+                await pool.acquire(timeout=0.2)
+            with suppress(RpcError):
+                await session.stub.ExecuteSql(query)
+            query.session = lease.name
+            with suppress(RpcError):
+                await lease.stub.ExecuteSql(query)
+
+    asyncio.run(test())
+    _require_lines(caplog)
