@@ -112,7 +112,7 @@ class RetryOptions:
     def __post_init__(self) -> None:
         for name, low in (("initial_delay", 0.0), ("multiplier", 1.0), ("max_delay", 0.0)):
             object.__setattr__(self, name, checks.number(name, getattr(self, name), low, _MAX_FLOAT))
-        statuses = _texts("statuses", self.statuses)
+        statuses = checks.texts("statuses", self.statuses)
         for status in statuses:
             if status not in HTTP_CODES:
                 raise InvalidValue(f"statuses must be canonical names like 'UNAVAILABLE', got {status!r}")
@@ -186,7 +186,7 @@ class ClientOptions:
     observer: Observer | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scopes", _texts("scopes", self.scopes))
+        object.__setattr__(self, "scopes", checks.texts("scopes", self.scopes))
         for name in ("endpoint", "universe_domain", "quota_project_id", "user_agent"):
             if getattr(self, name) is not None:
                 checks.header_text(name, getattr(self, name))
@@ -198,8 +198,7 @@ class ClientOptions:
         checks.instance("stub_retry", self.stub_retry, RetryOptions)
         checks.optional("root_certificates", self.root_certificates, bytes)
         _require_certificate(self.client_certificate)
-        if not isinstance(self.observer, Observer | None):
-            raise InvalidType(f"observer must have the methods begin and end, got {type(self.observer).__name__}")
+        _require_observer(self.observer)
         if self.endpoint is not None:
             check_endpoint("endpoint", self.endpoint)
         if self.universe_domain is not None:
@@ -217,10 +216,11 @@ class ClientOptions:
         return self.instance_type == "omni"
 
 
-def _texts(name: str, values: object) -> tuple[str, ...]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InvalidType(f"{name} must be an iterable of str, got {short(values)}")
-    return tuple(checks.text(f"each of {name}", value) for value in values)
+def _require_observer(observer: object) -> None:
+    if isinstance(observer, type):
+        raise InvalidType(f"observer must be an object, got the class {observer.__name__}: pass {observer.__name__}()")
+    if not isinstance(observer, Observer | None):
+        raise InvalidType(f"observer must have the methods begin and end, got {type(observer).__name__}")
 
 
 def _require_certificate(pair: object) -> None:

@@ -16,7 +16,7 @@ from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.stub_call import StubCall
 from spanner_grpc_sessions.calls.stub_rpc import Attempt, StubRpc, waiting_for_token
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError, checks
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.observers import Observation
 from spanner_grpc_sessions.options import CallMetadata, RetryOptions
@@ -111,7 +111,7 @@ def stub_channel(
     caller: Caller, report: Report | None, retry: RetryOptions, interceptors: Iterable[Any]
 ) -> grpc.Channel:
     """Return a channel for stubs, with client interceptors of gRPC, of which the first one is outermost."""
-    chosen = tuple(interceptors)
+    chosen = tuple(checks.iterable("interceptors", interceptors, "client interceptors"))
     for interceptor in chosen:
         if not isinstance(interceptor, _INTERCEPTORS):
             raise InvalidType(f"interceptors must be client interceptors of gRPC, got {type(interceptor).__name__}")
@@ -152,8 +152,7 @@ class _MultiCallable:
         name = self._rpc.name_of(request)
         observation = self._rpc.observe(name)
         try:
-            sent = self._rpc.sent(request)
-            headers, left, request_id = self._rpc.prepare(request, name, timeout, metadata, observation)
+            sent, headers, left, request_id = self._rpc.prepare(request, name, timeout, metadata, observation)
             ready, channel = self._ready(request)
             request_id = request_id or self._rpc.next_request_id(channel)
             if observation is not None:
@@ -242,11 +241,9 @@ class _UnaryAnswer(_MultiCallable):
         *others: Any,
         **named: Any,
     ) -> Any:
-        sent = self._rpc.sent(request)
-        headers, left, request_id = self._rpc.prepare(request, name, timeout, metadata, observation)
+        sent, headers, left, request_id = self._rpc.prepare(request, name, timeout, metadata, observation)
         limit, started = left, monotonic()
         ready, channel = self._ready(request)
-        call = getattr(ready, way)
         request_id = request_id or self._rpc.next_request_id(channel)
         token = self._connection.tokens.current()
         if token is None:
@@ -254,7 +251,7 @@ class _UnaryAnswer(_MultiCallable):
         if observation is not None:
             observation.call.attempt(request_id)
         try:
-            answer = call(sent, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
+            answer = getattr(ready, way)(sent, left, (*headers, *token, (REQUEST_ID, request_id)), *others, **named)
         except self._connection.CALL_ERRORS as error:
             if not isinstance(error, grpc.RpcError) and not self._connection.closing.is_set():
                 raise
@@ -263,7 +260,7 @@ class _UnaryAnswer(_MultiCallable):
             attempts.token = token
 
             def again(request: Any, timeout: float | None, metadata: Metadata) -> Any:
-                return call(request, timeout, metadata, *others, **named)
+                return getattr(ready, way)(request, timeout, metadata, *others, **named)
 
             try:
                 answer = self._caller.retry_or_raise(error, again, sent, headers, attempts)

@@ -20,7 +20,7 @@ from spanner_grpc_sessions.calls.stub_call_async import (
     UnaryUnary,
 )
 from spanner_grpc_sessions.calls.stub_rpc import Attempt, StubRpc, waiting_for_token
-from spanner_grpc_sessions.errors import ClientClosed, InvalidType
+from spanner_grpc_sessions.errors import ClientClosed, InvalidType, checks
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.options import CallMetadata, RetryOptions
 
@@ -49,7 +49,7 @@ class AsyncStubChannel(grpc.aio.Channel):
         self._unary_stream_interceptors: list[Any] = []
         self._stream_unary_interceptors: list[Any] = []
         self._stream_stream_interceptors: list[Any] = []
-        for interceptor in interceptors:
+        for interceptor in checks.iterable("interceptors", interceptors, "client interceptors"):
             self._add(interceptor)
 
     def __repr__(self) -> str:
@@ -175,8 +175,7 @@ class _MultiCallable:
         name = rpc.name_of(request)
         observation = rpc.observe(name)
         try:
-            sent = rpc.sent(request)
-            headers, left, request_id = rpc.prepare(request, name, timeout, metadata, observation)
+            sent, headers, left, request_id = rpc.prepare(request, name, timeout, metadata, observation)
             call, channel = self._ready(request)
             request_id = request_id or rpc.next_request_id(channel)
             again = partial(self._attempt, call, sent, headers, credentials, wait_for_ready, compression)

@@ -77,20 +77,6 @@ class StubRpc:
         name: str = "" if self.rpc.on is None else getattr(request, self.rpc.on, "")
         return name
 
-    def sent(self, request: Any) -> Any:
-        """Return what every attempt of a call sends: its caller may change the message while the call is in flight."""
-        if not self.one_request:
-            return request
-        try:
-            data = request if self.serialize is None else self.serialize(request)
-        except Exception as error:
-            raise InvalidType(
-                f"{self.rpc.name}: cannot serialize a request of type {type(request).__name__}: {error}"
-            ) from error
-        if not isinstance(data, bytes):
-            raise InvalidType(f"{self.rpc.name}: a request must be serialized to bytes, got {type(data).__name__}")
-        return data
-
     def observe(self, name: str) -> Observation | None:
         """Return the observation of a call that begins, or None if nothing observes."""
         return observe(self._observer, self.rpc.name, name, self._address)
@@ -102,13 +88,13 @@ class StubRpc:
         timeout: float | None,
         metadata: CallMetadata | None,
         observation: Observation | None = None,
-    ) -> tuple[Metadata, float | None, str]:
-        """Return the headers of a call, but for token and request id; the seconds that it may take; its own request id.
+    ) -> tuple[Any, Metadata, float | None, str]:
+        """Return what a call sends, its headers without token and request id, its time in seconds, and its request id.
 
         Headers in `metadata` take the place of ours, which is how Google's clients send their own. Without a request id
         among them, the last one returned is empty.
         """
-        rpc = self.rpc
+        rpc, sent = self.rpc, self._sent(request)
         if observation is not None and observation.headers:
             metadata = with_headers(metadata, observation.headers, RESERVED)
         if not name and rpc.on is not None and not hasattr(request, rpc.on):
@@ -123,8 +109,8 @@ class StubRpc:
             # At a deadline of this very moment, a quick answer might still come in time.
             left = -1.0
         if metadata and (own := [value for key, value in headers if key == REQUEST_ID]):
-            return tuple(pair for pair in headers if pair[0] != REQUEST_ID), left, str(own[-1])
-        return headers, left, ""
+            return sent, tuple(pair for pair in headers if pair[0] != REQUEST_ID), left, str(own[-1])
+        return sent, headers, left, ""
 
     def next_request_id(self, channel: int) -> str:
         """Return the request id of the first attempt of a call on the channel of this number."""
@@ -166,6 +152,20 @@ class StubRpc:
         """Report the failure of a call about the database or session of this name."""
         if self._report is not None and isinstance(failure, RpcError):
             self._report(failure, name)
+
+    def _sent(self, request: Any) -> Any:
+        """Return what every attempt of a call sends: its caller may change the message while the call is in flight."""
+        if not self.one_request:
+            return request
+        try:
+            data = request if self.serialize is None else self.serialize(request)
+        except Exception as error:
+            raise InvalidType(
+                f"{self.rpc.name}: cannot serialize a request of type {type(request).__name__}: {error}"
+            ) from error
+        if not isinstance(data, bytes):
+            raise InvalidType(f"{self.rpc.name}: a request must be serialized to bytes, got {type(data).__name__}")
+        return data
 
 
 class CallState:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidValue, checks
+from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 from spanner_grpc_sessions.local.status import retry_info
 from spanner_grpc_sessions.options import MAX_TIMEOUT
@@ -88,18 +89,17 @@ class Faults:
             InvalidValue: an unknown method or status, a number out of range, or details without a status.
             InvalidType: a value has the wrong type.
         """
-        if method is not None and method not in METHODS:
-            raise InvalidValue(f"{method!r} is not an RPC of Spanner; the RPCs are {', '.join(METHODS)}")
-        if status is not None and status not in HTTP_CODES:
-            raise InvalidValue(f"status must be the name of a gRPC error such as 'UNAVAILABLE', got {status!r}")
-        attached = tuple(details)
+        _check_names(method, status)
+        attached = _checked_messages(details)
         if retry_delay is not None:
             attached = (retry_info(checks.number("retry_delay", retry_delay, 0, MAX_TIMEOUT)), *attached)
         if status is None and attached:
             raise InvalidValue("retry_delay and details are sent with an error: status is missing")
         checks.number("delay", delay, 0, MAX_TIMEOUT)
         with self._lock:
-            self._calls.append(Fault(method, status, message, attached, delay, drop, _checked_times(times)))
+            self._calls.append(
+                Fault(method, status, checks.text("message", message), attached, delay, drop, _checked_times(times))
+            )
 
     def add_token(
         self,
@@ -125,6 +125,7 @@ class Faults:
         """
         if status is not None:
             checks.whole("status", status, 200, 599)
+        checks.optional("body", body, bytes)
         checks.number("delay", delay, 0, MAX_TIMEOUT)
         with self._lock:
             self._tokens.append(TokenFault(status, body, delay, drop, _checked_times(times)))
@@ -151,6 +152,18 @@ class Faults:
                 if not fault.times:
                     planned.remove(fault)
             return fault
+
+
+def _check_names(method: str | None, status: str | None) -> None:
+    if method is not None and checks.text("method", method) not in METHODS:
+        raise InvalidValue(f"{short(method)} is not an RPC of Spanner; the RPCs are {', '.join(METHODS)}")
+    if status is not None and checks.text("status", status) not in HTTP_CODES:
+        raise InvalidValue(f"status must be the name of a gRPC error such as 'UNAVAILABLE', got {short(status)}")
+
+
+def _checked_messages(details: Iterable[Message]) -> tuple[Message, ...]:
+    messages = checks.iterable("details", details, "messages")
+    return tuple(checks.instance("each of details", message, Message) for message in messages)
 
 
 def _checked_times(times: int | None) -> float:

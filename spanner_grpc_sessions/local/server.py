@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import grpc
 from google.protobuf import json_format
 
-from spanner_grpc_sessions.errors import InvalidType, InvalidValue, SpannerSessionsError, checks
+from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError, checks
 from spanner_grpc_sessions.local.calls import Call
 from spanner_grpc_sessions.local.certificates import Certificates, make_certificates
 from spanner_grpc_sessions.local.faults import Faults, Gate
@@ -95,13 +95,12 @@ class LocalSpanner:
         workers: int = 16,
         token_lifetime: float = 3600.0,
     ) -> None:
-        if isinstance(databases, str):
-            raise InvalidType(f"databases must be an iterable of str, got {databases!r}")
-        self.faults = Faults() if faults is None else faults
-        self._tls = tls
+        existing = None if databases is None else checks.texts("databases", databases)
+        self.faults = checks.optional("faults", faults, Faults) or Faults()
+        self._tls = checks.boolean("tls", tls)
         self._clock = time.time if clock is None else clock
         self._advanced = 0.0
-        self._store = SessionStore(partial(secrets.token_urlsafe, 48), databases)
+        self._store = SessionStore(partial(secrets.token_urlsafe, 48), existing)
         self._calls: deque[Call] = deque(maxlen=10_000)
         self._gate = Gate()
         self._port = checks.whole("port", port, 0, 65535)
@@ -215,9 +214,12 @@ class LocalSpanner:
             lifetime: seconds of real time; 0 makes an expired token.
 
         Raises:
+            InvalidType: `scopes` is not an iterable of str, or `lifetime` is not a number.
+            InvalidValue: `lifetime` is negative or not finite.
             NotRunning: the server has never been started.
         """
-        return self._started().authority.issue(scopes, lifetime)
+        granted = checks.texts("scopes", scopes)
+        return self._started().authority.issue(granted, checks.number("lifetime", lifetime, 0, inf, below=True))
 
     @property
     def token_uri(self) -> str:

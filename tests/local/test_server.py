@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 import threading
@@ -144,6 +145,27 @@ def test_the_key_file_is_private_and_complete(spanner: LocalSpanner, tmp_path: P
     assert json.loads(path.read_text())["token_uri"] == spanner.token_uri
     with pytest.raises(FileExistsError):
         spanner.service_account_file(path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"scopes": "https://www.googleapis.com/auth/spanner.data"},
+        {"scopes": b"scope"},
+        {"scopes": None},
+        {"scopes": [7]},
+        {"lifetime": "long"},
+        {"lifetime": -1},
+        {"lifetime": math.nan},
+        {"lifetime": math.inf},
+    ],
+    ids=str,
+)
+def test_a_token_is_issued_for_scopes_and_a_time(spanner: LocalSpanner, arguments: dict[str, Any]) -> None:
+    """A text would be taken for a set of letters, none of which opens Spanner."""
+    (name,) = arguments
+    with pytest.raises((InvalidType, InvalidValue), match=name):
+        spanner.issue_token(**arguments)
 
 
 def test_nothing_secret_is_in_a_repr(spanner: LocalSpanner, wire: Wire) -> None:

@@ -227,6 +227,21 @@ def test_client_values_of_other_types_are_refused(options: dict[str, Any]) -> No
     assert next(iter(options)) in str(error.value)
 
 
+def test_the_class_of_an_observer_is_refused() -> None:
+    """It has the methods too, but is none: the error says what to pass."""
+
+    class Observing:
+        def begin(self, call: object) -> tuple[tuple[()], None]:
+            return (), None
+
+        def end(self, call: object, mark: object) -> None: ...
+
+    wrong: Any = Observing
+    with pytest.raises(InvalidType, match=r"observer must be an object, got the class Observing: pass Observing\(\)"):
+        ClientOptions(observer=wrong)
+    assert ClientOptions(observer=Observing()).observer is not None
+
+
 def test_options_are_frozen() -> None:
     """Options cannot be changed after they were checked."""
     options: Any
