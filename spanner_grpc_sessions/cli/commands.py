@@ -101,12 +101,14 @@ def ping(client: SessionsClient, parsed: Namespace) -> Iterator[Any]:
 
 
 def serve(parsed: Namespace) -> Iterator[Any]:
-    """Run a local server until SIGINT or SIGTERM; the body says how to connect to it."""
+    """Run a local server until a signal ends it; the body says how to connect to it."""
     from spanner_grpc_sessions.local import LocalSpanner  # noqa: PLC0415 - not loaded for other commands
 
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP, and `nohup` has it ignored
+        if number is not None and (name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN):
+            signal.signal(number, lambda *_: stopped.set())
     spanner = LocalSpanner(tls=not parsed.plaintext, port=parsed.port)
     try:
         spanner.start()

@@ -10,10 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from spanner_grpc_sessions_pb import spanner_pb2
 
+from spanner_grpc_sessions import ClientClosed, __version__
 from spanner_grpc_sessions.cli import main
 from spanner_grpc_sessions.local import LocalSpanner
+from tests.support.proxy import Proxy
+from tests.support.scripted import scripted_server
 from tests.support.servers import EmulatorServer, LocalServer, Server
 from tests.support.waiting import WAIT
 
@@ -118,7 +123,72 @@ def test_missing_credentials_are_reported_in_one_line(
     root = tmp_path / "root.pem"
     root.write_bytes(local.root_certificates or b"")
     assert main(["create", _DATABASE, "--endpoint", local.endpoint, "--root-certificates", str(root)]) == 1
-    assert "credentials" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    error = json.loads(line)["error"]
+    assert (error["code"], error["status"]) == (401, "UNAUTHENTICATED")
+    assert "credentials" in error["message"]
+
+
+def test_closed_client_is_reported_as_a_rest_body(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every other error of a call."""
+
+    def closed(*_: object) -> None:
+        raise ClientClosed.during_call()
+
+    monkeypatch.setattr("spanner_grpc_sessions.client.SessionsClient.open", closed)
+    assert main(["create", _DATABASE, "--local"]) == 1
+    error = json.loads(capsys.readouterr().err.splitlines()[-1])["error"]
+    assert (error["code"], error["status"]) == (499, "CANCELLED")
+
+
+def test_list_of_a_dead_endpoint_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Within its timeout, as the REST body of the last failure."""
+    with LocalSpanner(tls=False) as local, Proxy(local.endpoint) as proxy:
+        proxy.refuse()
+        where = ["--endpoint", proxy.endpoint, "--plaintext"]
+        assert main(["list", _DATABASE, *where, "--timeout", "0.5"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert json.loads(err)["error"]["status"] == "UNAVAILABLE"
+
+
+def test_list_waits_for_a_minute_unless_told_otherwise() -> None:
+    """And not for the hour that Google's clients give ListSessions."""
+    left: list[float] = []
+
+    def answer(_: object, context: grpc.ServicerContext) -> spanner_pb2.ListSessionsResponse:
+        left.append(context.time_remaining() or 0.0)
+        return spanner_pb2.ListSessionsResponse()
+
+    with scripted_server(ListSessions=answer) as options:
+        where = ["--endpoint", str(options.endpoint), "--plaintext"]
+        assert main(["list", _DATABASE, *where]) == 0
+        assert main(["list", _DATABASE, *where, "--timeout", "600"]) == 0
+    assert left[0] <= 60 < left[1] <= 600
+
+
+@pytest.mark.parametrize("program", ["spanner_grpc_sessions", "spanner_grpc_sessions.cli"])
+def test_command_runs_as_a_module(program: str) -> None:
+    """`python -m` needs no script on the path."""
+    version = subprocess.run([sys.executable, "-m", program, "--version"], capture_output=True, text=True, timeout=60)
+    assert (version.returncode, version.stdout.strip()) == (0, __version__)
+
+
+@pytest.mark.parametrize("loaded", ["argparse", "google.protobuf", "grpc._cython.cygrpc", "google.auth"])
+def test_interrupt_while_the_program_loads_is_silent(loaded: str) -> None:
+    """Ctrl-C in the first moments ends the command as later on: with status 130, and without a traceback."""
+    command = [sys.executable, "-X", "importtime", "-m", "spanner_grpc_sessions.cli", "create", _DATABASE, "--local"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if line.startswith("import time:") and line.rpartition("|")[2].strip() == loaded:
+                program.send_signal(signal.SIGINT)
+                break
+        told = [line for line in program.stderr if not line.startswith("import time:")]
+        assert program.wait(WAIT) == 130
+    assert told in ([], [line for line in told if line.startswith("LocalSpanner started")])
 
 
 def test_missing_file_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +206,7 @@ def test_local_starts_a_server_for_the_command(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("plaintext", [False, True])
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_serves_until_it_is_interrupted(plaintext: bool, end: signal.Signals) -> None:
     """What it prints is enough for another process to create a session; a signal ends it and its files."""
     program = [sys.executable, "-m", "spanner_grpc_sessions"]
@@ -162,7 +232,7 @@ def test_serve_serves_until_it_is_interrupted(plaintext: bool, end: signal.Signa
 
 def test_port_that_is_taken_is_reported_in_one_line(local: LocalSpanner, capsys: pytest.CaptureFixture[str]) -> None:
     """`serve` on a port that somebody else listens on says so and exits with 1."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         assert main(["serve", "--port", local.endpoint.rpartition(":")[2]]) == 1
     finally:
