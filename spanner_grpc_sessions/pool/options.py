@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -86,7 +86,28 @@ class PoolOptions:
         checks.boolean("delete_on_close", self.delete_on_close)
         _check_template(self.labels, self.creator_role)
         if self.labels is not None:
-            object.__setattr__(self, "labels", dict(self.labels))
+            object.__setattr__(self, "labels", _Labels(self.labels))
+
+
+class _Labels(Mapping[str, str]):
+    """Labels that do not change any more. Unlike `types.MappingProxyType` they can be copied and pickled."""
+
+    __slots__ = ("_labels",)
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self._labels = dict(labels)
+
+    def __getitem__(self, key: str) -> str:
+        return self._labels[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __repr__(self) -> str:
+        return repr(self._labels)
 
 
 def _check_template(labels: Mapping[str, str] | None, creator_role: str | None) -> None:

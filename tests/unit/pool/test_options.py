@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import pickle
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.service.limits import IDLE_LIMIT, LIFETIME_LIMIT
+from spanner_grpc_sessions.service.requests import batch_create_sessions
 from tests.unit.rest.strategies import anything
 
 POOL_FIELDS = [field.name for field in dataclasses.fields(PoolOptions)]
@@ -170,6 +172,21 @@ def test_labels_are_a_copy() -> None:
     labels["team"] = "No"
     assert options.labels == {"team": "checkout"}
     assert options.creator_role == "reader"
+
+
+def test_labels_cannot_be_changed() -> None:
+    """They were checked once; options with them are copied, replaced and sent to the server all the same."""
+    options = PoolOptions(labels={"team": "checkout"})
+    changing: Any = options.labels
+    with pytest.raises(TypeError):
+        changing["team"] = "No"
+    with pytest.raises(AttributeError):
+        changing.clear()
+    assert copy.deepcopy(options) == dataclasses.replace(options, max_size=100) == options
+    assert dataclasses.asdict(options)["labels"] == {"team": "checkout"}
+    assert repr(options.labels) == "{'team': 'checkout'}"
+    request = batch_create_sessions("projects/pp/instances/ii/databases/dd", 1, options.labels)
+    assert request.session_template.labels == {"team": "checkout"}
 
 
 def test_options_are_values() -> None:
