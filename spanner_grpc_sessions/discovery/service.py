@@ -54,17 +54,24 @@ _REFUSED: Final = {
 }
 
 
-def build(client: SessionsClient | AsyncSessionsClient) -> Service:
+def build(client: SessionsClient | AsyncSessionsClient, *others: object, **named: object) -> Service:
     """Return a service object like the one that google-api-python-client builds for Cloud Spanner.
 
     Args:
         client: makes the calls. Closing the service does not close it.
+        *others: none: the client knows all that Google's `build` takes.
+        **named: none.
 
     Raises:
-        InvalidType: `client` is not a client of this library.
+        InvalidType: `client` is not a client of this library, or there are more arguments.
     """
-    if not isinstance(client, SessionsClient | AsyncSessionsClient):
-        raise InvalidType(f"build takes a SessionsClient or an AsyncSessionsClient, got {short(client)}")
+    if not isinstance(client, SessionsClient | AsyncSessionsClient) or others or named:
+        # The values may be secret, as credentials are: the message has the client's type alone.
+        given = f"{type(client).__name__}{' and more' if others or named else ''}"
+        raise InvalidType(
+            f"build takes a SessionsClient or an AsyncSessionsClient and nothing else, got {given}: "
+            'instead of build("spanner", "v1", credentials=…) write build(SessionsClient(credentials))'
+        )
     return Service(client)
 
 

@@ -324,11 +324,25 @@ def test_list_next_takes_a_list_and_its_answer(error_class: type[Exception], req
         ours().list_next(request, page)
 
 
-@pytest.mark.parametrize("client", [None, "spanner", SessionsClient], ids=str)
-def test_a_service_is_built_on_a_client(client: Any) -> None:
-    """Also not on the arguments of google's `build`."""
-    with pytest.raises(InvalidType, match="build takes a SessionsClient or an AsyncSessionsClient"):
-        discovery.build(client)
+@pytest.mark.parametrize(
+    ("arguments", "keywords"),
+    [
+        ((None,), {}),
+        ((SessionsClient,), {}),
+        (("spanner",), {}),
+        (("spanner", "v1"), {}),
+        (("spanner", "v1"), {"credentials": "s3cret"}),
+        ((), {"client": "spanner", "version": "v1"}),
+        ((client(), "v1"), {}),
+        ((client(),), {"credentials": "s3cret"}),
+    ],
+    ids=str,
+)
+def test_a_service_is_built_on_a_client_alone(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """The arguments of google's `build` get an error that says what to write instead, without their values."""
+    with pytest.raises(InvalidType, match=r"build takes a SessionsClient .*write build\(SessionsClient\(") as caught:
+        discovery.build(*arguments, **keywords)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_request_shows_where_it_goes() -> None:
