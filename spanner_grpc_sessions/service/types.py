@@ -7,16 +7,20 @@ from typing import TypedDict
 __all__ = ["ListSessionsBody", "Session", "SessionsBody"]
 
 
-class Session(TypedDict, total=False):
-    """A session as REST gives it; a key is absent where the value is empty or false.
-
-    `createTime` and `approximateLastUseTime` are RFC 3339 text in UTC. `multiplexed` appears only when true.
-    """
-
+class _Always(TypedDict):
     name: str
-    labels: dict[str, str]
     createTime: str
     approximateLastUseTime: str
+
+
+class Session(_Always, total=False):
+    """A session as REST gives it.
+
+    `name`, `createTime` and `approximateLastUseTime` are always there; another key is absent where its value is empty
+    or false. The times are RFC 3339 text in UTC.
+    """
+
+    labels: dict[str, str]
     creatorRole: str
     multiplexed: bool
 

@@ -9,7 +9,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions import DatabaseNotFound, NotFound, SessionNotFound, SessionsClient
+from spanner_grpc_sessions import DatabaseNotFound, NotFound, Session, SessionNotFound, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
 from tests.support.emulator import Emulator
@@ -34,6 +34,22 @@ def test_create_answers_the_session(client: SessionsClient, database: str) -> No
     assert re.fullmatch(re.escape(database) + "/sessions/[-_A-Za-z0-9]+", session["name"])
     assert _TIMESTAMP.fullmatch(session["createTime"])
     assert _TIMESTAMP.fullmatch(session["approximateLastUseTime"])
+
+
+def test_keys_of_the_type_are_always_there(client: SessionsClient, server: Server, database: str) -> None:
+    """Type checkers are told so: of every session that a method returns, a multiplexed one too."""
+    created = client.create_session(database)
+    sessions = [
+        created,
+        client.create_session(database, multiplexed=True),
+        client.get_session(created["name"]),
+        *client.batch_create_sessions(database, 2)["session"],
+        *client.iter_sessions(database),
+    ]
+    assert Session.__required_keys__ == {"name", "createTime", "approximateLastUseTime"}
+    assert len(sessions) >= 8
+    for session in sessions:
+        assert Session.__required_keys__ <= session.keys()
 
 
 def test_create_keeps_labels(client: SessionsClient, database: str) -> None:
