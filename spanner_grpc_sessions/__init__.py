@@ -3,7 +3,7 @@
     from spanner_grpc_sessions import SessionsClient
 
     with SessionsClient() as client:
-        session = client.create_session("projects/p/instances/i/databases/d", labels={"team": "checkout"})
+        session = client.create_session("projects/my-app/instances/prod/databases/orders", labels={"team": "checkout"})
 
 Importing this package does no I/O, starts no thread and loads neither gRPC nor google-auth: each name is loaded when
 it is first used.

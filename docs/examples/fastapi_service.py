@@ -1,6 +1,6 @@
 """A web service that reads and writes singers, with FastAPI.
 
-python docs/examples/fastapi_service.py projects/p/instances/i/databases/d
+python docs/examples/fastapi_service.py projects/my-app/instances/prod/databases/orders
 
 Writes take a session of the pool, reads share the multiplexed one. SIGTERM or Ctrl-C ends the service: requests in
 flight are answered, then the sessions of the pool are deleted.

@@ -1,6 +1,6 @@
 """Mutations, committed in one piece. `mutations_async` is its mirror image.
 
-python docs/examples/mutations.py projects/p/instances/i/databases/d
+python docs/examples/mutations.py projects/my-app/instances/prod/databases/orders
 """
 
 from __future__ import annotations

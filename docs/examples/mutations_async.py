@@ -1,6 +1,6 @@
 """Mutations, committed in one piece in asyncio. `mutations` is its mirror image.
 
-python docs/examples/mutations_async.py projects/p/instances/i/databases/d
+python docs/examples/mutations_async.py projects/my-app/instances/prod/databases/orders
 """
 
 from __future__ import annotations

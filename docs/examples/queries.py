@@ -1,6 +1,6 @@
 """A query whose rows come as a stream that survives a broken connection. `queries_async` is its mirror image.
 
-python docs/examples/queries.py projects/p/instances/i/databases/d
+python docs/examples/queries.py projects/my-app/instances/prod/databases/orders
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A query whose rows come as a stream that survives a broken connection, in asyncio. `queries` is its mirror image.
 
-python docs/examples/queries_async.py projects/p/instances/i/databases/d
+python docs/examples/queries_async.py projects/my-app/instances/prod/databases/orders
 """
 
 from __future__ import annotations

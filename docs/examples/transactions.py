@@ -1,6 +1,6 @@
 """A read-write transaction with DML, run again when it is aborted. `transactions_async` is its mirror image.
 
-python docs/examples/transactions.py projects/p/instances/i/databases/d
+python docs/examples/transactions.py projects/my-app/instances/prod/databases/orders
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A read-write transaction with DML in asyncio, run again when it is aborted. `transactions` is its mirror image.
 
-python docs/examples/transactions_async.py projects/p/instances/i/databases/d
+python docs/examples/transactions_async.py projects/my-app/instances/prod/databases/orders
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     service = discovery.build(client)  # was: googleapiclient.discovery.build("spanner", "v1")
     sessions = service.projects().instances().databases().sessions()
-    session = sessions.create(database="projects/p/instances/i/databases/d", body={}).execute()
+    session = sessions.create(database="projects/my-app/instances/prod/databases/orders", body={}).execute()
 
 It covers the sessions resource. On an `AsyncSessionsClient`, `execute()` is awaited. It never imports Google's client.
 """

@@ -3,7 +3,7 @@
     from spanner_grpc_sessions.google_cloud import SessionPool, use
 
     with SessionsClient() as client, SessionPool(client, name) as pool:
-        database = spanner.Client().instance("i").database("d", pool=google_cloud.SessionPool(pool))
+        database = spanner.Client().instance("prod").database("orders", pool=google_cloud.SessionPool(pool))
         use(database, client)
 
 `SessionPool` and `MultiplexedSession` are what google-cloud-spanner takes as `pool=`; `use` puts the data calls of a

@@ -5,7 +5,7 @@
 
     with LocalSpanner() as spanner:
         with SessionsClient(spanner.credentials(), options=spanner.client_options()) as client:
-            client.create_session("projects/p/instances/i/databases/d")
+            client.create_session("projects/my-app/instances/prod/databases/orders")
 
 It keeps sessions in memory, checks tokens as Spanner does, and fails on request (`spanner.faults`). It never imports
 the client, and contacts no other machine.

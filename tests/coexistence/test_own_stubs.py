@@ -17,7 +17,7 @@ TABLE = "CREATE TABLE Singers (SingerId INT64, Name STRING(MAX)) PRIMARY KEY (Si
 def test_rows_go_through_a_stub_of_the_users_own(emulator: Emulator, plain_stubs: Path) -> None:
     """What plain protoc makes of google.spanner.v1 works on the client's channel: a commit, and a streamed query."""
     (block,) = re.findall(r"```python\n([^`]*from google\.spanner\.v1 import.*?)```", README.read_text(), re.DOTALL)
-    program = block.replace("projects/p/instances/i/databases/d", emulator.create_database([TABLE]))
+    program = block.replace("projects/my-app/instances/prod/databases/orders", emulator.create_database([TABLE]))
     process = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": str(plain_stubs), "SPANNER_EMULATOR_HOST": emulator.grpc_endpoint},

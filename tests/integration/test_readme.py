@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from spanner_grpc_sessions import SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.certificates import make_authority
+from tests.support.emulator import Emulator
 
 _README = Path(__file__).parents[2] / "README.md"
 # The one with stubs of the user's own is run where there are some, in tests/coexistence.
@@ -24,7 +26,7 @@ _BLOCKS = [
     if "from google.spanner.v1" not in block
 ]
 _AUTHORITY = make_authority()
-_DATABASE = "projects/p/instances/i/databases/d"
+_DATABASE = "projects/my-app/instances/prod/databases/orders"
 
 
 def _compiled(block: str) -> CodeType:
@@ -44,11 +46,24 @@ def test_readme_has_examples() -> None:
     assert len(_BLOCKS) >= 6
 
 
+@pytest.fixture(params=["local", "emulator"])
+def emulator_host(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A server in plaintext that has the database of the examples."""
+    if request.param == "local":
+        with LocalSpanner(tls=False) as plain:
+            yield plain.endpoint
+    else:
+        emulator: Emulator = request.getfixturevalue("emulator")
+        emulator.have_database(_DATABASE)
+        yield emulator.grpc_endpoint
+
+
 @pytest.mark.parametrize("block", _BLOCKS, ids=range(len(_BLOCKS)))
-def test_example_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each example runs against a local server: as on the emulator, or with a key file where it names one."""
-    with LocalSpanner(tls=False) as plain, LocalSpanner() as secured:
-        monkeypatch.setenv("SPANNER_EMULATOR_HOST", plain.endpoint)
+def test_example_runs(block: str, emulator_host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each example runs as it stands, its names too: on the emulator, or with a key file where it names one."""
+    assert set(re.findall(r"projects/[^\"/]*/instances/[^\"/]*/databases/[^\"/]*", block)) <= {_DATABASE}
+    with LocalSpanner() as secured:
+        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator_host)
         monkeypatch.chdir(tmp_path)
         secured.service_account_file(tmp_path / "key.json")
         certificate, key = _AUTHORITY.issue("client")

@@ -84,13 +84,24 @@ class Emulator:
         instance = instance or f"i-{uuid.uuid4().hex[:16]}"
         self._create(
             f"/v1/{_PROJECT}/instances",
-            {"instanceId": instance, "instance": {"config": _CONFIG, "displayName": instance, "nodeCount": 1}},
+            _instance(instance),
         )
         databases = f"{_PROJECT}/instances/{instance}/databases"
         self._create(
             f"/v1/{databases}", {"createStatement": "CREATE DATABASE `db`", "extraStatements": list(statements)}
         )
         return f"{databases}/db"
+
+    def have_database(self, name: str) -> None:
+        """Create a database of this name and its instance, unless the emulator has them."""
+        instance, _, database = name.partition("/databases/")
+        project, _, instance_id = instance.partition("/instances/")
+        for what, path, body in (
+            (instance, f"/v1/{project}/instances", _instance(instance_id)),
+            (name, f"/v1/{instance}/databases", {"createStatement": f"CREATE DATABASE `{database}`"}),
+        ):
+            if self.rest("GET", f"/v1/{what}")[0] != http.client.OK:
+                self._create(path, body)
 
     def drop_database(self, name: str) -> None:
         """Drop a database; its instance stays."""
@@ -107,6 +118,10 @@ class Emulator:
         status, operation = self.rest("POST", path, body)
         if status != http.client.OK or "error" in operation:
             raise RuntimeError(f"the emulator refused POST {path}: HTTP {status}, {operation}")
+
+
+def _instance(name: str) -> dict[str, Any]:
+    return {"instanceId": name, "instance": {"config": _CONFIG, "displayName": name, "nodeCount": 1}}
 
 
 @contextmanager

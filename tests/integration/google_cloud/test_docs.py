@@ -20,8 +20,11 @@ def test_the_example_runs(emulator: Emulator) -> None:
     name = emulator.create_database([_TABLE])
     _, project, _, instance, _, database = name.split("/")
     for old, new in (
-        ("projects/p/instances/i/databases/d", name),
-        ('Client("p").instance("i").database("d"', f'Client("{project}").instance("{instance}").database("{database}"'),
+        ("projects/my-app/instances/prod/databases/orders", name),
+        (
+            'Client("my-app").instance("prod").database("orders"',
+            f'Client("{project}").instance("{instance}").database("{database}"',
+        ),
     ):
         assert old in program
         program = program.replace(old, new)
