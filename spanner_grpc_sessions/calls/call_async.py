@@ -99,7 +99,7 @@ class AsyncCaller:
         pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, f"{number}1")))
         try:
             answer = await call(request, timeout=left, metadata=pairs)
-            if answer is None or rpc.flaw is not None:
+            if answer is None or (rpc.flaw is not None and rpc.flaw(request, answer)):
                 check_answer(rpc, request, answer)
         except self.connection.CALL_ERRORS as error:
             attempts = Attempts(

@@ -320,8 +320,8 @@ class MultiplexedSession:
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         since = self._clock.now()
         try:
-            answer = self._background.caller().call(rpcs.CREATE_SESSION, self._database, request)
-            session: Session = rest_of(rpcs.CREATE_SESSION, answer)
+            answer = self._background.caller().call(rpcs.CREATE_OWN_SESSION, self._database, request)
+            session: Session = rest_of(rpcs.CREATE_OWN_SESSION, answer)
             news = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:  # noqa: BLE001 - callers that wait get it, and the thread goes on
             self._failed(creation, error)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
+from spanner_grpc_sessions.calls.answers import rest_of
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, PoolTimeout, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
@@ -28,6 +29,7 @@ from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.runtime.log import log
+from spanner_grpc_sessions.service import requests, rpcs
 from spanner_grpc_sessions.service.names import check_database
 from spanner_grpc_sessions.service.types import Session
 
@@ -294,11 +296,12 @@ class AsyncMultiplexedSession:
             log.info("%s: %s", self._database, news)
 
     async def _create(self) -> str:
+        request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         since = self._clock.now()
         try:
-            session = await self._client.create_session(
-                self._database, creator_role=self._options.creator_role, multiplexed=True
-            )
+            caller = self._client._caller  # noqa: SLF001 - one library
+            answer = await caller.call(rpcs.CREATE_OWN_SESSION, self._database, request)
+            session: Session = rest_of(rpcs.CREATE_OWN_SESSION, answer)
             news = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:
             self._failed(error)

@@ -312,7 +312,7 @@ class PoolRunner:
                 case Create(count):
                     request: Any = requests.batch_create_sessions(self._database, count, *self._template)
                     done = partial(self._created, count)
-                    self._begin(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT, done)
+                    self._begin(rpcs.BATCH_CREATE_OWN_SESSIONS, self._database, request, CREATE_TIMEOUT, done)
                 case Ping(record):
                     done = partial(self._pinged, record)
                     self._begin(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), PING_TIMEOUT, done)

@@ -240,7 +240,7 @@ class AsyncPoolRunner:
         draw = random.random()  # noqa: S311 - jitter, not a secret
         since = self._clock.now()
         try:
-            answer = await self._call(rpcs.BATCH_CREATE_SESSIONS, self._database, request, CREATE_TIMEOUT)
+            answer = await self._call(rpcs.BATCH_CREATE_OWN_SESSIONS, self._database, request, CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
             failure = of_job("BatchCreateSessions", error)
             self._failed += 1

@@ -26,6 +26,7 @@ _SESSION_FORM: Final = _DATABASE_FORM + "/sessions/{session}"
 _DATABASE: Final = rf"projects/{_ID}/instances/{_ID}/databases/{_ID}"
 _SESSION: Final = rf"{_DATABASE}/sessions/{_ID}"
 _MAX_KEPT: Final = 4096
+_match_id: Final = re.compile(_ID).fullmatch
 
 
 def check_database(name: str) -> str:
@@ -40,8 +41,8 @@ def check_session(name: str) -> str:
 
 def is_session_of(database: str, name: str) -> bool:
     """Return whether a name that a server gave is the one of a session of this database."""
-    owner, _, session = name.rpartition("/sessions/")
-    return owner == database and len(name) <= _MAX_LENGTH and re.fullmatch(_ID, session) is not None
+    prefix = f"{database}/sessions/"
+    return name.startswith(prefix) and len(name) <= _MAX_LENGTH and _match_id(name, len(prefix)) is not None
 
 
 def database_of(session: str) -> str:

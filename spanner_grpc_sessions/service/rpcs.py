@@ -7,7 +7,7 @@ are those of google-cloud-spanner.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -98,12 +98,11 @@ def _flaw(database: str, sessions: Iterable[Any]) -> str:
     return ""
 
 
-CREATE_SESSION: Final = Rpc(
-    "CreateSession", "database", 30.0, leader=True, may_leave_session=True, flaw=_flaw_of_session
-)
-BATCH_CREATE_SESSIONS: Final = Rpc(
-    "BatchCreateSessions", "database", 60.0, leader=True, may_leave_session=True, flaw=_flaw_of_sessions
-)
+CREATE_SESSION: Final = Rpc("CreateSession", "database", 30.0, leader=True, may_leave_session=True)
+BATCH_CREATE_SESSIONS: Final = Rpc("BatchCreateSessions", "database", 60.0, leader=True, may_leave_session=True)
+# For sessions that the library itself uses. A caller's own calls answer what the server says, as REST does.
+CREATE_OWN_SESSION: Final = replace(CREATE_SESSION, flaw=_flaw_of_session)
+BATCH_CREATE_OWN_SESSIONS: Final = replace(BATCH_CREATE_SESSIONS, flaw=_flaw_of_sessions)
 GET_SESSION: Final = Rpc("GetSession", "name", 30.0, leader=True)
 LIST_SESSIONS: Final = Rpc("ListSessions", "database", 3600.0)
 DELETE_SESSION: Final = Rpc("DeleteSession", "name", 30.0, not_found_means_done=True)

@@ -181,7 +181,8 @@ class Connection:
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
         """Return what makes a call, opening the connection if need be, and the number of its channel."""
-        return self.choose(self._calls.get(rpc) or self._prepare(rpc), request)
+        call = self._calls.get(rpc) or self._prepare(rpc)
+        return call.choose(request) if self._has_choice else (call, 1)  # type: ignore[attr-defined]  # of a channel pool
 
     def choose(self, call: Any, request: Any) -> tuple[Callable[..., Any], int]:
         """Return what makes a call of an RPC with this request, and the number of the channel that it is made on."""

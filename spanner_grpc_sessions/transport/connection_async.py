@@ -160,7 +160,7 @@ class AsyncConnection:
         call = self._calls.get(rpc)
         if call is None or asyncio.get_running_loop() is not self.loop:
             call = self._prepare(rpc)
-        return self.choose(call, request)
+        return call.choose(request) if self._has_choice else (call, 1)  # type: ignore[attr-defined]  # of a channel pool
 
     def choose(self, call: Any, request: Any) -> tuple[Callable[..., Any], int]:
         """Return what makes a call of an RPC with this request, and the number of the channel that it is made on."""
