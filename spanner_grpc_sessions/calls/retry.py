@@ -23,7 +23,9 @@ from spanner_grpc_sessions.transport.incidents import Incidents
 # Seconds: an attempt with less could only end at the deadline, and hide why those before it failed.
 _MIN_ATTEMPT: Final = 0.05
 # Resending helps against a connection that ends, not against a server that ends all.
-_MAX_RESENT: Final = 10
+_MAX_RESENT: Final = 20
+_FIRST_RESENT_AFTER: Final = 0.001
+_LAST_RESENT_AFTER: Final = 0.1
 # Statuses after which the server may have done the work, and its answer was lost.
 _MAY_HAVE_ACTED: Final = frozenset({"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE"})
 
@@ -102,9 +104,11 @@ class Attempts:
     def pause_after(self, failure: RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if there should be none."""
         if self._sends_again(failure):
+            # At once; later not before gRPC may have left the connection that ends.
+            pause = backoff(self.resent, _FIRST_RESENT_AFTER, _LAST_RESENT_AFTER) if self.resent else 0.0
             self.resent += 1
             self.count += 1
-            return 0.0
+            return pause
         if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED and not never_connected(failure):
             self.lost.append(failure)
         import random  # noqa: PLC0415 - 3 ms that a client without failures does not need

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def number(name: str, value: object, low: float, high: float, *, below: bool = False) -> float:
     """Require a number from `low` to `high`, or below `high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or _is_mock(value):
         raise InvalidType(f"{name} must be a number, got {short(value)}")
     # A subclass may compare as it likes.
     value = int.__int__(value) if isinstance(value, int) else float.__float__(value)
@@ -32,7 +32,7 @@ def number(name: str, value: object, low: float, high: float, *, below: bool = F
 
 def whole(name: str, value: object, low: int, high: int | None = None) -> int:
     """Require an int from `low` to `high`; None for no upper limit."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or _is_mock(value):
         raise InvalidType(f"{name} must be an int, got {short(value)}")
     value = int.__int__(value)
     if value < low or (high is not None and value > high):
@@ -50,7 +50,7 @@ def boolean(name: str, value: object) -> bool:
 
 def text(name: str, value: object) -> str:
     """Require a str that UTF-8 can encode."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _is_mock(value):
         raise InvalidType(f"{name} must be a str, got {short(value)}")
     value = str.__str__(value)
     try:
@@ -104,6 +104,11 @@ def optional(name: str, value: Any, expected: type[T]) -> T | None:
     if not isinstance(value, expected | None):
         raise InvalidType(f"{name} must be {expected.__name__} or None, got {type(value).__name__}")
     return value
+
+
+def _is_mock(value: object) -> bool:
+    """Return whether a value only claims its class."""
+    return not issubclass(type(value), value.__class__)
 
 
 def _range(low: float, high: float, below: bool) -> str:
