@@ -34,7 +34,13 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the hypothesis profile."""
+    """Choose the hypothesis profile, and have programs under test get their signals.
+
+    A run in the background, or under nohup, ignores some, and its children would too.
+    """
+    for ignored, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(ignored) is signal.SIG_IGN:
+            signal.signal(ignored, default)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
     config.stash[_SERVERS] = {}
 
