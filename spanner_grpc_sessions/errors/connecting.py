@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 # A server, or a proxy before it, may use the phrases below in a text of its own.
-_OF_GRPC: Final = "failed to connect to all addresses"
+CANNOT_CONNECT: Final = "failed to connect to all addresses"
 _NOT_TRUSTED: Final = "the server's certificate is not trusted: see ClientOptions(root_certificates=…)"
 _OTHER_HOST: Final = "the server's certificate is of another host"
 # The words of grpcio 1.66 and of grpcio 1.85.
@@ -19,7 +19,7 @@ _FINAL: Final = {
 
 def why_final(details: str) -> str | None:
     """Return why no later attempt to connect can succeed, by gRPC's text for this one; None if one may."""
-    if details.startswith(_OF_GRPC):
+    if details.startswith(CANNOT_CONNECT):
         for phrase, why in _FINAL.items():
             if phrase in details:
                 return why

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from spanner_grpc_sessions.errors.connecting import CANNOT_CONNECT
+
 if TYPE_CHECKING:
     from spanner_grpc_sessions.errors.rpc import RpcError
 
@@ -25,7 +27,7 @@ _BROKEN_OFF: Final = re.compile(
 _NEVER_TAKEN_UP: Final = re.compile(
     r"(Stream removed \()?(RST_STREAM \()?(GOAWAY received|Transport closed|Received RST_STREAM with error code 7\b)"
 )
-_NEVER_CONNECTED: Final = re.compile(r"failed to connect to all addresses|DNS resolution failed|Name resolution failed")
+_NEVER_CONNECTED: Final = re.compile(rf"{CANNOT_CONNECT}|DNS resolution failed|Name resolution failed")
 _NO_SUCH_METHOD: Final = re.compile(
     r"http2 header with status|method not found|unknown (service|method)|is unimplemented|not implemented",
     re.IGNORECASE,

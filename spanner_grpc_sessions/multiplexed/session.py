@@ -28,6 +28,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
     watch_rotation,
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
+from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.runtime.log import log
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     _Args = TypeVarTuple("_Args")
 
 _Result = TypeVar("_Result")
-# Seconds: what fails each time does not keep a core busy.
-_AFTER_FAILURE: Final = 0.1
 _JOIN_TIMEOUT: Final = 1.0
 
 
@@ -368,7 +367,7 @@ def _keep(reference: weakref.ref[MultiplexedSession], changed: threading.Conditi
                 return
         except BaseException:  # noqa: BLE001, PERF203 - a clock or an observer of the user's
             log.exception("the keeper of a multiplexed session goes on after a failure")
-            time.sleep(_AFTER_FAILURE)
+            time.sleep(AFTER_FAILURE)
 
 
 def _keep_once(reference: weakref.ref[MultiplexedSession], changed: threading.Condition, clock: Clock) -> bool:

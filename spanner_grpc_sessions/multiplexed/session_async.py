@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
@@ -26,6 +26,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
     watch_rotation,
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
+from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
 from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.runtime.log import log
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     _Args = TypeVarTuple("_Args")
 
 _Result = TypeVar("_Result")
-# Seconds: what fails each time does not keep the loop busy.
-_AFTER_FAILURE: Final = 0.1
 
 
 class AsyncMultiplexedSession:
@@ -343,4 +342,4 @@ async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asynci
             await clock.wait_async(changed, until)
         except Exception:  # noqa: BLE001 - a clock of the user's
             log.exception("the keeper of a multiplexed session goes on after a failure")
-            await asyncio.sleep(_AFTER_FAILURE)
+            await asyncio.sleep(AFTER_FAILURE)

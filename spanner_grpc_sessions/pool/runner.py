@@ -27,6 +27,7 @@ from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
+from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
 from spanner_grpc_sessions.runtime.clock import Clock
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.log import log
@@ -41,8 +42,6 @@ DELETE_TIMEOUT: Final = 5.0
 MAX_CALLS: Final = 64
 MAX_DELETES: Final = 16
 _JOIN_TIMEOUT: Final = 1.0
-# Seconds: what fails each time does not keep a core busy.
-_AFTER_FAILURE: Final = 0.1
 
 
 class PoolRunner:
@@ -259,7 +258,7 @@ class PoolRunner:
             except BaseException:  # noqa: BLE001, PERF203 - a clock or an observer of the user's
                 log.exception("the keeper of the pool of %s goes on after a failure", self._database)
                 self._wake_at = -inf  # a tick may have failed
-                time.sleep(_AFTER_FAILURE)
+                time.sleep(AFTER_FAILURE)
 
     def _keep(self) -> bool:
         """Begin calls, wait, or tick if it is time; return whether there will be more to do."""
@@ -276,10 +275,11 @@ class PoolRunner:
                 return True
             leaks = [] if self.leaks is None else self.leaks.report(now)
             ticks = now >= self._wake_at
+            if ticks:
+                self._wake_at = inf
         for leak in leaks:
             log.warning(leak)
         if ticks:
-            self._wake_at = inf
             self.dispatch(self.core.tick)
         if self._abandoned:
             self.dispatch(self.core.close)

@@ -30,6 +30,7 @@ from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, MAX_DELETES, PING_TIMEOUT
 from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
+from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
 from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.log import log
@@ -42,9 +43,6 @@ _ONCE: Final = RetryOptions.none()
 _MIN_SWEEP: Final = 100
 
 _Waiter = asyncio.Future[SessionRecord | Exception | None]
-
-# Seconds: what fails each time does not keep the loop busy.
-_AFTER_FAILURE: Final = 0.1
 
 
 class AsyncPoolRunner:
@@ -289,7 +287,7 @@ class AsyncPoolRunner:
             except Exception:  # noqa: BLE001, PERF203 - a clock of the user's
                 log.exception("the keeper of the pool of %s goes on after a failure", self._database)
                 self._wake_at = -inf  # a tick may have failed
-                await asyncio.sleep(_AFTER_FAILURE)
+                await asyncio.sleep(AFTER_FAILURE)
 
     async def _keep(self) -> None:
         """Tick when it is time."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+# Seconds that background work waits after it has failed: what fails each time does not keep a core busy.
+AFTER_FAILURE: Final = 0.1
+
 
 def backoff(failures: int, first: float, last: float, multiplier: float = 2.0) -> float:
     """Return the longest wait in seconds: `first` after one failure, then `multiplier` times more, up to `last`."""

@@ -1,8 +1,8 @@
 """What a fork asks of us: gRPC at rest before it; in the child, locks and threads of its own.
 
 Gunicorn with `preload_app` and multiprocessing with the start method "fork" import, and use, a client before they fork.
-Threads do not follow a fork, and their locks may be held for good. gRPC's own handlers do nothing while a thread is
-inside gRPC: whoever calls in such a child may hang or crash, and, with what the two share, crash the parent.
+Threads do not follow a fork, and the locks that they held stay held. gRPC's own handlers do nothing while a thread is
+inside gRPC: a call in such a child may hang or crash, and, with what the two share, crash the parent.
 """
 
 from __future__ import annotations

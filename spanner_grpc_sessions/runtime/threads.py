@@ -39,7 +39,7 @@ def no_thread() -> ResourceExhausted:
 
 
 def keep_until_exit(thing: object) -> None:
-    """Never free an object, not even when the interpreter ends: its destructor would wait for good."""
+    """Never free an object, not even when the interpreter ends: its destructor would wait without end."""
     import ctypes  # noqa: PLC0415 - seldom needed
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

@@ -164,7 +164,7 @@ class Connection:
             self._holding = True
 
     def disown(self) -> None:
-        """Keep gRPC's handlers in the child away from calls that did not end in time: they wait for them, for good."""
+        """Keep gRPC's handlers in the child away from calls that did not end in time: they would wait for them."""
         if self._held is not None:
             for channel in _channels_of(self._held):
                 cygrpc.fork_unregister_channel(grpc_channel(channel))

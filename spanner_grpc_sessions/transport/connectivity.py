@@ -16,7 +16,7 @@ from spanner_grpc_sessions.runtime.deadline import Deadline
 
 # ruff: noqa: SLF001 - gRPC has no public way
 
-# Seconds after which one looks whether the channel was closed: closing waits for whoever waits here.
+# Seconds between two looks at the channel, which may have been closed: closing it waits for a thread that waits here.
 _LOOK: Final = 0.05
 _STATES: Final = {state.value[0]: state for state in grpc.ChannelConnectivity}
 
