@@ -274,17 +274,21 @@ class MultiplexedSession:
 
     def _report(self, failure: RpcError, name: str) -> None:
         notice_fork()
-        news = ""
         if isinstance(failure, SessionNotFound) and failure.concerns(name):
             with self._lock:
-                if name == self._current and not self._closed:
-                    news = self._rotation.lost()
+                if name != self._current or self._closed:
+                    return
+                news = self._rotation.lost()
+            # Before the keeper can tell that it was replaced.
+            self._announce(news)
+            with self._lock:
+                if not self._closed:
                     self._start_keeper()
                     self._changed.notify_all()
         elif isinstance(failure, DatabaseNotFound) and name == self._current:
             with self._lock:
                 news = self._rotation.database_gone(failure)
-        self._announce(news)
+            self._announce(news)
 
     def _announce(self, news: str) -> None:
         # Never under the lock: a handler may take its time.
