@@ -38,7 +38,7 @@ RULES: Final = [
         (r"__a(enter|exit|iter|next)__", r"__\1__"),
         (r"\bwait_async\b", "wait"),
         (r"for session in sessions:\n +yield session", "yield from sessions"),
-        (r" +(if get_running_loop\(\).*\n +)?self\._runner\.require_loop\(\)\n", ""),
+        (r" +(if get_running_loop\(\).*\n +(notice_fork\(\)\n +)?)?self\._runner\.require_loop\(\)\n", ""),
         (r"from asyncio import get_running_loop\n", ""),
         (r"import Awaitable, Callable", "import Callable"),
         (r"Awaitable\[_Result\]", "_Result"),

@@ -19,7 +19,7 @@ from spanner_grpc_sessions.pool.runner_async import AsyncPoolRunner
 from spanner_grpc_sessions.pool.stats import PoolStats
 from spanner_grpc_sessions.pool.watched import WatchedIdle
 from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
-from spanner_grpc_sessions.runtime.fork import notice_fork, process_flag, reset_after_fork, retain_after_fork
+from spanner_grpc_sessions.runtime.fork import forks_without_hooks, notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.service.names import check_database
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ class AsyncSessionPool:
         self._options = checks.optional("options", options, PoolOptions) or PoolOptions()
         self._clock = clock
         self._now = clock.now
-        self._unforked = process_flag()
         self._reset()
         reset_after_fork(self)
 
@@ -160,11 +159,10 @@ class AsyncSessionPool:
             PoolClosed: the pool is closed.
             RpcError, CredentialsError, ClientClosed: no session can be created, and trying again is unlikely to help.
         """
-        if not self._unforked:
-            notice_fork()
         if timeout is not DEFAULT:
             check_timeout(timeout)
         if get_running_loop() is not self._runner.loop:
+            notice_fork()
             self._runner.require_loop()
         try:
             # Read first and then called: as methods, which they are not, Python would look for them for longer.
@@ -182,6 +180,7 @@ class AsyncSessionPool:
                 lease._owner = self._runner
                 return lease
             self._core.idle.append(record)
+        notice_fork()
         lease = AsyncLease()
         await self._runner.acquire(lease, self._options.acquire_timeout if timeout is DEFAULT else timeout)
         return lease
@@ -274,7 +273,8 @@ class AsyncSessionPool:
         # The fast path that `core.machine` describes. Leaks are noted under the lock, and then there is none.
         watch = self._runner.watch
         idle = self._core.idle if watch.observer is None else WatchedIdle(self._core.idle, watch, self._now)
-        self._take = idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
+        take = idle.pop if self._runner.leaks is None else deque[SessionRecord]().pop
+        self._take = _take_after_fork(take) if forks_without_hooks() else take
         self._put = idle.append
 
     async def _use(
@@ -310,6 +310,15 @@ class AsyncLeasedSession:
         if error is not None:
             lease._report(error)
         await self._pool.release(lease)
+
+
+def _take_after_fork(take: Callable[[], SessionRecord]) -> Callable[[], SessionRecord]:
+    def take_here() -> SessionRecord:
+        if notice_fork():
+            raise IndexError
+        return take()
+
+    return take_here
 
 
 def _not_leased(lease: object) -> PoolError:

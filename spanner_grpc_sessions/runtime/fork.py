@@ -22,8 +22,6 @@ _REST_TIMEOUT: Final = 0.5
 # A thread that stands here waits inside gRPC, which it may do for a call or to serve.
 _IN_GRPC: Final = frozenset({"grpc._channel", "grpc._server", "spanner_grpc_sessions.transport.connectivity"})
 _FORK_SUPPORT: Final = "GRPC_ENABLE_FORK_SUPPORT"
-# Linux 4.14 and later; Python does not name it.
-_MADV_WIPEONFORK: Final = 18
 
 _CALL_IN_FLIGHT: Final = (
     "this process was forked while another thread was in a gRPC call, and gRPC does not work in it: "
@@ -87,33 +85,20 @@ def require_grpc_usable() -> None:
         raise ClientClosed(_unusable)
 
 
-def notice_fork() -> None:
-    """Reset this process if it was forked without Python's hooks, as uWSGI does by default."""
-    if os.getpid() != _process:
-        with _noticing:
-            if os.getpid() != _process:
-                # Python still lists the parent's threads here, but to look where they stood would crash.
-                _reset_child(_support_doubt())
+def notice_fork() -> bool:
+    """Reset this process if it was forked without Python's hooks, as uWSGI does by default; return whether it was."""
+    if os.getpid() == _process:
+        return False
+    with _noticing:
+        if forked := os.getpid() != _process:
+            # Python still lists the parent's threads here, but to look where they stood would crash.
+            _reset_child(_support_doubt())
+    return forked
 
 
-def process_flag() -> Any:
-    """Return what is false in a forked child until `notice_fork` or Python's hook has reset it, and costs 8 ns to test.
-
-    It is a byte of a page that the kernel wipes in a child; always true where there is no such thing.
-    """
-    global _flag  # noqa: PLW0603 - a fact of the process
-    if _flag is None:
-        try:
-            import mmap  # noqa: PLC0415 - 3 ms, with ctypes, that a client without a pool does not need
-            from ctypes import c_ubyte  # noqa: PLC0415
-
-            page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            page.madvise(_MADV_WIPEONFORK)
-            _flag = c_ubyte.from_buffer(page)
-        except (ImportError, AttributeError, OSError):
-            return True
-        _flag.value = 1
-    return _flag
+def forks_without_hooks() -> bool:
+    """Return whether this process may be forked without Python's hooks: uWSGI, which alone has its module, does so."""
+    return "uwsgi" in sys.modules
 
 
 def _rest() -> None:
@@ -161,8 +146,6 @@ def _reset_child(doubt: str | None) -> None:
     for thing in tuple(_things):
         thing.after_fork()
     _process = os.getpid()
-    if _flag is not None:
-        _flag.value = 1
 
 
 _things: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
@@ -170,7 +153,6 @@ _users: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 _of_the_parent: Final[list[Any]] = []
 _noticing: Final = threading.Lock()
 _process = os.getpid()
-_flag: Any = None
 _doubts: str | None = None
 _unusable: str | None = None
 
