@@ -89,17 +89,9 @@ class Faults:
             InvalidValue: an unknown method or status, a number out of range, or details without a status.
             InvalidType: a value has the wrong type.
         """
-        _check_names(method, status)
-        attached = _checked_messages(details)
-        if retry_delay is not None:
-            attached = (retry_info(checks.number("retry_delay", retry_delay, 0, MAX_TIMEOUT)), *attached)
-        if status is None and attached:
-            raise InvalidValue("retry_delay and details are sent with an error: status is missing")
-        checks.number("delay", delay, 0, MAX_TIMEOUT)
+        fault = checked_fault(method, status, message, delay, drop, retry_delay, details, times)
         with self._lock:
-            self._calls.append(
-                Fault(method, status, checks.text("message", message), attached, delay, drop, _checked_times(times))
-            )
+            self._calls.append(fault)
 
     def add_token(
         self,
@@ -152,6 +144,27 @@ class Faults:
                 if not fault.times:
                     planned.remove(fault)
             return fault
+
+
+def checked_fault(
+    method: str | None,
+    status: str | None,
+    message: str,
+    delay: float,
+    drop: bool,
+    retry_delay: float | None,
+    details: Iterable[Message],
+    times: int | None,
+) -> Fault:
+    """Return a fault of these; see `Faults.add`."""
+    _check_names(method, status)
+    attached = _checked_messages(details)
+    if retry_delay is not None:
+        attached = (retry_info(checks.number("retry_delay", retry_delay, 0, MAX_TIMEOUT)), *attached)
+    if status is None and attached:
+        raise InvalidValue("retry_delay and details are sent with an error: status is missing")
+    checks.number("delay", delay, 0, MAX_TIMEOUT)
+    return Fault(method, status, checks.text("message", message), attached, delay, drop, _checked_times(times))
 
 
 def _check_names(method: str | None, status: str | None) -> None:

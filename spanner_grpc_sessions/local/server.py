@@ -20,13 +20,24 @@ import grpc
 from google.protobuf import json_format
 
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError, checks
+from spanner_grpc_sessions.local.answers import (
+    Answers,
+    Columns,
+    Rows,
+    Statement,
+    fits_statement,
+    fits_table,
+    new_answer,
+)
 from spanner_grpc_sessions.local.calls import Call
 from spanner_grpc_sessions.local.certificates import Certificates, make_certificates
+from spanner_grpc_sessions.local.data import DataRpcs
 from spanner_grpc_sessions.local.faults import Faults, Gate
 from spanner_grpc_sessions.local.servicer import Servicer
 from spanner_grpc_sessions.local.store import SessionStore
 from spanner_grpc_sessions.local.token_endpoint import TokenEndpoint
 from spanner_grpc_sessions.local.tokens import Authority, LocalCredentials, ServiceAccount
+from spanner_grpc_sessions.local.transactions import Transactions
 from spanner_grpc_sessions.options import MAX_TIMEOUT, SCOPE_DATA, ClientOptions
 
 if TYPE_CHECKING:
@@ -62,9 +73,10 @@ class _Identity:
 class LocalSpanner:
     """An in-memory Spanner server for tests, on this machine. A context manager.
 
-    It knows the five session RPCs, and `SELECT 1` to ping a session. With TLS it verifies the token of every call;
-    without TLS it accepts every call, as Google's emulator does. After a stop it can be started again: sessions, keys,
-    tokens and addresses stay the same.
+    It knows the session RPCs, `SELECT 1`, and transactions, without their data. It has no SQL engine: tell it by
+    `answer` and `answer_read` what to answer. With TLS it verifies the token of every call; without
+    TLS it accepts every call, as Google's emulator does. After a stop it can be started again: sessions, keys, tokens,
+    answers and addresses stay the same.
 
     Args:
         tls: use TLS, with a certificate made at the first start, and check tokens.
@@ -101,6 +113,9 @@ class LocalSpanner:
         self._clock = time.time if clock is None else clock
         self._advanced = 0.0
         self._store = SessionStore(partial(secrets.token_urlsafe, 48), existing)
+        self._answers = Answers()
+        self._transactions = Transactions()
+        self._data = DataRpcs(self._store, self._transactions, self._answers)
         self._calls: deque[Call] = deque(maxlen=10_000)
         self._gate = Gate()
         self._port = checks.whole("port", port, 0, 65535)
@@ -275,6 +290,83 @@ class LocalSpanner:
         """
         self._store.drop_database(name)
 
+    def answer(
+        self,
+        sql: Statement,
+        *,
+        columns: Columns | None = None,
+        rows: Rows = (),
+        row_count: int | None = None,
+        error: str | None = None,
+        message: str = "an answer of LocalSpanner",
+        delay: float = 0.0,
+        times: int | None = None,
+        chunk_size: int | None = None,
+        broken_after: int | None = None,
+    ) -> None:
+        """Tell the server what to answer to a statement.
+
+        Answers with `times` are used first, in the order they were told; then the newest one without.
+
+        Args:
+            sql: the text of the statement, a compiled pattern of all of it, or a function of the `Call`. Blanks around
+                the statement do not count.
+            columns: the types of the columns by name, like `{"id": "INT64", "tags": "ARRAY<STRING>"}`.
+            rows: sequences or mappings of Python values, None for NULL; or a function of the `Call` that returns them.
+            row_count: the number of rows that a DML statement changes; None for what is no DML.
+            error: canonical name of the status to answer with, instead.
+            message: the text of that status.
+            delay: seconds to wait first.
+            times: how many calls get this answer; None for every one.
+            chunk_size: the most characters in a piece of a streamed answer; None for one piece. A longer text is cut,
+                as Spanner does.
+            broken_after: the number of pieces after which a stream ends with the error; it can be resumed.
+
+        Raises:
+            InvalidType: an argument, or a value in `rows`, has the wrong type.
+            InvalidValue: an unknown type or status, a number out of range, or a value that its column cannot have.
+        """
+        answer = new_answer(columns or {}, rows, row_count, error, message, delay, times, chunk_size, broken_after)
+        self._answers.add(fits_statement(sql), answer)
+
+    def answer_read(
+        self,
+        table: str,
+        *,
+        columns: Columns,
+        rows: Rows = (),
+        index: str = "",
+        error: str | None = None,
+        message: str = "an answer of LocalSpanner",
+        delay: float = 0.0,
+        times: int | None = None,
+        chunk_size: int | None = None,
+        broken_after: int | None = None,
+    ) -> None:
+        """Tell the server what to answer to reads of a table.
+
+        A read gets the columns that it asks for, of as many rows as its limit allows. Its keys do not count: `rows` may
+        be a function of the `Call`, whose `request` has them.
+
+        Args:
+            table: the name of the table.
+            index: the name of the index that the read uses; "" for the primary key.
+            columns, rows, error, message, delay, times, chunk_size, broken_after: see `answer`.
+
+        Raises:
+            InvalidType, InvalidValue: see `answer`.
+        """
+        answer = new_answer(columns, rows, None, error, message, delay, times, chunk_size, broken_after)
+        self._answers.add(fits_table(table, index), answer)
+
+    def clear_answers(self) -> None:
+        """Forget all answers that were told."""
+        self._answers.clear()
+
+    def abort_transactions(self) -> int:
+        """Abort the open read-write transactions, so that their next use fails with ABORTED; return how many."""
+        return self._transactions.abort_all()
+
     def _started(self) -> _Identity:
         if self._identity is None:
             raise NotRunning("LocalSpanner has not been started: use it in a with statement, or call start()")
@@ -286,7 +378,8 @@ class LocalSpanner:
         workers = stack.enter_context(ThreadPoolExecutor(self._workers, thread_name_prefix="local-spanner"))
         server = grpc.server(workers, options=_SERVER_OPTIONS)
         authority = identity.authority if self._tls else None
-        Servicer(self._store, lambda: self.now, authority, self.faults, self._gate, self._calls).register(server)
+        servicer = Servicer(self._store, self._data, lambda: self.now, authority, self.faults, self._gate, self._calls)
+        servicer.register(server)
         address = f"{_HOST}:{self._port}"
         if self._tls:
             pair = (identity.certificates.server_key, identity.certificates.server)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timezone
 
 import pytest
 
@@ -48,12 +49,38 @@ pooled = pool.get()
 pooled.ping()
 with database.snapshot() as snapshot:
     rows = list(snapshot.execute_sql("SELECT 1"))
-print(json.dumps({"found": found, "multiplexed": multiplexed.name, "pooled": pooled.name, "rows": rows}))
+with database.snapshot() as snapshot:
+    read = list(snapshot.read("Users", ["name"], spanner.KeySet(all_=True)))
+
+def transfer(transaction):
+    changed = transaction.execute_update("UPDATE Users SET name = 'x' WHERE true")
+    (status, counts) = transaction.batch_update(["UPDATE Users SET name = 'x' WHERE true"] * 2)
+    (row,) = transaction.execute_sql("SELECT name, born FROM Users")
+    transaction.insert("Users", ["id"], [[1]])
+    return [changed, status.code, counts, row[0], row[1].isoformat()]
+
+written = database.run_in_transaction(transfer)
+with database.batch() as batch:
+    batch.insert("Users", ["id"], [[2]])
+partitioned = database.execute_partitioned_dml("UPDATE Users SET name = 'x' WHERE true")
+reader = database.batch_snapshot()
+batches = reader.generate_query_batches("SELECT name, born FROM Users")
+parts = [list(reader.process_query_batch(part)) for part in batches]
+print(json.dumps({
+    "found": found, "multiplexed": multiplexed.name, "pooled": pooled.name, "rows": rows, "read": read,
+    "written": written, "partitioned": partitioned, "parts": sorted(len(part) for part in parts),
+}))
 """
 
 
 def test_googles_client_creates_pings_and_deletes_sessions(plain: LocalSpanner) -> None:
-    """Single sessions, a pool filled by batches, a multiplexed session and a query all work, and stay on loopback."""
+    """Sessions, a pool filled by batches, and transactions with told answers all work, and stay on loopback."""
+    columns = {"name": "STRING", "born": "TIMESTAMP"}
+    plain.answer(
+        "SELECT name, born FROM Users", columns=columns, rows=[["Ada", datetime(1815, 12, 10, tzinfo=timezone.utc)]]
+    )
+    plain.answer("UPDATE Users SET name = 'x' WHERE true", row_count=5)
+    plain.answer_read("Users", columns=columns, rows=[["Ada", None]])
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("GOOGLE_", "SPANNER_", "OTEL_"))
     }
@@ -68,7 +95,9 @@ def test_googles_client_creates_pings_and_deletes_sessions(plain: LocalSpanner) 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["found"] == [True, False]
-    assert result["rows"] == [[1]]
+    assert (result["rows"], result["read"]) == ([[1]], [["Ada"]])
+    assert result["written"] == [5, 0, [5, 5], "Ada", "1815-12-10T00:00:00+00:00"]
+    assert (result["partitioned"], result["parts"]) == (5, [0, 1])
     alive = {session["name"]: session for session in plain.sessions}
     assert alive[result["multiplexed"]]["multiplexed"] is True
     assert result["pooled"] in alive

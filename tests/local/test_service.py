@@ -138,20 +138,19 @@ def test_every_way_to_write_select_1_is_answered(plain_wire: Wire, text: str) ->
     ]
 
 
-def test_other_work_is_not_implemented_and_the_message_says_what_is(plain_wire: Wire) -> None:
-    """Other SQL, transactions and other RPCs, streams included, are UNIMPLEMENTED."""
+def test_what_it_was_not_told_is_not_implemented_and_the_message_says_how_to_tell(plain_wire: Wire) -> None:
+    """It is no SQL engine; the RPC of caches, too, is UNIMPLEMENTED."""
     name = plain_wire.create().name
-    calls = (
-        lambda: plain_wire.call("ExecuteSql", sql(name, "SELECT 2")),
-        lambda: list(plain_wire.call("ExecuteStreamingSql", sql(name, "SELECT 1; SELECT 1"))),
-        lambda: plain_wire.call("ExecuteSql", sql(name, transaction={"begin": {"read_only": {}}})),
-        lambda: plain_wire.call("BeginTransaction", spanner_pb2.BeginTransactionRequest(session=name)),
-        lambda: list(plain_wire.call("StreamingRead", spanner_pb2.ReadRequest(session=name))),
-    )
-    for call in calls:
+    read = spanner_pb2.ReadRequest(session=name, table="Orders")
+    for call, told in (
+        (lambda: plain_wire.call("ExecuteSql", sql(name, "SELECT 2")), "LocalSpanner.answer('SELECT 2', "),
+        (lambda: list(plain_wire.call("ExecuteStreamingSql", sql(name, "SELECT 1; SELECT 1"))), "answer('SELECT 1; S"),
+        (lambda: list(plain_wire.call("StreamingRead", read)), "LocalSpanner.answer_read('Orders', "),
+        (lambda: list(plain_wire.call("FetchCacheUpdate", spanner_pb2.FetchCacheUpdateRequest())), "no caches"),
+    ):
         error = failure(call)
         assert error.status == "UNIMPLEMENTED"
-        assert "the five session RPCs" in error.message
+        assert told in error.message
 
 
 def test_a_ping_of_a_lost_session_says_so_before_it_looks_at_the_sql(plain_wire: Wire) -> None:

@@ -53,12 +53,12 @@ IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"rest.routes": {"urllib"}}
 PURE = {
     "auth.renewal", "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin",
-    "errors.statuses", "local.status", "multiplexed.rotation", "options", "pool.failures", "pool.options",
-    "pool.stats", "runtime.backoff", "runtime.hosts",
+    "errors.statuses", "local.status", "local.values", "multiplexed.rotation", "options", "pool.failures",
+    "pool.options", "pool.stats", "runtime.backoff", "runtime.hosts",
 }  # fmt: skip
 PURE_ROOMS = {"pool.core", "rest", "service"}
 WITHOUT_GRPC = {
-    *PURE - {"errors.details", "local.status", "multiplexed.rotation", "pool.failures"},
+    *PURE - {"errors.details", "local.status", "local.values", "multiplexed.rotation", "pool.failures"},
     "rest",
 }
 
