@@ -19,11 +19,12 @@ from tests.support.certificates import make_authority
 from tests.support.emulator import Emulator
 
 _README = Path(__file__).parents[2] / "README.md"
-# The one with stubs of the user's own is run where there are some, in tests/coexistence.
+# The one with stubs of the user's own is run where there are some, in tests/coexistence; that of a service's tests by
+# pytest, in tests/testing.
 _BLOCKS = [
     block
     for block in re.findall(r"```python\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
-    if "from google.spanner.v1" not in block
+    if "from google.spanner.v1" not in block and "from my_service" not in block
 ]
 _AUTHORITY = make_authority()
 _DATABASE = "projects/my-app/instances/prod/databases/orders"

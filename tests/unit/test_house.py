@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "discovery": {*_BASE, "client", "rest", "service"},
     "google_cloud": {*_BASE, "client", "multiplexed", "options", "pool"},
     "local": {*_BASE, "options", "rest", "service"},
+    "testing": {*_BASE, "client", "local", "options", "pool", "runtime"},
     "cli": {*_BASE, "client", "local", "options", "pool"},
     "__main__": {"cli"},
 }

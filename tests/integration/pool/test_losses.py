@@ -149,7 +149,7 @@ def test_after_a_pause_no_caller_gets_a_dead_session(
     old = rig.names
     plain.advance(seconds)
     if asleep:
-        rig.clock._seconds += seconds  # no thread is woken: only the acquires act
+        rig.clock._ahead += seconds  # no thread is woken: only the acquires act
     else:
         rig.clock.advance(seconds)
     leases = [future.result(WAIT) for future in [rig.start(pool.acquire) for _ in range(3)]]

@@ -197,7 +197,7 @@ def test_a_session_that_needs_a_ping_is_waited_for_once(rig: Rig, watch: Watch, 
     """The fast path finds it and leaves it: one acquire is one wait."""
     pool = rig.pool(min_size=1, max_size=1, validate_after=10.0)
     pool.open()
-    rig.clock._seconds += 20  # no thread is woken: only the acquire acts
+    rig.clock._ahead += 20  # no thread is woken: only the acquire acts
     pool.release(pool.acquire())
     assert (watch.of_pools("wait_time")[name][0], watch.of_pools("use_time")[name][0]) == (1, 1)
 

@@ -156,7 +156,7 @@ def test_a_session_that_survived_a_pause_is_validated_once(rig: Rig) -> None:
     """Past `validate_after` an acquire waits for one ping; the next one finds it fresh."""
     pool = rig.pool(min_size=1, max_size=1)
     pool.open()
-    rig.clock._seconds += 3001  # no thread is woken
+    rig.clock._ahead += 3001  # no thread is woken
     for _ in range(2):
         lease = pool.acquire()
         assert {lease.name} == rig.names
