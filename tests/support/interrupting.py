@@ -12,6 +12,7 @@ A moment raises once, in the thread that enters it, and its block ends normally 
 from __future__ import annotations
 
 import itertools
+import linecache
 import random
 import signal
 import sys
@@ -106,8 +107,11 @@ class Moment(ABC):
         self._disarm()
         self.seconds += time.perf_counter()
         sys.unraisablehook, self._hook = self._hook, None
-        if self.place is not None and error is not None and self.raised in _chain(error):
+        if self.place is not None and error is not None and self.raised in (chain := _chain(error)):
             self.error = error
+            for link in chain:
+                # What is kept of an exception keeps the frames that it left, and what they have.
+                link.__traceback__ = None
         return self.error is not None
 
     def __repr__(self) -> str:
@@ -151,7 +155,7 @@ class _Line(Moment):
     def _trace(self, frame: FrameType, event: str, _: object) -> Any:
         if not self._of(frame.f_code.co_filename):
             return None
-        if event in self._events:
+        if event in self._events and not _ends_with_block(frame, event):
             self._left -= 1
             if self._left == 0:
                 self._raise(frame)  # Python stops tracing when a trace function raises
@@ -178,6 +182,17 @@ class _Signal(Moment):
         # Not on the way in or out of the block, where the exception would end the test.
         if frame is not None and frame.f_code.co_filename != __file__:
             self._raise(frame)
+
+
+def _ends_with_block(frame: FrameType, event: str) -> bool:
+    """Return whether a line is that of a `with` whose block is over.
+
+    Python calls `__exit__` from there without a look at signals. To raise there would skip it, and a lock stays held.
+    """
+    code, line = frame.f_code, frame.f_lineno
+    if event != "line" or not linecache.getline(code.co_filename, line).lstrip().startswith("with "):
+        return False
+    return frame.f_lasti > min(start for start, _, number in code.co_lines() if number == line)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
