@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from math import inf
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
@@ -22,15 +23,18 @@ from spanner_grpc_sessions.errors import PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
+from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL
 from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, of_job, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
+from spanner_grpc_sessions.pool.waiter import Waiter
 from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
 from spanner_grpc_sessions.runtime.clock import Clock
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.log import log
+from spanner_grpc_sessions.runtime.threads import is_interruptible, run_uninterrupted
 from spanner_grpc_sessions.service import requests, rpcs
 
 # Shorter than the timeouts that Google publishes: the pool retries by itself, and `close` waits for calls in flight.
@@ -68,8 +72,8 @@ class PoolRunner:
         self._in_flight = self._deleting = 0
         self._keeper: threading.Thread | None = None
         self._wake_at, self._failed = inf, 0
-        # Until when each caller of `close` waits.
-        self._closers: dict[object, float] = {}
+        # Until when each caller of `close` waits; a caller that was interrupted is forgotten with its deadline.
+        self._closers: WeakKeyDictionary[Deadline, float] = WeakKeyDictionary()
         self._abandoned = False
         self._lock = threading.RLock()
         # What the keeper waits for, and what callers of `fill` and `close` wait for.
@@ -90,21 +94,37 @@ class PoolRunner:
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, unless it was started before."""
-        with self._lock:
-            if self.started or self.core.closing:
-                return
-            self.started = True
-            self._start_keeper()
-        self.dispatch(self.core.tick)
+        self._protect(self._start)
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
-        """Tell the core of an event, and do what it decides."""
+        """Tell the core of an event, and do what it decides. A signal does not cut it short."""
+        self._protect(self._dispatch, event, *args, **named)
+        if (self._queue or self._deletes) and self._keeper is None:
+            self._begin_queued()
+        if self._abandoned:
+            self._wake()
+
+    def _protect(self, function: Callable[..., None], *args: Any, **named: Any) -> None:
+        # With the lock, which another thread could not have, it is an event within what is protected already.
+        if is_interruptible() and not self._lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001 - as Condition does
+            run_uninterrupted(function, *args, **named)
+        else:
+            function(*args, **named)
+
+    def _start(self) -> None:
+        with self._lock:
+            if not (self.started or self.core.closing):
+                self.started = True
+                self._start_keeper()
+                self._dispatch(self.core.tick)
+
+    def _dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         with self._lock:
             if self._dispatching:
-                self._events.append(partial(self.dispatch, event, *args, **named))
+                self._events.append(partial(self._dispatch, event, *args, **named))
                 return
-            self._dispatching = True
             try:
+                self._dispatching = True
                 effects = event(*args, self._now(), **named)
                 if effects or self.core.closing:
                     self._perform(effects)
@@ -112,10 +132,6 @@ class PoolRunner:
                 self._dispatching = False
                 while self._events:
                     self._events.popleft()()
-        if (self._queue or self._deletes) and self._keeper is None:
-            self._begin_queued()
-        if self._abandoned:
-            self._wake()
 
     def report(self, failure: RpcError, name: str, record: SessionRecord | None = None) -> None:
         """Note what the failure of a call says about a session, which a lease knows by its record, or the database."""
@@ -129,7 +145,7 @@ class PoolRunner:
 
     def acquire(self, lease: Any, timeout: float | None) -> None:
         """Give a lease its session, waiting for one; raise if there is none in time."""
-        core, waiter, since = self.core, _Waiter(), self._now()
+        core, waiter, since = self.core, Waiter(), self._now()
         try:
             if not self.started:
                 self.start()
@@ -144,6 +160,8 @@ class PoolRunner:
                     self._note_lease(self.leaks, answer)
                 self.watch.tell("session_acquired", answer.last_used_at - since)
                 return
+            if answer is None:
+                self.dispatch(core.waiter_gone, waiter, timed_out=True)
         except BaseException:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
             answer = waiter.answer
@@ -152,7 +170,6 @@ class PoolRunner:
             raise
         if answer is not None:
             raise copy_to_raise(answer) from answer
-        self.dispatch(core.waiter_gone, waiter, timed_out=True)
         self.watch.tell("acquire_timed_out")
         raise timed_out(f"no session of {self._database} became available", timeout or 0.0, core)
 
@@ -178,10 +195,10 @@ class PoolRunner:
 
         Return whether no session is left.
         """
-        core, deadline, closer = self.core, Deadline(timeout), object()
+        core, deadline = self.core, Deadline(timeout)
         self.watch.end()
         with self._lock:
-            self._closers[closer] = inf if timeout is None else time.monotonic() + timeout
+            self._closers[deadline] = inf if timeout is None else time.monotonic() + timeout
             interrupting = self._dispatching
         try:
             self.dispatch(core.close)
@@ -189,9 +206,9 @@ class PoolRunner:
             if interrupting or self._keeper is threading.current_thread() or self._calls.own_this_thread():
                 # A signal handler, or an observer on a thread that does what is to be done, once this returns.
                 return core.closed
-            with self._lock:
-                while not (core.closed if drain else core.settled) and (left := deadline.left()) != 0.0:
-                    self._changed.wait(threading.TIMEOUT_MAX if left is None else min(left, threading.TIMEOUT_MAX))
+            while not (core.closed if drain else core.settled) and (left := deadline.left()) != 0.0:
+                self._await_end(RECLAIM_INTERVAL if left is None else min(left, RECLAIM_INTERVAL), drain=drain)
+                self.dispatch(core.tick)
             if len(self._closers) == 1:
                 self._calls.end()
                 keeper = self._keeper
@@ -199,8 +216,14 @@ class PoolRunner:
                     keeper.join(_JOIN_TIMEOUT)
         finally:
             # Sessions that come back later are deleted too.
-            del self._closers[closer]
+            self._closers.pop(deadline, None)
         return core.closed
+
+    def _await_end(self, seconds: float, *, drain: bool) -> None:
+        """Wait until something changes, unless the pool is closed or, if not `drain`, settled."""
+        with self._lock:
+            if not (self.core.closed if drain else self.core.settled):
+                self._changed.wait(seconds)
 
     def abandon(self) -> None:
         """End everything without waiting, for a pool that was garbage-collected."""
@@ -274,7 +297,7 @@ class PoolRunner:
                 self._clock.wait(self._work, until)
                 return True
             leaks = [] if self.leaks is None else self.leaks.report(now)
-            ticks = now >= self._wake_at
+            ticks = now >= self._next_tick()
             if ticks:
                 self._wake_at = inf
         for leak in leaks:
@@ -288,7 +311,10 @@ class PoolRunner:
     def _next_look(self) -> float:
         if self.core.closing:
             return inf
-        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
+        return self._next_tick() if self.leaks is None else min(self._next_tick(), self.leaks.due())
+
+    def _next_tick(self) -> float:
+        return min(self._wake_at, self.core.reclaim_at)
 
     def _can_begin(self) -> bool:
         may_delete = self.core.closing or self._deleting < MAX_DELETES
@@ -307,8 +333,8 @@ class PoolRunner:
         done: Callable[[Any], int | None]
         while (effect := self._next_queued()) is not None:
             match effect:
-                case LogLine(text):
-                    log.info("%s: %s", self._database, text)
+                case LogLine(text, warns):
+                    (log.warning if warns else log.info)("%s: %s", self._database, text)
                 case Create(count):
                     request: Any = requests.batch_create_sessions(self._database, count, *self._template)
                     done = partial(self._created, count)
@@ -371,25 +397,3 @@ class PoolRunner:
     def _deleted(self, record: SessionRecord, answer: Any) -> None:
         self._deleting -= 1
         self.dispatch(self.core.deleted, record, ok=not isinstance(answer, Exception) or is_loss(answer))
-
-
-class _Waiter:
-    """An acquire that waits in its thread, and its answer."""
-
-    __slots__ = ("_answered", "answer")
-
-    def __init__(self) -> None:
-        self.answer: SessionRecord | Exception | None = None
-        self._answered = threading.Lock()
-        self._answered.acquire()
-
-    def set_result(self, answer: SessionRecord | Exception) -> None:
-        """Answer it."""
-        self.answer = answer
-        if self._answered.locked():
-            self._answered.release()
-
-    def wait(self, clock: Clock, until: float) -> None:
-        """Wait for the answer, or until that time."""
-        while self.answer is None and clock.wait_for(self._answered, until):
-            pass

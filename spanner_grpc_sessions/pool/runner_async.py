@@ -24,6 +24,7 @@ from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, Session
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
+from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL
 from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transient, of_job, timed_out
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -177,7 +178,8 @@ class AsyncPoolRunner:
             self.dispatch(core.close)
             self._wake()
             while not (core.closed if drain else core.settled) and (left := deadline.left()) != 0.0:
-                await event_within(self._changed, inf if left is None else left)
+                await event_within(self._changed, RECLAIM_INTERVAL if left is None else min(left, RECLAIM_INTERVAL))
+                self.dispatch(core.tick)
             if len(self._closers) == 1:
                 await self._end_tasks(closer)
         finally:
@@ -216,8 +218,8 @@ class AsyncPoolRunner:
                 case WakeAt(when):
                     self._wake_at = when
                     self._wake()
-                case LogLine(text):
-                    log.info("%s: %s", self._database, text)
+                case LogLine(text, warns):
+                    (log.warning if warns else log.info)("%s: %s", self._database, text)
                 case Create(count):
                     self._spawn(self._create(count))
                 case Ping(record):
@@ -301,13 +303,16 @@ class AsyncPoolRunner:
                 self._look(now)
 
     def _next_look(self) -> float:
-        return self._wake_at if self.leaks is None else min(self._wake_at, self.leaks.due())
+        return self._next_tick() if self.leaks is None else min(self._next_tick(), self.leaks.due())
+
+    def _next_tick(self) -> float:
+        return min(self._wake_at, self.core.reclaim_at)
 
     def _look(self, now: float) -> None:
         if self.leaks is not None:
             for leak in self.leaks.report(now):
                 log.warning(leak)
-        if now >= self._wake_at:
+        if now >= self._next_tick():
             self._wake_at = inf
             self.dispatch(self.core.tick)
 

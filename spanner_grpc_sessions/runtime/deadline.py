@@ -9,7 +9,7 @@ from math import inf
 class Deadline:
     """A moment so many seconds from now, or from another moment of `time.monotonic`; None is never."""
 
-    __slots__ = ("_at",)
+    __slots__ = ("__weakref__", "_at")
 
     def __init__(self, seconds: float | None, since: float | None = None) -> None:
         self._at = inf if seconds is None else (time.monotonic() if since is None else since) + seconds

@@ -61,9 +61,10 @@ class WakeAt:
 
 @dataclass(slots=True, unsafe_hash=True)
 class LogLine:
-    """Tell the operator, in one line at INFO that also names the database."""
+    """Tell the operator, in one line that also names the database, at INFO or WARNING."""
 
     text: str
+    warns: bool = False
 
 
 Effect = Create | Ping | Delete | Deliver | Fail | WakeAt | LogLine

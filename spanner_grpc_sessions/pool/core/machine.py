@@ -77,6 +77,7 @@ class PoolCore:
         sessions: all sessions of the pool by name, also the leased ones, to read under the lock.
         contended: a released session needs the core: a caller waits, or the pool closes.
         closing: `close` was called.
+        max_size: the number of sessions that it may have.
     """
 
     def __init__(self, options: PoolOptions) -> None:
@@ -88,11 +89,10 @@ class PoolCore:
         self._losses = Losses()
         # Names that the server gave again, and when.
         self._given_again: dict[str, float] = {}
-        # Since when each waiter waits, first come, first served. To find its first key, a plain dict would pass over
-        # all those that were removed before.
+        # Since when each waits, first come, first served. A plain dict is slow to find a first key after removals.
         self._waiting: OrderedDict[Any, float] = OrderedDict()
-        # Deliveries that were not acknowledged yet.
-        self._delivered: dict[Any, SessionRecord] = {}
+        self._delivered = self._sessions.delivered
+        self.max_size = options.max_size
         self.idle = self._sessions.idle
         self.sessions = self._sessions.all
         self.contended = self.closing = False
@@ -123,14 +123,14 @@ class PoolCore:
         return self.closing and not (in_flight or sessions.idle_count)
 
     @property
+    def reclaim_at(self) -> float:
+        """When a tick is to look for sessions that no caller can reach any more."""
+        return self._sessions.reclaim_at
+
+    @property
     def last_error(self) -> Exception | None:
         """Why the newest create failed, None if it did not: the cause of a timeout, if there is one."""
         return self._creation.last_error
-
-    @property
-    def max_size(self) -> int:
-        """The number of sessions that it may have."""
-        return self._options.max_size
 
     def stats(self) -> PoolStats:
         """Return the numbers of this moment. They agree under the lock, and nearly so without it."""
@@ -156,7 +156,7 @@ class PoolCore:
             self._waiting[waiter] = now
             self.contended = True
             self._creation.caller_came()
-            if self._sessions.exhausted and not self.closing:
+            if self._sessions.exhausted and not (self.closing or self._sessions.reclaim(now, urgent=True)):
                 return ()
         return self.serve_waiters(now)
 
@@ -216,8 +216,7 @@ class PoolCore:
 
     def database_gone(self, error: Exception, now: float) -> tuple[Effect, ...]:
         """Have the log say so, once; for a call of the pool itself, whose failure is told by another event."""
-        # One that never had a session may never have been there, and callers get the error.
-        if self._counters.created:
+        if self._counters.created:  # otherwise it may never have been there, and callers get the error
             self._outbox.effects += map(LogLine, self._losses.database_gone(error))
         return self.serve_waiters(now)
 
@@ -226,7 +225,6 @@ class PoolCore:
         if not sessions:
             return self.create_failed(count, PoolError(f"the server created none of {count} sessions"), now, draw)
         self._counters.created += len(sessions)
-        # By name: one name twice is one session.
         created = {
             name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
@@ -298,6 +296,7 @@ class PoolCore:
     def tick(self, now: float) -> tuple[Effect, ...]:
         """Do what is due, and tell by a `WakeAt` when something is due next."""
         self._outbox.forget_alarm()
+        self._sessions.reclaim(now)
         if not self.closing:
             self._sessions.set_unused_aside(now)
             self._sessions.shrink(now)
@@ -316,6 +315,7 @@ class PoolCore:
         """Fail all waiters, and delete each session as soon as it is not leased; see `closed`."""
         self.contended = self.closing = self._sessions.closing = True
         self._outbox.forget_alarm()
+        self._sessions.reclaim(now, urgent=True)
         return self.serve_waiters(now)
 
     def serve_waiters(self, now: float) -> tuple[Effect, ...]:

@@ -45,6 +45,10 @@ class Schedule:
         if len(self._heap) > 2 * len(self._planned) + _MIN_GARBAGE:
             self.rebuild()
 
+    def references(self, record: SessionRecord) -> int:
+        """Return how many references to a session it has."""
+        return (record in self._planned) + sum(entry[2] is record for entry in self._heap)
+
     def rebuild(self) -> None:
         """Plan all sessions by the times at which something is due now."""
         self._planned = {record: self._due(record) for record in self._planned}

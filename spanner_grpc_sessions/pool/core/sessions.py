@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from math import inf
-from typing import Final
+from typing import Any, Final
 
-from spanner_grpc_sessions.pool.core.effects import Delete, Outbox, Ping
+from spanner_grpc_sessions.pool.core.effects import Delete, LogLine, Outbox, Ping
+from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL, RECLAIM_PAUSE, dropped, mislaid
 from spanner_grpc_sessions.pool.core.record import MAX_SPREAD, SessionRecord
 from spanner_grpc_sessions.pool.core.schedule import MAX_LOOKS, Schedule
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -42,6 +43,8 @@ class PoolSessions:
         self.all: dict[str, SessionRecord] = {}
         self.idle: deque[SessionRecord] = deque()
         self.pinging: set[SessionRecord] = set()
+        # Deliveries to waiters that were not acknowledged yet.
+        self.delivered: dict[Any, SessionRecord] = {}
         # No longer sessions of the pool; their deletes are in flight.
         self.deleting: set[SessionRecord] = set()
         # What failed to be deleted, and when that is tried again.
@@ -63,6 +66,8 @@ class PoolSessions:
         self._upkeep = Schedule(SessionRecord.upkeep_due)
         self._unused = Schedule(lambda record: record.last_used_at + max_idle)
         self._leases_due = -inf
+        # When to look for leases that were dropped; see `core.reclaim`.
+        self.reclaim_at = -inf
         self._suspected_at = -inf
         self._suspect_due = inf
 
@@ -168,6 +173,33 @@ class PoolSessions:
         """Delete all idle sessions."""
         for record in self._take_all():
             self.delete(record)
+
+    def reclaim(self, now: float, *, urgent: bool = False) -> bool:
+        """Take back, at times, the leased sessions that no caller can reach; return whether there were any.
+
+        Before it comes to a caller a session can be handed out again. One whose lease was dropped is deleted: its
+        caller may be using it by its name.
+        """
+        if now < self.reclaim_at - (RECLAIM_INTERVAL - RECLAIM_PAUSE if urgent else 0.0):
+            return False
+        self.reclaim_at = now + RECLAIM_INTERVAL
+        if self.leased <= 0:
+            return False
+        leases = 0
+        lost = dropped(self.all.values(), self.delivered)
+        for record in lost:
+            holder, record.holder = record.holder, None
+            if self.delivered.pop(holder, None) is None:
+                leases += 1
+                self.delete(record)
+            else:
+                self.put_back(record, now)
+        if leases:
+            self._outbox.effects.append(LogLine(_told(leases), warns=True))
+        found = mislaid(self._nowhere(), (self._upkeep, self._unused))
+        for record in found:
+            self.put_back(record, now)
+        return bool(lost or found)
 
     def take_valid(self, now: float) -> SessionRecord | None:
         """Take a session that may be handed out, if there is one; set aside or delete those on the way to it."""
@@ -294,6 +326,13 @@ class PoolSessions:
         except IndexError:  # a check before would not help: the fast path may be quicker
             return self._rested.popitem()[0] if self._rested else None
 
+    def _nowhere(self) -> list[SessionRecord]:
+        """Return what is neither idle nor pinged nor leased: on its way in the fast path, or lost there."""
+        free = [record for record in self.all.values() if record.holder is None]
+        if len(free) <= self.idle_count + len(self.pinging):
+            return []
+        return list(set(free) - {*self.idle.copy(), *self._rested, *self._stale, *self._failed, *self.pinging})
+
     def _take_all(self) -> list[SessionRecord]:
         records = [*self._stale, *self._failed, *iter(self._take_next, None)]
         self._stale.clear()
@@ -308,3 +347,9 @@ class PoolSessions:
             # All at the same time: a pool in constant use wakes seldom.
             self._leases_due = now + max(_PAUSE, _LEASED_STEP * self._options.keep_alive_after)
         return self._leases_due
+
+
+def _told(leases: int) -> str:
+    if leases == 1:
+        return "a lease was dropped without a release: its session is deleted"
+    return f"{leases} leases were dropped without a release: their sessions are deleted"

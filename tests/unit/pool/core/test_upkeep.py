@@ -343,8 +343,9 @@ def test_a_pool_in_constant_use_wakes_seldom() -> None:
     """Leased sessions may come back without a word at any time: ten looks per keep-alive time are enough for that."""
     pool = Pool(min_size=4, max_size=4, max_idle=None, fill=False)
     pool.answer_creates(draw=0.9)
-    for waiter in range(4):
-        pool.lease(str(waiter))
+    holders = [str(waiter) for waiter in range(4)]
+    for holder in holders:
+        pool.lease(holder)
     ticks = 0
     while pool.wake < 24 * HOUR:
         assert pool.tick(pool.wake) == []
