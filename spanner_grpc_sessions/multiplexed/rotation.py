@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 from typing import Final
+from weakref import WeakSet
 
 from spanner_grpc_sessions.errors import PoolError, checks
 from spanner_grpc_sessions.errors.origin import lacks_method
@@ -55,6 +56,12 @@ class MultiplexedOptions:
             checks.header_text("creator_role", self.creator_role)
 
 
+class Waiter:
+    """A caller that waits for a session."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Rotation:
     """The age of one session after the other, in seconds of a clock that each event is told.
 
@@ -62,12 +69,12 @@ class Rotation:
 
     Attributes:
         due: when to replace the current one: never, before there is one.
-        waiting: callers that wait for a session.
+        waiting: callers that wait for a session; one that was interrupted is forgotten by itself.
     """
 
     def __init__(self, options: MultiplexedOptions) -> None:
         self.due = inf
-        self.waiting: set[object] = set()
+        self.waiting: WeakSet[Waiter] = WeakSet()
         self._exists = self._lost = self._database_is_gone = False
         self._options = options
         self._failures = 0

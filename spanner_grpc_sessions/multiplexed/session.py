@@ -23,6 +23,7 @@ from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, Session
 from spanner_grpc_sessions.multiplexed.rotation import (
     MultiplexedOptions,
     Rotation,
+    Waiter,
     check_multiplexed,
     creation_failure,
     watch_rotation,
@@ -235,12 +236,12 @@ class MultiplexedSession:
                 return name
             news = "" if lost is None else self._rotation.lost()
             creates_itself = self._creation is None and self._keeper is None
-            creation, since, waiter = self._begin_creation(), self._clock.now(), object()
+            creation, since, waiter = self._begin_creation(), self._clock.now(), Waiter()
         self._announce(news)
         if creates_itself:
             self._create(creation)
-        self._rotation.waiting.add(waiter)
         try:
+            self._rotation.waiting.add(waiter)
             error = creation.exception(timeout)
         except FutureTimeout:
             raise PoolTimeout(f"no multiplexed session of {self._database} within {timeout} s") from None

@@ -21,6 +21,7 @@ from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, Session
 from spanner_grpc_sessions.multiplexed.rotation import (
     MultiplexedOptions,
     Rotation,
+    Waiter,
     check_multiplexed,
     creation_failure,
     watch_rotation,
@@ -252,7 +253,7 @@ class AsyncMultiplexedSession:
             return name
         if lost is not None:
             self._announce(self._rotation.lost())
-        creation, since, waiter = self._begin_creation(), self._clock.now(), object()
+        creation, since, waiter = self._begin_creation(), self._clock.now(), Waiter()
         self._rotation.waiting.add(waiter)
         try:
             # Not awaited: cancelling this caller would cancel the creation for others, and the reverse.

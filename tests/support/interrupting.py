@@ -11,6 +11,7 @@ A moment raises once, in the thread that enters it, and its block ends normally 
 
 from __future__ import annotations
 
+import dis
 import itertools
 import linecache
 import random
@@ -155,7 +156,7 @@ class _Line(Moment):
     def _trace(self, frame: FrameType, event: str, _: object) -> Any:
         if not self._of(frame.f_code.co_filename):
             return None
-        if event in self._events and not _ends_with_block(frame, event):
+        if event in self._events and not (event == "line" and _no_signal_comes(frame)):
             self._left -= 1
             if self._left == 0:
                 self._raise(frame)  # Python stops tracing when a trace function raises
@@ -184,13 +185,16 @@ class _Signal(Moment):
             self._raise(frame)
 
 
-def _ends_with_block(frame: FrameType, event: str) -> bool:
-    """Return whether a line is that of a `with` whose block is over.
+def _no_signal_comes(frame: FrameType) -> bool:
+    """Return whether Python looks for no signal where this line begins, and expects no exception there.
 
-    Python calls `__exit__` from there without a look at signals. To raise there would skip it, and a lock stays held.
+    To raise there would skip the `__exit__` of a block, and a lock stays held. It is a line without code, like `try:`,
+    or that of a `with` whose block is over.
     """
     code, line = frame.f_code, frame.f_lineno
-    if event != "line" or not linecache.getline(code.co_filename, line).lstrip().startswith("with "):
+    if code.co_code[frame.f_lasti] == dis.opmap["NOP"]:
+        return True
+    if not linecache.getline(code.co_filename, line).lstrip().startswith("with "):
         return False
     return frame.f_lasti > min(start for start, _, number in code.co_lines() if number == line)
 
