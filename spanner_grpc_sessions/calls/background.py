@@ -46,6 +46,7 @@ class BackgroundCalls:
         self.rpc_error = caller.connection.rpc_error
         self.closes_within = caller.connection.closes_within
         self.incidents = caller.connection.incidents
+        self.interrupted = caller.connection.interrupted
         self._caller = caller
         self._in_flight: set[Any] = set()
         # The threads of gRPC that are telling an object the outcome of a call.

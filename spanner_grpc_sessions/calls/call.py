@@ -56,14 +56,16 @@ class Caller:
     ) -> Any:
         """Make a call about the database or session `name`, and return the message that answers it."""
         observation = observe(self.observer, rpc.name, name, self.connection.address)
-        if observation is None:
-            return self._call(rpc, name, request, timeout, retry, metadata)
         try:
+            if observation is None:
+                return self._call(rpc, name, request, timeout, retry, metadata)
             if observation.headers:
                 metadata = with_headers(metadata, observation.headers)
             answer = self._call(rpc, name, request, timeout, retry, metadata, observation)
         except BaseException as error:
-            observation.end(error)
+            self.connection.interrupted(error)
+            if observation is not None:
+                observation.end(error)
             raise
         observation.end()
         return answer
@@ -177,6 +179,7 @@ class Caller:
 
             return Stream(begin, attempts, self.connection, observation)
         except BaseException as error:
+            self.connection.interrupted(error)
             if observation is not None:
                 observation.end(error)
             raise

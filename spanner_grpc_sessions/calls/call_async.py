@@ -58,14 +58,16 @@ class AsyncCaller:
     ) -> Any:
         """Make a call about the database or session `name`, and return the message that answers it."""
         observation = observe(self.observer, rpc.name, name, self.connection.address)
-        if observation is None:
-            return await self._call(rpc, name, request, timeout, retry, metadata)
         try:
+            if observation is None:
+                return await self._call(rpc, name, request, timeout, retry, metadata)
             if observation.headers:
                 metadata = with_headers(metadata, observation.headers)
             answer = await self._call(rpc, name, request, timeout, retry, metadata, observation)
         except BaseException as error:
-            observation.end(error)
+            self.connection.interrupted(error)
+            if observation is not None:
+                observation.end(error)
             raise
         observation.end()
         return answer
@@ -179,6 +181,7 @@ class AsyncCaller:
 
             return AsyncStream(begin, attempts, self.connection, observation)
         except BaseException as error:
+            self.connection.interrupted(error)
             if observation is not None:
                 observation.end(error)
             raise

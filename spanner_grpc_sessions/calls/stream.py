@@ -77,6 +77,7 @@ class Stream(Iterator[dict[str, Any]]):
             raise failure from error
         except BaseException as error:
             # A signal handler raised during the wait. gRPC does not allow another wait on this call.
+            self._connection.interrupted(error)
             cancel(self._call)
             self._tell(error)
             raise

@@ -40,6 +40,9 @@ class StubCall(CallState, grpc.Call, grpc.Future, Iterator[Any]):  # type: ignor
                 raise
             except grpc.RpcError as error:
                 self._repeat_or_raise(error)
+            except BaseException as error:
+                self._connection.interrupted(error)
+                raise
             else:
                 if self._attempts is not None:
                     self._settle()

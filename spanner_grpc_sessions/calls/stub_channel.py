@@ -170,6 +170,7 @@ class _MultiCallable:
                 again,
             )
         except BaseException as error:
+            self._connection.interrupted(error)
             if observation is not None:
                 observation.end(error)
             raise
@@ -216,13 +217,15 @@ class _UnaryAnswer(_MultiCallable):
         """Make a call, and return when it has ended."""
         name = self._rpc.name_of(request)
         observation = self._rpc.observe(name)
-        if observation is None:
-            return self._attempts(None, way, request, name, timeout, metadata, *others, **named)
-        its_way = "with_call" if observation.timed else way
         try:
+            if observation is None:
+                return self._attempts(None, way, request, name, timeout, metadata, *others, **named)
+            its_way = "with_call" if observation.timed else way
             answer = self._attempts(observation, its_way, request, name, timeout, metadata, *others, **named)
         except BaseException as error:
-            observation.end(error)
+            self._connection.interrupted(error)
+            if observation is not None:
+                observation.end(error)
             raise
         if observation.timed:
             observation.answered(answer[1].initial_metadata())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from grpc._cython import cygrpc  # as gRPC's own channels use it, at a fork
 
-from spanner_grpc_sessions.errors import ClientClosed
+from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.runtime.deadline import Deadline
@@ -22,10 +22,16 @@ from spanner_grpc_sessions.runtime.fork import (
     retain_after_fork,
 )
 from spanner_grpc_sessions.runtime.log import log
-from spanner_grpc_sessions.runtime.threads import can_start_thread, keep_until_exit, no_thread, note_no_thread
+from spanner_grpc_sessions.runtime.threads import (
+    can_start_thread,
+    is_interruptible,
+    keep_until_exit,
+    no_thread,
+    note_no_thread,
+)
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.channel import Security, Target, open_channel
-from spanner_grpc_sessions.transport.connectivity import await_change, connectivity, grpc_channel
+from spanner_grpc_sessions.transport.connectivity import await_change, connectivity, grpc_channel, unlock
 from spanner_grpc_sessions.transport.incidents import Incidents
 from spanner_grpc_sessions.transport.reachability import PROBE, PROBE_TIMEOUT, not_connected, reason_of
 
@@ -221,6 +227,13 @@ class Connection:
                 keep_until_exit(self.channel)
             self.channel = None
             self._calls.clear()
+
+    def interrupted(self, error: BaseException) -> None:
+        """Note that a call of this thread ended in an exception, which may be that of a signal handler."""
+        channel = self.channel
+        if channel is not None and not isinstance(error, SpannerSessionsError) and is_interruptible():
+            for single in _channels_of(channel):
+                unlock(single)
 
     def _prepare(self, rpc: Rpc) -> Callable[..., Any]:
         with self._changing:

@@ -171,6 +171,9 @@ class AsyncConnection:
         """Make a call that goes on when this returns."""
         return call(*args, **named)
 
+    def interrupted(self, error: BaseException) -> None:
+        """Do nothing: a signal handler that raises ends the event loop."""
+
     @staticmethod
     def telling(call: Callable[..., Any], tell: Callable[[Any], None]) -> Callable[..., Any]:
         """Return a call that tells the headers of its answer."""

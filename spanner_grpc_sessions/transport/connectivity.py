@@ -6,6 +6,8 @@ meanwhile crashes, and where no thread can be started there is no state at all. 
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
 from typing import Any, Final
 
@@ -34,6 +36,9 @@ def connectivity(channel: Any) -> grpc.ChannelConnectivity:
         return _STATES[grpc_channel(channel)._channel.check_connectivity_state(True)]
     except ValueError:
         raise ClientClosed("the client was closed") from None
+    except BaseException:
+        unlock(channel)
+        raise
 
 
 def await_change(channel: Any, state: grpc.ChannelConnectivity, deadline: Deadline) -> None:
@@ -44,3 +49,18 @@ def await_change(channel: Any, state: grpc.ChannelConnectivity, deadline: Deadli
         grpc_channel(channel)._channel.watch_connectivity_state(state.value[0], until)
     except ValueError:
         raise ClientClosed("the client was closed") from None
+    except BaseException:
+        unlock(channel)
+        raise
+
+
+def unlock(channel: Any) -> None:
+    """Release the lock of a channel that this thread, which is in none of its calls any more, left held.
+
+    gRPC takes it by Python code, in which a signal handler may raise: every third Ctrl-C in a call would leave it held,
+    and every other thread that uses the channel would wait without end.
+    """
+    for state in gc.get_referents(grpc_channel(channel)._channel):
+        for lock in gc.get_referents(state):
+            while isinstance(lock, threading.Condition) and lock._is_owned():  # type: ignore[attr-defined]  # it has it
+                lock.release()
