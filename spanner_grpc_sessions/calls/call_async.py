@@ -167,10 +167,8 @@ class AsyncCaller:
             token = self._tokens.current()
             if token is None:
                 token = await self._tokens.wait_async(left)
-            observed = observation.call if observation else None
-            attempts = Attempts(
-                rpc, self.preparation.next_number(channel), RetryOptions.none(), deadline, observed, token=token
-            )
+            number, observed = self.preparation.next_number(channel), observation.call if observation else None
+            attempts = Attempts(rpc, number, RetryOptions.none(), deadline, observed, token=token)
 
             def begin(request_id: str) -> Any:
                 pairs = AsyncMetadata((*headers, *token, (REQUEST_ID, request_id)))

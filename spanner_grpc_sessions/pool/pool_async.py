@@ -150,6 +150,9 @@ class AsyncSessionPool:
     async def acquire(self, timeout: Timeout = DEFAULT) -> AsyncLease:
         """Return a session for this caller alone. Release it with `release`; better, use `session`.
 
+        Keep the lease as long as its session is used: a lease that is dropped without a release cannot come back, and
+        the pool deletes its session within about ten seconds.
+
         Args:
             timeout: seconds to wait; None for no limit, 0 to try once; by default the `acquire_timeout` of the options.
 
