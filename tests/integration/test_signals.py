@@ -94,7 +94,7 @@ def test_what_is_in_use_survives_signals(server: LocalSpanner, elsewhere: Callab
 
 def test_first_uses_survive_signals(server: LocalSpanner, elsewhere: Callable[..., Any]) -> None:
     """A client, pool and multiplexed session that are interrupted while they open work in another thread."""
-    for moment in drawn_moments(often(500)):
+    for moment in drawn_moments(often(300)):
         clock = HandMovedClock()
         client = SessionsClient(AnonymousCredentials(), options=server.client_options())
         session = MultiplexedSession(client, _DATABASE)

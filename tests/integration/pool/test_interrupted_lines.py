@@ -64,7 +64,7 @@ def _lease(_: Rig, pool: Any) -> list[Any]:
     return [pool.acquire()]
 
 
-def _all_leased(rig: Rig, pool: Any) -> tuple[Any, list[Any]]:
+def _all_leased(rig: Rig, pool: Any) -> tuple[list[Any], Any]:
     """Return all leases, and a call in another thread that releases them once a caller waits."""
     leases = [pool.acquire() for _ in range(_SIZE)]
     return leases, rig.start(_release_all, pool, leases)
