@@ -32,7 +32,9 @@ RULES: Final = [
         (r"The session pool for asyncio:", "The session pool:"),
         (r"For the tasks of one event loop\.", "Safe to share between threads."),
         (r"Safe to share between tasks of one loop\.", "Safe to share between threads."),
+        (r"or what it returned cannot be awaited\.", "or is a coroutine function or a generator function."),
         # What waits.
+        (r'checks\.awaitable\("[^"]*", (.*)\)', r"\1"),
         (r"async def ", "def "),
         (r"\bawait ", ""),
         (r"__a(enter|exit|iter|next)__", r"__\1__"),

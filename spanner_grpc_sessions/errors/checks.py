@@ -5,15 +5,20 @@ Each check returns the value, or raises `InvalidType` or `InvalidValue` with its
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from math import inf
+from types import CoroutineType, FunctionType
 from typing import Any, Final, TypeVar
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 
 T = TypeVar("T")
+# A call of such a function runs none of its body.
+_RUNS_LATER: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def number(name: str, value: object, low: float, high: float, *, below: bool = False) -> float:
@@ -103,6 +108,32 @@ def optional(name: str, value: Any, expected: type[T]) -> T | None:
     """Require an instance of a class, or None."""
     if not isinstance(value, expected | None):
         raise InvalidType(f"{name} must be {expected.__name__} or None, got {type(value).__name__}")
+    return value
+
+
+def function(name: str, value: object) -> None:
+    """Require something to call that has done its work when the call returns, unlike a coroutine function."""
+    if type(value) is FunctionType and not value.__code__.co_flags & _RUNS_LATER:
+        return
+    function_async(name, value)
+    inner = value
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    called = inner if hasattr(inner, "__code__") else type(inner).__call__
+    if getattr(getattr(called, "__code__", None), "co_flags", 0) & _RUNS_LATER:
+        raise InvalidType(f"{name} must not be a coroutine function or a generator function, got {short(value)}")
+
+
+def function_async(name: str, value: object) -> None:
+    """Require something to call. What it returns shows at the call alone: a lambda may return an awaitable."""
+    if not callable(value):
+        raise InvalidType(f"{name} must be callable, got {short(value)}")
+
+
+def awaitable(name: str, value: Awaitable[T]) -> Awaitable[T]:
+    """Require something to await."""
+    if type(value) is not CoroutineType and not inspect.isawaitable(value):
+        raise InvalidType(f"{name} must be awaitable, got {type(value).__name__}")
     return value
 
 

@@ -78,7 +78,7 @@ class MultiplexedSession:
         self._client = checks.instance("client", client, SessionsClient)
         self._database = check_database(database)
         self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
-        self._clock = clock
+        self._clock = checks.instance("clock", clock, Clock)
         self._rotation = Rotation(self._options)
         caller = client._caller  # noqa: SLF001 - one library
         self._on_emulator = caller.connection.on_emulator
@@ -179,8 +179,10 @@ class MultiplexedSession:
         Raises:
             SessionNotFound: both sessions were lost.
             PoolTimeout: there was no session in time.
+            InvalidType: `function` cannot be called, or is a coroutine function or a generator function.
             Exception: whatever `open` or the function raises.
         """
+        checks.function("function", function)
         limit = check_timeout(timeout)
         name = self._require(lost=None, timeout=limit)
         try:

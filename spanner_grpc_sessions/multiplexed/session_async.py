@@ -76,7 +76,7 @@ class AsyncMultiplexedSession:
         self._client = checks.instance("client", client, AsyncSessionsClient)
         self._database = check_database(database)
         self._options = checks.optional("options", options, MultiplexedOptions) or MultiplexedOptions()
-        self._clock = clock
+        self._clock = checks.instance("clock", clock, Clock)
         self._rotation = Rotation(self._options)
         caller = client._caller  # noqa: SLF001 - one library
         self._on_emulator = caller.connection.on_emulator
@@ -189,18 +189,20 @@ class AsyncMultiplexedSession:
         Raises:
             SessionNotFound: both sessions were lost.
             PoolTimeout: there was no session in time.
+            InvalidType: `function` cannot be called, or what it returned cannot be awaited.
             Exception: whatever `open` or the function raises.
         """
+        checks.function_async("function", function)
         limit = check_timeout(timeout)
         name = await self._require(lost=None, timeout=limit)
         try:
-            return await function(self, *args)
+            return await checks.awaitable("what the function returns", function(self, *args))
         except SessionNotFound as error:
             if not error.concerns(name):
                 raise
         if name == self._current:
             await self._require(lost=name, timeout=limit)
-        return await function(self, *args)
+        return await checks.awaitable("what the function returns", function(self, *args))
 
     async def invalidate(self, name: str) -> None:
         """Replace the session, because the server has lost it.

@@ -39,7 +39,10 @@ class _AnyLease:
     @property
     def name(self) -> str:
         """The full name of the session."""
-        name: str = self._record.name
+        try:
+            name: str = self._record.name
+        except AttributeError:
+            raise PoolError(f"this {type(self).__name__} has no session: `acquire` of a pool returns leases") from None
         return name
 
     @property

@@ -63,7 +63,7 @@ class SessionPool:
         self._client = checks.instance("client", client, SessionsClient)
         self._database = check_database(database)
         self._options = checks.optional("options", options, PoolOptions) or PoolOptions()
-        self._clock = clock
+        self._clock = checks.instance("clock", clock, Clock)
         self._now = clock.now
         self._reset()
         reset_after_fork(self)
@@ -211,14 +211,17 @@ class SessionPool:
                 self._runner.dispatch(core.serve_waiters)
 
     def session(self, timeout: Timeout = DEFAULT) -> LeasedSession:
-        """Return a context manager that acquires a session as a lease, and releases it.
+        """Return a context manager that acquires a session as a lease, and releases it. It can be entered once.
 
         If the block raises the `SessionNotFound` of its session, the session is replaced.
 
         Args:
             timeout: see `acquire`.
         """
-        return LeasedSession(self, timeout)
+        leased = LeasedSession()
+        leased._pool = self
+        leased._timeout = timeout
+        return leased
 
     def run(
         self,
@@ -235,8 +238,10 @@ class SessionPool:
 
         Raises:
             SessionNotFound: both sessions were lost.
+            InvalidType: `function` cannot be called, or is a coroutine function or a generator function.
             Exception: whatever `acquire` or the function raises.
         """
+        checks.function("function", function)
         lease = self.acquire(timeout)
         try:
             return self._use(lease, function, args)
@@ -289,20 +294,29 @@ class SessionPool:
 
 
 class LeasedSession:
-    """The context manager that `SessionPool.session` returns, to be entered once at a time."""
+    """The context manager that `SessionPool.session` returns. The pool sets it up: an `__init__` costs more."""
 
     __slots__ = ("_lease", "_pool", "_timeout")
 
-    def __init__(self, pool: SessionPool, timeout: Timeout) -> None:
-        self._pool = pool
-        self._timeout = timeout
+    _lease: Lease
+    _pool: SessionPool
+    _timeout: Timeout
 
     def __enter__(self) -> Lease:
-        self._lease = lease = self._pool.acquire(self._timeout)
+        try:
+            timeout = self._timeout
+            # Of two callers that enter it, only one can do this.
+            del self._timeout
+        except AttributeError:
+            raise PoolError("a session() was entered before: call session() for each block") from None
+        self._lease = lease = self._pool.acquire(timeout)
         return lease
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        lease = self._lease
+        try:
+            lease = self._lease
+        except AttributeError:
+            raise PoolError("a session() was left that has no session") from None
         if error is not None:
             lease._report(error)
         self._pool.release(lease)

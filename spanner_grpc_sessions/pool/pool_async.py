@@ -63,7 +63,7 @@ class AsyncSessionPool:
         self._client = checks.instance("client", client, AsyncSessionsClient)
         self._database = check_database(database)
         self._options = checks.optional("options", options, PoolOptions) or PoolOptions()
-        self._clock = clock
+        self._clock = checks.instance("clock", clock, Clock)
         self._now = clock.now
         self._reset()
         reset_after_fork(self)
@@ -218,14 +218,17 @@ class AsyncSessionPool:
                 self._runner.dispatch(core.serve_waiters)
 
     def session(self, timeout: Timeout = DEFAULT) -> AsyncLeasedSession:
-        """Return a context manager that acquires a session as a lease, and releases it.
+        """Return a context manager that acquires a session as a lease, and releases it. It can be entered once.
 
         If the block raises the `SessionNotFound` of its session, the session is replaced.
 
         Args:
             timeout: see `acquire`.
         """
-        return AsyncLeasedSession(self, timeout)
+        leased = AsyncLeasedSession()
+        leased._pool = self
+        leased._timeout = timeout
+        return leased
 
     async def run(
         self,
@@ -242,8 +245,10 @@ class AsyncSessionPool:
 
         Raises:
             SessionNotFound: both sessions were lost.
+            InvalidType: `function` cannot be called, or what it returned cannot be awaited.
             Exception: whatever `acquire` or the function raises.
         """
+        checks.function_async("function", function)
         lease = await self.acquire(timeout)
         try:
             return await self._use(lease, function, args)
@@ -287,7 +292,7 @@ class AsyncSessionPool:
         args: tuple[Unpack[_Args]],
     ) -> _Result:
         try:
-            return await function(lease, *args)
+            return await checks.awaitable("what the function returns", function(lease, *args))
         except RpcError as error:
             lease._report(error)
             raise
@@ -296,20 +301,29 @@ class AsyncSessionPool:
 
 
 class AsyncLeasedSession:
-    """The context manager that `AsyncSessionPool.session` returns, to be entered once at a time."""
+    """The context manager that `AsyncSessionPool.session` returns. The pool sets it up: an `__init__` costs more."""
 
     __slots__ = ("_lease", "_pool", "_timeout")
 
-    def __init__(self, pool: AsyncSessionPool, timeout: Timeout) -> None:
-        self._pool = pool
-        self._timeout = timeout
+    _lease: AsyncLease
+    _pool: AsyncSessionPool
+    _timeout: Timeout
 
     async def __aenter__(self) -> AsyncLease:
-        self._lease = lease = await self._pool.acquire(self._timeout)
+        try:
+            timeout = self._timeout
+            # Of two callers that enter it, only one can do this.
+            del self._timeout
+        except AttributeError:
+            raise PoolError("a session() was entered before: call session() for each block") from None
+        self._lease = lease = await self._pool.acquire(timeout)
         return lease
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        lease = self._lease
+        try:
+            lease = self._lease
+        except AttributeError:
+            raise PoolError("a session() was left that has no session") from None
         if error is not None:
             lease._report(error)
         await self._pool.release(lease)

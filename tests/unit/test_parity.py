@@ -23,6 +23,7 @@ TYPES = {
     "SpannerAsyncStub": "SpannerStub",
 }
 TASKS = {"Safe to share between tasks of one loop.": "Safe to share between threads."}
+FUNCTIONS = {"or what it returned cannot be awaited.": "or is a coroutine function or a generator function."}
 SPECIAL = {*TWINS, *TWINS.values(), "__init__", "__del__", "__repr__"}
 
 
@@ -68,9 +69,7 @@ PAIRS = [
             "AsyncLease": "Lease",
             "Awaitable[_Result]": "_Result",
         },
-        sentences={
-            **TASKS,
-        },
+        sentences={**TASKS, **FUNCTIONS},
         plain=frozenset({"session", "stats", "after_fork"}),
     ),
     Pair(
@@ -82,7 +81,7 @@ PAIRS = [
     Pair(
         LeasedSession,
         AsyncLeasedSession,
-        types={"AsyncSessionPool": "SessionPool", "AsyncLease": "Lease"},
+        types={"AsyncLease": "Lease"},
         sentences={"AsyncSessionPool": "SessionPool"},
     ),
     Pair(
@@ -93,7 +92,7 @@ PAIRS = [
             "AsyncMultiplexedSession": "MultiplexedSession",
             "Awaitable[_Result]": "_Result",
         },
-        sentences=TASKS,
+        sentences={**TASKS, **FUNCTIONS},
         plain=frozenset({"after_fork", "channel"}),
     ),
 ]

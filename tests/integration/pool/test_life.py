@@ -330,7 +330,7 @@ def test_a_closed_pool_refuses_all_but_what_comes_back(rig: Rig) -> None:
     lease, other = pool.acquire(), pool.acquire()
     pool.close(timeout=0.05)
     pool.close(timeout=0.05)
-    for refused in (pool.acquire, pool.open, pool.wait, lambda: pool.run(None), lambda: pool.acquire(timeout=0)):
+    for refused in (pool.acquire, pool.open, pool.wait, lambda: pool.run(repr), lambda: pool.acquire(timeout=0)):
         with pytest.raises(PoolClosed, match="the pool was closed"):
             refused()
     assert rig.names >= {lease.name, other.name}
