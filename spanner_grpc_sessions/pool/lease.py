@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from spanner_grpc_sessions.errors import PoolError, SpannerSessionsError, checks
@@ -149,32 +152,62 @@ for _lease_class in (Lease, AsyncLease):
     _lease_class.__module__ = SpannerSessionsError.__module__
 
 
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A lease, and where it was acquired. Its text is the warning: to read the lines of source takes time.
+
+    Attributes:
+        name: of its session.
+        holder: the lease.
+        since: when it was acquired.
+        stack: the code and the line of each caller of the acquire, the innermost first.
+    """
+
+    name: str
+    holder: Any
+    since: float
+    stack: list[tuple[CodeType, int]]
+
+    def warning(self, now: float) -> str:
+        """Return what is logged of it."""
+        lines = traceback.format_list(
+            [
+                (code.co_filename, line, code.co_name, None)
+                for code, line in reversed(self.stack)
+                if not code.co_filename.startswith(_PACKAGE)
+            ]
+        )
+        return f"{self.name} has been leased for {now - self.since:.0f} s, and was acquired here:\n{''.join(lines)}"
+
+
 class LeakDetector:
     """Reports each lease that is kept for more than `after` seconds, once. For use under a lock, or in one loop."""
 
     def __init__(self, after: float) -> None:
         self._after = after
-        self._noted: dict[SessionRecord, tuple[Any, float, traceback.StackSummary]] = {}
+        self._noted: dict[SessionRecord, Leak] = {}
 
-    def note(self, record: SessionRecord, now: float) -> None:
-        """Note the stack of an acquire, in the place of the session's last one."""
-        self._noted[record] = (record.holder, now, traceback.extract_stack())
+    @staticmethod
+    def lease(record: SessionRecord, now: float) -> Leak:
+        """Return what is to be noted of a lease, with the stack of its acquire. This needs no lock."""
+        frames = traceback.walk_stack(sys._getframe(1))  # noqa: SLF001 - as `traceback` does
+        return Leak(record.name, record.holder, now, [(frame.f_code, line) for frame, line in frames])
+
+    def note(self, record: SessionRecord, lease: Leak) -> None:
+        """Note a lease, in the place of the session's last one."""
+        self._noted[record] = lease
 
     def due(self) -> float:
         """Return when to look next."""
-        return min((since for _, since, _ in self._noted.values()), default=inf) + self._after
+        return min((lease.since for lease in self._noted.values()), default=inf) + self._after
 
-    def report(self, now: float) -> list[str]:
-        """Return the warnings that are due, to be logged without the lock."""
-        warnings = []
-        for record, (holder, since, stack) in tuple(self._noted.items()):
-            if record.holder is not holder:
+    def overdue(self, now: float) -> list[Leak]:
+        """Return the leases that are to be warned of, without the lock."""
+        leaks = []
+        for record, lease in tuple(self._noted.items()):
+            if record.holder is not lease.holder:
                 del self._noted[record]
-            elif now >= since + self._after:
+            elif now >= lease.since + self._after:
                 del self._noted[record]
-                frames = [frame for frame in stack if not frame.filename.startswith(_PACKAGE)]
-                warnings.append(
-                    f"{record.name} has been leased for {now - since:.0f} s, and was acquired here:\n"
-                    + "".join(traceback.format_list(frames))
-                )
-        return warnings
+                leaks.append(lease)
+        return leaks

@@ -240,8 +240,9 @@ class PoolRunner:
             self._changed.notify_all()
 
     def _note_lease(self, leaks: LeakDetector, record: SessionRecord) -> None:
+        lease = leaks.lease(record, self._now())
         with self._lock:
-            leaks.note(record, self._now())
+            leaks.note(record, lease)
             self._work.notify()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
@@ -296,12 +297,12 @@ class PoolRunner:
             if now < until and (self.core.closing or not self._abandoned):
                 self._clock.wait(self._work, until)
                 return True
-            leaks = [] if self.leaks is None else self.leaks.report(now)
+            leaks = [] if self.leaks is None else self.leaks.overdue(now)
             ticks = now >= self._next_tick()
             if ticks:
                 self._wake_at = inf
         for leak in leaks:
-            log.warning(leak)
+            log.warning(leak.warning(now))
         if ticks:
             self.dispatch(self.core.tick)
         if self._abandoned:

@@ -134,7 +134,7 @@ class AsyncPoolRunner:
             lease._record, lease._owner, answer.holder = answer, self, lease  # noqa: SLF001 - a pool and its leases
             core.accepted(waiter, self._clock.now())
             if self.leaks is not None:
-                self.leaks.note(answer, self._clock.now())
+                self.leaks.note(answer, self.leaks.lease(answer, self._clock.now()))
                 self._wake()
             self.watch.tell("session_acquired", answer.last_used_at - since)
             return
@@ -310,8 +310,8 @@ class AsyncPoolRunner:
 
     def _look(self, now: float) -> None:
         if self.leaks is not None:
-            for leak in self.leaks.report(now):
-                log.warning(leak)
+            for leak in self.leaks.overdue(now):
+                log.warning(leak.warning(now))
         if now >= self._next_tick():
             self._wake_at = inf
             self.dispatch(self.core.tick)

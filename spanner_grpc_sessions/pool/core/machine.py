@@ -85,8 +85,7 @@ class PoolCore:
         self._outbox = Outbox()
         self._sessions = PoolSessions(options, self._outbox)
         self._creation = Creation()
-        self._counters = PoolCounters()
-        self._losses = Losses()
+        self._counters, self._losses = PoolCounters(), Losses()
         # Names that the server gave again, and when.
         self._given_again: dict[str, float] = {}
         # Since when each waits, first come, first served. A plain dict is slow to find a first key after removals.
@@ -336,7 +335,8 @@ class PoolCore:
 
     def _deliver(self, record: SessionRecord, now: float) -> Deliver:
         waiter, since = self._waiting.popitem(last=False)
-        self._counters.wait_seconds.observe(now - since)
+        if now > since:  # or there was a session at once: where leaks are looked for, the fast path takes none
+            self._counters.wait_seconds.observe(now - since)
         self._delivered[waiter] = record
         record.holder = waiter
         return Deliver(waiter, record)

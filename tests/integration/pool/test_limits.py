@@ -6,6 +6,9 @@ import asyncio
 import json
 import logging
 import threading
+import traceback
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from spanner_grpc_sessions import (
     Unavailable,
 )
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.pool import lease as pool_lease
 from spanner_grpc_sessions.runtime.clock import Clock
 from tests.support.clocks import HandMovedClock
 from tests.support.colours import SYNC, Colour
@@ -151,6 +155,18 @@ def test_the_numbers_say_how_long_acquires_waited(rig: Rig) -> None:
     assert before.counts == (0,) * 15
 
 
+def test_to_look_for_leaks_changes_no_number(rig: Rig) -> None:
+    """An acquire that finds a session waits for none, also where its stack is taken."""
+    pool, looking = rig.pool(min_size=2), rig.pool(min_size=2, leak_after=60.0)
+    for each in (pool, looking):
+        each.open()
+        each.release(each.acquire())
+        lease = each.acquire()
+        rig.clock.advance(1)
+        each.release(lease)
+    assert pool.stats() == looking.stats()
+
+
 def test_the_numbers_go_into_json(rig: Rig) -> None:
     """As a dict, with the histogram as one of its own."""
     pool = rig.pool(min_size=2, max_size=3)
@@ -224,6 +240,36 @@ def _reports(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def _until_reported(caplog: pytest.LogCaptureFixture, count: int) -> None:
     until(lambda: len(_reports(caplog)) == count)
+
+
+@pytest.mark.parametrize("colour", [SYNC], ids=["sync"])
+def test_the_stack_of_a_lease_is_taken_and_shown_without_the_lock(
+    rig: Rig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others use the pool while the lines of source are read, from a slow disk perhaps."""
+    pool, free = rig.pool(leak_after=60.0), []
+
+    def look(function: Callable[..., Any]) -> Callable[..., Any]:
+        def looking(*args: Any) -> Any:
+            free.append(rig.start(_is_free, pool._runner._lock).result(WAIT))
+            return function(*args)
+
+        return looking
+
+    stacks = SimpleNamespace(walk_stack=look(traceback.walk_stack), format_list=look(traceback.format_list))
+    monkeypatch.setattr(pool_lease, "traceback", stacks)
+    lease = pool.acquire()
+    rig.clock.advance(61)
+    _until_reported(caplog, 1)
+    assert free == [True, True]
+    pool.release(lease)
+
+
+def _is_free(lock: Any) -> bool:
+    free = bool(lock.acquire(blocking=False))
+    if free:
+        lock.release()
+    return free
 
 
 @pytest.mark.parametrize("colour", [SYNC], ids=["sync"])

@@ -31,6 +31,7 @@ class Caller:
     """Someone who asks for a session; as a waiter it is its own lease."""
 
     number: int
+    since: float
 
 
 @dataclass(eq=False)
@@ -147,7 +148,7 @@ class PoolMachine(RuleBasedStateMachine):
                     assert record.holder is waiter
                     self.check_good(record)
                     self.books.handed.append((waiter, record))
-                    self.books.waits += 1
+                    self.books.waits += self.now > waiter.since
                 case Fail(waiter, error):
                     self.books.queue.remove(waiter)
                     expected = error is self.fatal or isinstance(error, PoolClosed if self.closing else PoolOverloaded)
@@ -264,7 +265,7 @@ class PoolMachine(RuleBasedStateMachine):
     def acquire(self, callers: int) -> None:
         """Ask for sessions on the slow path."""
         for _ in range(callers):
-            caller = Caller(next(self.numbers))
+            caller = Caller(next(self.numbers), self.now)
             self.books.queue.append(caller)
             self.carry_out(self.core.acquire(caller, self.now))
 
@@ -283,7 +284,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.check_good(record)
             record.last_used_at = self.now
             self.note_use(record)
-            record.holder = Caller(next(self.numbers))
+            record.holder = Caller(next(self.numbers), self.now)
             self.books.leases.append((record.holder, record))
         else:
             self.books.sessions[record].back_at = self.now
