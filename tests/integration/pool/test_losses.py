@@ -46,6 +46,24 @@ def test_an_invalidated_session_that_lives_is_deleted(rig: Rig) -> None:
     assert (pool.stats().lost, [request.name for request in rig.requests("DeleteSession")]) == (1, [lease.name])
 
 
+def test_after_the_loss_of_all_sessions_as_few_calls_create_them_as_at_first(rig: Rig, plain: LocalSpanner) -> None:
+    """In batches of a hundred, and not one by one as their losses are found."""
+    pool = rig.pool(min_size=250, max_size=250)
+    pool.open()
+    at_first = [request.session_count for request in rig.requests("BatchCreateSessions")]
+    for name in rig.names:
+        plain.forget(name)
+    lease = pool.acquire()
+    rig.on(lease).invalidate()
+    pool.release(lease)
+    until(lambda: pool.stats().idle == 250)
+    assert (pool.stats().lost, pool.stats().created) == (250, 500)
+    again = [request.session_count for request in rig.requests("BatchCreateSessions")][len(at_first) :]
+    # The one that is leased may be replaced by itself.
+    assert (sum(again), len(at_first)) == (250, 3)
+    assert len(again) <= len(at_first) + 1
+
+
 def test_a_lease_that_was_given_back_invalidates_nothing(rig: Rig) -> None:
     """The session may be another caller's by then."""
     pool = rig.pool(min_size=1, max_size=1)
