@@ -14,7 +14,7 @@ _MAX_POOL: Final = 10_000
 # Below this, a time added to the clock could be lost in the rounding of floats.
 _MIN_SECONDS: Final = 0.001
 _WEEK: Final = 7 * 86400.0
-_OPTIONAL: Final = frozenset({"acquire_timeout", "max_idle", "leak_after"})
+_OPTIONAL: Final = frozenset({"acquire_timeout", "leak_after", "max_idle", "max_waiting"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,12 +67,12 @@ class PoolOptions:
     delete_on_close: bool = True
 
     def __post_init__(self) -> None:
-        checks.whole("max_size", self.max_size, 1, _MAX_POOL)
-        checks.whole("min_size", self.min_size, 0, _MAX_POOL)
+        for name, least, most in (("max_size", 1, _MAX_POOL), ("min_size", 0, _MAX_POOL), ("max_waiting", 1, None)):
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, checks.whole(name, value, least, most))
         if self.min_size > self.max_size:
             raise InvalidValue(f"min_size must be at most max_size ({self.max_size}), got {self.min_size}")
-        if self.max_waiting is not None:
-            checks.whole("max_waiting", self.max_waiting, 1)
         for name, low, high in (
             ("acquire_timeout", 0.0, MAX_TIMEOUT),
             ("keep_alive_after", _MIN_SECONDS, IDLE_LIMIT),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -13,17 +14,22 @@ import pytest
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import (
+    AsyncMultiplexedSession,
+    AsyncSessionPool,
     ClientOptions,
     MultiplexedOptions,
+    MultiplexedSession,
     PoolOptions,
     RetryOptions,
+    SessionPool,
     SessionsClient,
     SpannerSessionsError,
     discovery,
 )
 from spanner_grpc_sessions.local import Faults, LocalSpanner
 from spanner_grpc_sessions.rest import from_rest, to_rest
-from tests.support.colours import Colour
+from tests.support.colours import Blocking, Colour
+from tests.support.pools import blocking, multiplexed_of, pool_of
 
 _DATABASE = "projects/pp/instances/ii/databases/dd"
 _SESSION = f"{_DATABASE}/sessions/ss"
@@ -99,6 +105,13 @@ class RaisingInt(int):
     __hash__ = int.__hash__
 
 
+class RaisingHash(str):
+    """A text that no memory can have as its key."""
+
+    __slots__ = ()
+    __hash__ = _raise  # type: ignore[assignment]  # as the value of a hostile caller
+
+
 def _cycle() -> list[Any]:
     cycle: list[Any] = []
     cycle.append(cycle)
@@ -139,6 +152,8 @@ _VALUES: dict[str, Callable[[], Any]] = {
     "class": lambda: SpannerSessionsError,
     "generator": lambda: (_ for _ in (1, "a", None)),
     "raising generator": lambda: map(_raise, "ab"),
+    "minus zero": lambda: -0.0,
+    "raising hash": lambda: RaisingHash(_DATABASE),
     "none": lambda: None,
 }
 
@@ -179,6 +194,59 @@ def _calls(client: Any) -> _Calls:
     request = spanner_pb2.GetSessionRequest(name=_SESSION)
     yield from _keywords("stub", client.stub.GetSession, "timeout metadata", request)
     yield from _keywords("channel", client.channel, "retry interceptors")
+
+
+def _makings(client: Any) -> _Calls:
+    """Give the arguments of pools and multiplexed sessions."""
+    for name, kind in (("pool", SessionPool), ("multiplexed", MultiplexedSession)):
+        yield from _keywords(name, partial(_make, kind, client), "client database options clock")
+
+
+def _make(kind: Any, of: Any, **keywords: Any) -> Any:
+    given = {"client": getattr(of, "_target", of), "database": _DATABASE} | keywords
+    if not isinstance(of, Blocking):
+        return kind(**given)
+    kind = {SessionPool: AsyncSessionPool, MultiplexedSession: AsyncMultiplexedSession}[kind]
+    return of._thread.call(kind, **given)
+
+
+def _pool_calls(client: Any, pool: Any, multiplexed: Any) -> _Calls:
+    """Give the arguments of the methods of an open pool, of its leases, and of an open multiplexed session."""
+    for method in (pool.open, pool.wait):
+        yield from _keywords("open or wait", method, "timeout")
+    yield "acquire(timeout)", lambda value: pool.release(pool.acquire(timeout=value))
+    yield "session(timeout)", lambda value: _enter(client, pool.session(value))
+    yield "release(lease)", pool.release
+    lease = pool.acquire()
+    yield from _keywords("lease.channel", blocking(client, lease).channel, "retry interceptors")
+    pool.release(lease)
+    for run in (pool.run, multiplexed.run):
+        yield "run(function)", run
+        yield "run(timeout)", lambda value, run=run: run(_function(client), timeout=value)
+    yield "invalidate(name)", multiplexed.invalidate
+    yield from _keywords("multiplexed.channel", multiplexed.channel, "retry interceptors")
+    for name in ("close", "drain"):
+        yield f"{name}(timeout)", lambda value, name=name: getattr(pool_of(client, _DATABASE), name)(timeout=value)
+
+
+def _enter(client: Any, block: Any) -> None:
+    if isinstance(client, Blocking):
+        client._thread.call(_enter_async, block)
+    else:
+        with block:
+            pass
+
+
+async def _enter_async(block: Any) -> None:
+    async with block:
+        pass
+
+
+def _function(client: Any) -> Callable[[Any], Any]:
+    async def coroutine(session: Any) -> None:
+        """Do nothing."""
+
+    return coroutine if isinstance(client, Blocking) else repr
 
 
 def _all(iterate: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
@@ -234,6 +302,33 @@ def test_a_hostile_argument_of_a_call(local: LocalSpanner, colour: Colour, name:
     assert {which: error for which, error in found.items() if error} == {}
 
 
+@pytest.fixture
+def quiet(local: LocalSpanner, colour: Colour) -> Iterator[tuple[Any, Any, Any]]:
+    """A client, a pool and a multiplexed session that are open and need nothing of the server."""
+    with colour.client(local.credentials(), options=local.client_options(retry=RetryOptions.none())) as client:
+        pool, multiplexed = pool_of(client, _DATABASE), multiplexed_of(client, _DATABASE)
+        pool.open()
+        multiplexed.open()
+        yield client, pool, multiplexed
+        multiplexed.close()
+        pool.close()
+
+
+def test_a_hostile_argument_of_a_pool(quiet: tuple[Any, Any, Any], local: LocalSpanner) -> None:
+    """Nor do a pool, its leases and a multiplexed session; nothing is sent, and no session is taken."""
+    client, pool, multiplexed = quiet
+    sent, threads, session = len(local.calls), _threads(), multiplexed.name
+    calls = [*_makings(client), *_pool_calls(*quiet)]
+    found = {(which, name): _refuses(call, make) for name, make in _VALUES.items() for which, call in calls}
+    assert {which: error for which, error in found.items() if error} == {}
+    assert (len(local.calls), pool.stats().leased, multiplexed.name) == (sent, 0, session)
+    assert _threads() == threads
+
+
+def _threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("spanner-sessions"))
+
+
 @pytest.mark.parametrize("name", _VALUES)
 def test_a_hostile_option(name: str) -> None:
     """No options raise anything else when they are made."""
@@ -255,6 +350,8 @@ def test_a_number_of_a_subclass_is_a_number(local: LocalSpanner, colour: Colour)
     with colour.client(local.credentials(), options=local.client_options()) as client:
         assert len(client.batch_create_sessions(_DATABASE, Size.SMALL)["session"]) == 10
         assert len(client.list_sessions(_DATABASE, page_size=Size.SMALL)["sessions"]) == 10
+    options = PoolOptions(min_size=Size.SMALL, max_size=LyingInt(10), max_waiting=LyingInt(10))
+    assert {type(value) for value in (options.min_size, options.max_size, options.max_waiting)} == {int}
     create, list_ = (call.request for call in local.calls)
     assert (create.session_count, list_.page_size) == (10, 10)  # type: ignore[attr-defined]  # of their RPCs
 
