@@ -24,6 +24,7 @@ from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.runtime.threads import can_start_thread
 from spanner_grpc_sessions.service.rpcs import Rpc
 from spanner_grpc_sessions.transport.connection import Connection
+from spanner_grpc_sessions.transport.incidents import NewestFailure
 
 _ONCE: Final = RetryOptions.none()
 
@@ -35,6 +36,9 @@ class BackgroundCalls:
     """The calls of one object, as gRPC futures: a call that blocks cannot be ended from another thread.
 
     It stands in for the connection, and for its tokens, of a `Caller` that makes blocking calls.
+
+    Attributes:
+        incidents: has the newest failure of these calls.
     """
 
     CALL_ERRORS: Final = Connection.CALL_ERRORS
@@ -45,8 +49,8 @@ class BackgroundCalls:
         self.address = caller.connection.address
         self.rpc_error = caller.connection.rpc_error
         self.closes_within = caller.connection.closes_within
-        self.incidents = caller.connection.incidents
         self.interrupted = caller.connection.interrupted
+        self.incidents = NewestFailure(caller.connection.incidents)
         self._caller = caller
         self._in_flight: set[Any] = set()
         # The threads of gRPC that are telling an object the outcome of a call.

@@ -7,7 +7,7 @@ from math import inf
 from typing import Final
 from weakref import WeakSet
 
-from spanner_grpc_sessions.errors import PoolError, checks
+from spanner_grpc_sessions.errors import PoolError, PoolTimeout, checks
 from spanner_grpc_sessions.errors.origin import lacks_method
 from spanner_grpc_sessions.errors.rpc import Unimplemented
 from spanner_grpc_sessions.observers import Observer, PoolCounts, PoolInfo, PoolWatch
@@ -131,6 +131,14 @@ def check_multiplexed(session: Session, database: str, *, on_emulator: bool) -> 
     if not on_emulator:
         raise PoolError(f"the server of {database} created a regular session, not a multiplexed one: use a SessionPool")
     return "the emulator created a regular session, not a multiplexed one: transactions on it may end each other"
+
+
+def timed_out(database: str, timeout: float | None, failure: BaseException | None) -> PoolTimeout:
+    """Return the error of a wait that ended without a session, caused by the newest failure of its creation."""
+    why = "" if failure is None else f"; it could not be created: {failure}"
+    error = PoolTimeout(f"no multiplexed session of {database} within {timeout:g} s{why}")
+    error.__cause__ = failure
+    return error
 
 
 def creation_failure(error: BaseException, database: str) -> Exception:

@@ -18,7 +18,7 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.calls.answers import rest_of
 from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
-from spanner_grpc_sessions.errors import PoolClosed, PoolTimeout, checks, copy_to_raise
+from spanner_grpc_sessions.errors import PoolClosed, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.multiplexed.rotation import (
     MultiplexedOptions,
@@ -26,6 +26,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
     Waiter,
     check_multiplexed,
     creation_failure,
+    timed_out,
     watch_rotation,
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
@@ -178,7 +179,7 @@ class MultiplexedSession:
 
         Raises:
             SessionNotFound: both sessions were lost.
-            PoolTimeout: there was no session in time.
+            PoolTimeout: there was no session in time. `__cause__` is why none could be created, if so.
             InvalidType: `function` cannot be called, or is a coroutine function or a generator function.
             Exception: whatever `open` or the function raises.
         """
@@ -246,7 +247,8 @@ class MultiplexedSession:
             self._rotation.waiting.add(waiter)
             error = creation.exception(timeout)
         except FutureTimeout:
-            raise PoolTimeout(f"no multiplexed session of {self._database} within {timeout} s") from None
+            failure = self._background.incidents.failure
+            raise timed_out(self._database, timeout, failure) from failure
         finally:
             self._rotation.waiting.discard(waiter)
         if error is not None:
@@ -344,6 +346,7 @@ class MultiplexedSession:
                 return
             self._creation = None
             self._session, self._name = session, None if self._keeper is None else session["name"]
+            self._background.incidents.failure = None
             news = self._rotation.created(self._clock.now())
             creation.set_result(session["name"])
         self._announce(news)
@@ -352,7 +355,7 @@ class MultiplexedSession:
         with self._lock:
             if self._creation is not creation:
                 return
-            self._creation = None
+            self._creation, self._background.incidents.failure = None, error
             self._rotation.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
             if self._session is None:
                 self._keeper = None

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
 from spanner_grpc_sessions.calls.answers import rest_of
+from spanner_grpc_sessions.calls.background_async import AsyncBackgroundCaller
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
-from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, PoolTimeout, checks, copy_to_raise
+from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, PoolError, checks, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
 from spanner_grpc_sessions.multiplexed.rotation import (
     MultiplexedOptions,
@@ -24,6 +25,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
     Waiter,
     check_multiplexed,
     creation_failure,
+    timed_out,
     watch_rotation,
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
@@ -87,6 +89,7 @@ class AsyncMultiplexedSession:
         self._creation: asyncio.Task[str] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._background = AsyncBackgroundCaller(caller)
         reset_after_fork(self)
 
     def __repr__(self) -> str:
@@ -188,7 +191,7 @@ class AsyncMultiplexedSession:
 
         Raises:
             SessionNotFound: both sessions were lost.
-            PoolTimeout: there was no session in time.
+            PoolTimeout: there was no session in time. `__cause__` is why none could be created, if so.
             InvalidType: `function` cannot be called, or what it returned cannot be awaited.
             Exception: whatever `open` or the function raises.
         """
@@ -223,6 +226,7 @@ class AsyncMultiplexedSession:
         """Go on with the same session in a forked child."""
         retain_after_fork((self._keeper, self._creation))
         self._changed = asyncio.Event()
+        self._background = AsyncBackgroundCaller(self._client._caller)  # noqa: SLF001 - one library
         self._rotation.waiting.clear()
         self._loop = self._keeper = self._creation = None
 
@@ -265,7 +269,7 @@ class AsyncMultiplexedSession:
         if self._closed:
             raise PoolClosed("the multiplexed session was closed")
         if not creation.done():
-            raise PoolTimeout(f"no multiplexed session of {self._database} within {timeout} s")
+            raise timed_out(self._database, timeout, self._background.incidents.failure)
         error = asyncio.CancelledError() if creation.cancelled() else creation.exception()
         if error is not None:
             raise copy_to_raise(creation_failure(error, self._database)) from error
@@ -301,8 +305,7 @@ class AsyncMultiplexedSession:
         request = requests.create_session(self._database, None, self._options.creator_role, multiplexed=True)
         since = self._clock.now()
         try:
-            caller = self._client._caller  # noqa: SLF001 - one library
-            answer = await caller.call(rpcs.CREATE_OWN_SESSION, self._database, request)
+            answer = await self._background.call(rpcs.CREATE_OWN_SESSION, self._database, request)
             session: Session = rest_of(rpcs.CREATE_OWN_SESSION, answer)
             news = check_multiplexed(session, self._database, on_emulator=self._on_emulator)
         except BaseException as error:
@@ -311,6 +314,7 @@ class AsyncMultiplexedSession:
         else:
             self._announce(news)
             self._session = session
+            self._background.incidents.failure = None
             self._announce(self._rotation.created(self._clock.now()))
             self._watch.tell("sessions_created", 1, self._clock.now() - since)
             self._start_keeper()
@@ -320,6 +324,7 @@ class AsyncMultiplexedSession:
             self._changed.set()
 
     def _failed(self, error: BaseException) -> None:
+        self._background.incidents.failure = error
         self._rotation.failed(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
         if self._session is not None and not self._closed:
             failure = creation_failure(error, self._database)

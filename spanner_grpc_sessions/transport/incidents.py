@@ -55,6 +55,32 @@ class Incidents:
         log.info("the connection to %s is back after %.1f s", self._address, time.monotonic() - self._since)
 
 
+class NewestFailure(Incidents):
+    """The incidents of a connection, as one object sees them that keeps the newest failure of an attempt of its own.
+
+    Attributes:
+        failure: of the newest attempt that failed, until it is set to None.
+    """
+
+    def __init__(self, incidents: Incidents) -> None:
+        self.failure: BaseException | None = None
+        self._incidents = incidents
+
+    @property
+    def lost(self) -> bool:  # type: ignore[override]  # that of the connection
+        """Whether the last call of all failed for want of a connection."""
+        return self._incidents.lost
+
+    def note(self, failure: RpcError, token: TokenHeaders | None) -> None:
+        """Keep the failure, and note it."""
+        self.failure = failure
+        self._incidents.note(failure, token)
+
+    def back(self) -> None:
+        """Log that a call has succeeded again."""
+        self._incidents.back()
+
+
 def _is_of_grpc(message: str) -> bool:
     words = message.lower()
     return any(phrase in words for phrase in _OF_GRPC)

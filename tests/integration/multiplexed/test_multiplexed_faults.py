@@ -29,9 +29,11 @@ from spanner_grpc_sessions import (
     MultiplexedSession,
     PoolClosed,
     PoolError,
+    PoolTimeout,
     RetryOptions,
     SessionNotFound,
     SessionsClient,
+    Unavailable,
 )
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.observers import CallInfo
@@ -65,6 +67,36 @@ def client_of(gate: Gate, colour: Colour) -> Iterator[SessionsClient]:
                 yield client
             finally:
                 gate.open.set()
+
+
+def _timed_out(session: Any) -> PoolTimeout:
+    with pytest.raises(PoolTimeout) as info:
+        session.run(repr, timeout=0.01)
+    return info.value
+
+
+def test_a_wait_that_times_out_says_why_no_session_was_created(local: LocalSpanner, colour: Colour) -> None:
+    """By the newest failure of the creation, which goes on: it is tried again until it succeeds."""
+    words = "the server is restarting"
+    local.faults.add("CreateSession", status="UNAVAILABLE", message=words, times=None)
+    options = local.client_options(retry=RetryOptions(initial_delay=0.001, max_delay=0.01))
+    with colour.client(local.credentials(), options=options) as client:
+        session = multiplexed_of(client, _DATABASE)
+        until(lambda: _timed_out(session).__cause__)
+        error = _timed_out(session)
+        assert isinstance(error.__cause__, Unavailable)
+        assert f"{_DATABASE} within 0.01 s; it could not be created: {error.__cause__}" in str(error)
+        assert words in str(error)
+        local.faults.clear()
+        session.open()
+        session.close()
+
+
+def test_a_wait_that_times_out_has_no_cause_while_the_creation_waits(gate: Gate, colour: Colour) -> None:
+    """Nothing has failed so far."""
+    with client_of(gate, colour) as client:
+        error = _timed_out(multiplexed_of(client, _DATABASE))
+        assert (str(error), error.__cause__) == (f"no multiplexed session of {_DATABASE} within 0.01 s", None)
 
 
 @contextlib.contextmanager
