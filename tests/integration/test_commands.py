@@ -78,22 +78,24 @@ def test_error_is_printed_as_rest_gives_it(run: Any, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "rule"),
     [
-        ["create", "nonsense"],
-        ["create", _DATABASE, "--label", "Team=x"],
-        ["create", _DATABASE, "--label", "team=x", "--label", "team=y"],
-        ["create", _DATABASE, "--multiplexed", "--count", "2"],
-        ["create", _DATABASE, "--local", "--endpoint", "127.0.0.1:1"],
-        ["ping", _DATABASE],
+        (["create", "nonsense"], "is not a database name"),
+        (["create", _DATABASE, "--label", "Team=x"], "invalid label key 'Team'"),
+        (["create", _DATABASE, "--label", "team=x", "--label", "team=y"], "must not repeat a key"),
+        (["create", _DATABASE, "--multiplexed", "--count", "2"], "cannot be used with --count"),
+        (["create", _DATABASE, "--local"], "cannot be used with any of --endpoint"),
+        (["create", _DATABASE, "--client-key", "key.pem"], "need each other"),
+        (["ping", _DATABASE], "is not a session name"),
     ],
 )
-def test_wrong_value_is_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_value_is_wrong_usage(arguments: list[str], rule: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A value that breaks its rule exits with 2 and one line that says which, without a traceback."""
-    assert main([*arguments, "--plaintext"] if "--local" not in arguments else arguments) == 2
+    assert main([*arguments, "--endpoint", "127.0.0.1:1", "--plaintext"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("spanner-sessions: ")
+    assert rule in err
     assert err.count("\n") == 1
 
 
@@ -168,6 +170,51 @@ def test_list_waits_for_a_minute_unless_told_otherwise() -> None:
         assert main(["list", _DATABASE, *where, "--timeout", "600"]) == 0
     # On the wire a timeout has three digits at most, rounded up.
     assert left[0] <= 61 < left[1] <= 610
+
+
+_ROLE = spanner_pb2.Session(creator_role="reader")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "expected"),
+    [
+        (["create", "--creator-role", "reader"], "CreateSession", [{"session": _ROLE}]),
+        (["create", "--creator-role", "reader", "--count", "3"], "BatchCreateSessions", [
+            {"session_count": 3, "session_template": _ROLE}, {"session_count": 1, "session_template": _ROLE},
+        ]),
+        (["get"], "GetSession", [{}]),
+        (["list", "--filter", "labels.team:x"], "ListSessions", [{"filter": "labels.team:x"}]),
+        (["delete"], "DeleteSession", [{}]),
+        (["ping"], "ExecuteSql", [{"sql": "SELECT 1"}]),
+    ],
+)  # fmt: skip
+def test_what_a_command_is_told_reaches_the_server(arguments: list[str], method: str, expected: list[Any]) -> None:
+    """Its role, filter and timeout, in each of its calls. A server may create fewer sessions than it was asked for."""
+    requests, left = [], []
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        requests.append({field.name: value for field, value in request.ListFields() if field.name in expected[0]})
+        left.append(context.time_remaining() or 0.0)
+        sessions = [spanner_pb2.Session(name=f"{_DATABASE}/sessions/{len(requests)}-{place}") for place in (1, 2)]
+        if method == "BatchCreateSessions":
+            return spanner_pb2.BatchCreateSessionsResponse(session=sessions[: request.session_count])
+        return sessions[0] if method in {"CreateSession", "GetSession"} else b""
+
+    command, *options = arguments
+    name = _DATABASE if command in {"create", "list"} else f"{_DATABASE}/sessions/s"
+    with scripted_server(**{method: answer}) as server:
+        where = ["--endpoint", str(server.endpoint), "--plaintext", "--timeout", "7"]
+        assert main([command, name, *options, *where]) == 0
+    assert requests == expected
+    # Not the 30 s or more by default.
+    assert all(seconds <= 7.1 for seconds in left)
+
+
+def test_create_says_how_many_sessions_are_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that creates no more of them is not asked for ever."""
+    with scripted_server(BatchCreateSessions=lambda *_: b"") as server:
+        assert main(["create", _DATABASE, "--count", "3", "--endpoint", str(server.endpoint), "--plaintext"]) == 1
+    assert "the server created no more sessions; 3 of 3 are missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("program", ["spanner_grpc_sessions", "spanner_grpc_sessions.cli"])

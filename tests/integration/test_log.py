@@ -174,6 +174,7 @@ def test_a_lost_connection_is_logged_once(colour: Colour, caplog: pytest.LogCapt
             lines = _lines(caplog, logging.INFO)[1:]
     assert len(lines) == 2
     assert lines[0].startswith(f"lost the connection to {proxy.endpoint}: ")
+    assert "busy" not in lines[0]
     assert re.fullmatch(rf"the connection to {proxy.endpoint} is back after \d+\.\d s", lines[1])
 
 
