@@ -109,7 +109,7 @@ class RaisingHash(str):
     """A text that no memory can have as its key."""
 
     __slots__ = ()
-    __hash__ = _raise  # type: ignore[assignment]  # as the value of a hostile caller
+    __hash__ = _raise
 
 
 def _cycle() -> list[Any]:
@@ -222,11 +222,15 @@ def _pool_calls(client: Any, pool: Any, multiplexed: Any) -> _Calls:
     pool.release(lease)
     for run in (pool.run, multiplexed.run):
         yield "run(function)", run
-        yield "run(timeout)", lambda value, run=run: run(_function(client), timeout=value)
+        yield from _keywords("run", run, "timeout", _function(client))
     yield "invalidate(name)", multiplexed.invalidate
     yield from _keywords("multiplexed.channel", multiplexed.channel, "retry interceptors")
     for name in ("close", "drain"):
-        yield f"{name}(timeout)", lambda value, name=name: getattr(pool_of(client, _DATABASE), name)(timeout=value)
+        yield from _keywords(name, partial(_end_new, client, name), "timeout")
+
+
+def _end_new(client: Any, way: str, **keywords: Any) -> None:
+    getattr(pool_of(client, _DATABASE), way)(**keywords)
 
 
 def _enter(client: Any, block: Any) -> None:
