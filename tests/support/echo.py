@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 
 from spanner_grpc_sessions.options import ClientOptions
+from tests.support.scripted import plaintext_server
 
 __all__ = ["PATHS", "echo_server"]
 
@@ -40,11 +40,5 @@ def echo_server() -> Iterator[ClientOptions]:
         ),
         "stream_stream": grpc.stream_stream_rpc_method_handler(_each),
     }
-    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield ClientOptions(endpoint=f"127.0.0.1:{port}", plaintext=True)
-    finally:
-        server.stop(None).wait()
+    with plaintext_server(grpc.method_handlers_generic_handler("test.Echo", handlers), threads=4) as options:
+        yield options

@@ -17,7 +17,7 @@ from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.service.rpcs import RPCS
 from tests.support.waiting import WAIT
 
-__all__ = ["Gate", "scripted_server"]
+__all__ = ["Gate", "plaintext_server", "scripted_server"]
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 """From request and context to the response, a message or its bytes; of an RPC that streams, to an iterator of them."""
@@ -44,7 +44,14 @@ def _serialize(answer: Message | bytes) -> bytes:
 @contextmanager
 def scripted_server(**answers: Answer) -> Iterator[ClientOptions]:
     """Serve, in plaintext on loopback, the RPCs that are named; give the options of a client for it."""
-    server = grpc.server(ThreadPoolExecutor(100), handlers=[_Script(answers)], options=[("grpc.so_reuseport", 0)])
+    with plaintext_server(_Script(answers), threads=100) as options:
+        yield options
+
+
+@contextmanager
+def plaintext_server(*handlers: grpc.GenericRpcHandler, threads: int) -> Iterator[ClientOptions]:
+    """Serve what the handlers do, in plaintext on loopback; give the options of a client for it."""
+    server = grpc.server(ThreadPoolExecutor(threads), handlers=handlers, options=[("grpc.so_reuseport", 0)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
