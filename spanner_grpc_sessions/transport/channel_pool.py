@@ -262,4 +262,6 @@ class AsyncChannelPool:
 
     async def close(self, grace: float | None = None) -> None:
         """Close all channels."""
-        await asyncio.gather(*(channel.close(grace) for channel in self.channels))
+        # One after the other: without a grace none waits. Tasks that were cancelled before they began would close none.
+        for channel in self.channels:
+            await channel.close(grace)

@@ -1,0 +1,229 @@
+"""Cancellations: a coroutine is cancelled at its first suspension, at its second and so on, until it ends by itself.
+
+    for moment in each_suspension():
+        pool = AsyncSessionPool(client, DATABASE)  # the same state each time
+        await moment.run(pool.acquire())
+        assert await pool.acquire(), moment  # says where it was
+
+A moment cancels the task that it runs its coroutine in, as the task's owner or `asyncio.run` would do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from enum import Enum
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import grpc
+import pytest
+
+from tests.support.interrupting import in_library
+from tests.support.waiting import WAIT
+
+__all__ = ["TASKS", "How", "Moment", "Traffic", "each_suspension", "nothing_left", "run_in"]
+
+_Result = TypeVar("_Result")
+
+TASKS: Final = [
+    "ordinary",
+    pytest.param(
+        "eager",
+        marks=pytest.mark.skipif(
+            not hasattr(asyncio, "eager_task_factory"), reason="eager tasks came with Python 3.12"
+        ),
+    ),
+]
+"""The kinds of tasks that an event loop can have, as parameters of a test."""
+
+
+def run_in(tasks: str, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine in an event loop with this kind of tasks."""
+
+    async def main() -> _Result:
+        if tasks == "eager":
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        return await coroutine
+
+    return asyncio.run(main())
+
+
+class How(Enum):
+    """How a coroutine is cancelled at a suspension.
+
+    Attributes:
+        BEFORE: what it waits for has not come.
+        TOGETHER: what it waits for came in the same turn of the loop.
+        AGAIN: at each later suspension too, as by an owner who loses patience with the clean-up.
+        ALL: and all other tasks of the loop with it, as `asyncio.run` does it at its end.
+    """
+
+    BEFORE = "before"
+    TOGETHER = "together"
+    AGAIN = "again"
+    ALL = "all"
+
+
+def each_suspension(*hows: How) -> Iterator[Moment]:
+    """Yield a moment for the first suspension of what it runs, for the second and so on, in each way in turn.
+
+    The last moment of each way cancels nothing.
+
+    Raises:
+        AssertionError: nothing was suspended, and so nothing cancelled.
+    """
+    suspended = False
+    for how in hows or How:
+        for number in itertools.count(1):
+            moment = Moment(number, how)
+            yield moment
+            if moment.place is None:
+                break
+            suspended = True
+    assert suspended, "nothing was suspended"
+
+
+class Moment:
+    """A cancellation at one suspension.
+
+    Attributes:
+        place: file, line and function that were suspended; None if the coroutine ended before.
+        spared: tasks that ALL leaves alone.
+    """
+
+    def __init__(self, number: int, how: How) -> None:
+        self.place: str | None = None
+        self.spared: set[asyncio.Task[Any]] = set()
+        self._number = number
+        self._how = how
+        self._suspensions = 0
+
+    def __repr__(self) -> str:
+        return f"<{self._how.value} suspension {self._number} at {self.place}>"
+
+    async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in a task and cancel it in this moment; return its result, or its exception.
+
+        Raises:
+            AssertionError: it did not end.
+        """
+        current = asyncio.current_task()
+        assert current is not None
+        self.spared.add(current)
+        task = asyncio.get_running_loop().create_task(self.cancelling(coroutine))
+        await asyncio.wait([task], timeout=WAIT)
+        assert task.done(), f"it goes on after a cancellation: {self}"
+        return asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
+
+    async def cancelling(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Do what the coroutine does, and cancel the task that does it in this moment."""
+        return await _Steps(coroutine, self._suspended)
+
+    def _suspended(self, coroutine: Any, future: asyncio.Future[Any] | None) -> None:
+        self._suspensions += 1
+        if self._suspensions < self._number or (self.place is not None and self._how is not How.AGAIN):
+            return
+        self.place = self.place or _place_of(coroutine)
+        task = asyncio.current_task()
+        assert task is not None
+        if self._how is How.TOGETHER and future is not None:
+            # Called before the task's own callback: it finds the future done.
+            future.add_done_callback(lambda _: task.cancel())
+        else:
+            task.cancel()
+        if self._how is How.ALL:
+            for other in asyncio.all_tasks() - self.spared - {task}:
+                other.cancel()
+
+
+class _Steps:
+    """A coroutine that tells of each of its suspensions."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], tell: Callable[[Any, Any], None]) -> None:
+        self._coroutine = coroutine
+        self._tell = tell
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step: Callable[[], Any] = partial(self._coroutine.send, None)
+        while True:
+            try:
+                future = step()
+            except StopIteration as end:
+                return end.value
+            self._tell(self._coroutine, future)
+            try:
+                yield future
+            except BaseException as error:  # noqa: BLE001 - the cancellation, which is the coroutine's
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, None)
+
+
+def _place_of(coroutine: Any) -> str:
+    """Return where a coroutine is suspended: in the innermost function of the library, if there is one."""
+    frames = []
+    while coroutine is not None:
+        prefix = next((kind for kind in ("cr", "gi", "ag") if hasattr(coroutine, f"{kind}_frame")), None)
+        if prefix is None:
+            break
+        frames.append(getattr(coroutine, f"{prefix}_frame"))
+        coroutine = getattr(coroutine, "gi_yieldfrom" if prefix == "gi" else f"{prefix}_await")
+    places = [f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in frames if frame]
+    return next((place for place in reversed(places) if in_library(place)), places[-1])
+
+
+class Traffic(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+    """Counts the calls in progress on the servers that are started while it is in place.
+
+    Attributes:
+        in_progress: their number.
+    """
+
+    def __init__(self) -> None:
+        self.in_progress = 0
+        self._lock = threading.Lock()
+
+    def put_in_place(self, patch: pytest.MonkeyPatch) -> None:
+        """Have servers count from now on."""
+        patch.setattr(grpc, "server", partial(grpc.server, interceptors=[self]))
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: grpc.HandlerCallDetails) -> Any:
+        """Count the calls of a handler."""
+        handler = continuation(details)
+        if handler is None:
+            return None
+        kind = "unary_stream" if handler.response_streaming else "unary_unary"
+        counting = partial(self._call, getattr(handler, kind))
+        return handler._replace(**{kind: counting})
+
+    def _call(self, handle: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
+        self._add(1)
+        if not context.add_callback(partial(self._add, -1)):
+            self._add(-1)
+        return handle(request, context)
+
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self.in_progress += number
+
+
+async def nothing_left(traffic: Traffic, moment: object) -> None:
+    """Require that soon no task but this one, no thread of the library and no call is left.
+
+    Raises:
+        AssertionError: something is.
+    """
+    deadline = time.monotonic() + WAIT
+    while left := _left(traffic):
+        assert time.monotonic() < deadline, f"{left} left after {moment}"
+        await asyncio.sleep(0.001)
+
+
+def _left(traffic: Traffic) -> list[str]:
+    tasks = [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
+    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("spanner-sessions")]
+    return tasks + threads + ["a call"] * traffic.in_progress
