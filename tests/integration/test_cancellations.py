@@ -15,8 +15,7 @@ from google.oauth2 import credentials as user_credentials
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import AsyncSessionsClient, ClientClosed, RetryOptions
-from spanner_grpc_sessions.local import LocalSpanner
-from tests.support.cancelling import TASKS, How, Traffic, each_suspension, nothing_left, run_in
+from tests.support.cancelling import TASKS, CountingSpanner, How, each_suspension, nothing_left, run_in
 from tests.support.waiting import WAIT, until_async
 
 _AT_ONCE = RetryOptions(initial_delay=0.001)
@@ -44,35 +43,26 @@ class _Slow(user_credentials.Credentials):
 
 
 @pytest.fixture(scope="module")
-def traffic() -> Iterator[Traffic]:
-    """The calls in progress on the server of this file."""
-    traffic = Traffic()
-    with pytest.MonkeyPatch.context() as patch:
-        traffic.put_in_place(patch)
-        yield traffic
-
-
-@pytest.fixture(scope="module")
-def shared(traffic: Traffic) -> Iterator[LocalSpanner]:
-    """A server for all tests of this file, in plaintext, which asks for no token."""
-    with LocalSpanner(tls=False) as server:
+def shared() -> Iterator[CountingSpanner]:
+    """A server for all tests of this file, which asks for no token."""
+    with CountingSpanner() as server:
         yield server
 
 
 @pytest.fixture
-def plain(shared: LocalSpanner) -> Iterator[LocalSpanner]:
+def server(shared: CountingSpanner) -> Iterator[CountingSpanner]:
     """That server, without what the last test wanted of it."""
     yield shared
     shared.faults.clear()
 
 
-def _client(plain: LocalSpanner, credentials: _Slow | None = None, **options: Any) -> AsyncSessionsClient:
-    return AsyncSessionsClient(credentials or _Slow(), options=plain.client_options(retry=_AT_ONCE, **options))
+def _client(server: CountingSpanner, credentials: _Slow | None = None, **options: Any) -> AsyncSessionsClient:
+    return AsyncSessionsClient(credentials or _Slow(), options=server.client_options(retry=_AT_ONCE, **options))
 
 
-async def _session(plain: LocalSpanner) -> str:
+async def _session(server: CountingSpanner) -> str:
     """Return the name of the one session of a new database."""
-    async with _client(plain) as client:
+    async with _client(server) as client:
         session = await client.create_session(f"projects/p/instances/i/databases/d-{uuid.uuid4().hex[:16]}")
     return session["name"]
 
@@ -144,50 +134,46 @@ _USES: dict[str, _Use] = {
 
 @pytest.mark.parametrize("tasks", TASKS)
 @pytest.mark.parametrize("use", _USES)
-def test_a_cancelled_use_leaves_a_client_that_works(
-    plain: LocalSpanner, traffic: Traffic, use: str, tasks: str
-) -> None:
+def test_a_cancelled_use_leaves_a_client_that_works(server: CountingSpanner, use: str, tasks: str) -> None:
     """Or one that is closed, and says so; when it is closed, nothing of it goes on."""
 
     async def main() -> None:
-        name = await _session(plain)
+        name = await _session(server)
         for moment in each_suspension():
             if "repeated" in use or use == "create_session":
-                plain.faults.add("ExecuteSql", status="UNAVAILABLE")
-                plain.faults.add("ExecuteStreamingSql", status="UNAVAILABLE")
-                plain.faults.add("CreateSession", status="UNAVAILABLE")
-            client = _client(plain)
+                server.faults.add("ExecuteSql", status="UNAVAILABLE")
+                server.faults.add("ExecuteStreamingSql", status="UNAVAILABLE")
+                server.faults.add("CreateSession", status="UNAVAILABLE")
+            client = _client(server)
             outcome = await moment.run(_USES[use](client, name))
             assert moment.place is None or isinstance(outcome, asyncio.CancelledError), (moment, outcome)
             assert moment.place is not None or not isinstance(outcome, BaseException), outcome
-            plain.faults.clear()
+            server.faults.clear()
             if repr(client).endswith(" closed>"):
                 with pytest.raises(ClientClosed):
                     await client.get_session(name)
             else:
                 assert (await client.get_session(name))["name"] == name, moment
             await asyncio.wait_for(client.close(), WAIT)
-            await nothing_left(traffic, moment)
+            await nothing_left(server, moment)
 
     run_in(tasks, main())
 
 
 @pytest.mark.parametrize("tasks", TASKS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_cancelled_close_ends_calls_all_the_same(
-    plain: LocalSpanner, traffic: Traffic, channels: int, tasks: str
-) -> None:
+def test_a_cancelled_close_ends_calls_all_the_same(server: CountingSpanner, channels: int, tasks: str) -> None:
     """Those that are on the server and a stream, as `ClientClosed`; and the thread that just asks for a token."""
 
     async def main() -> None:
-        name = await _session(plain)
+        name = await _session(server)
         for moment in each_suspension(How.BEFORE, How.TOGETHER, How.AGAIN):
-            plain.faults.add("CreateSession", drop=True, times=2)
-            plain.faults.add("ExecuteStreamingSql", drop=True)
-            client = _client(plain, credentials := _Slow(), channels=channels)
+            server.faults.add("CreateSession", drop=True, times=2)
+            server.faults.add("ExecuteStreamingSql", drop=True)
+            client = _client(server, credentials := _Slow(), channels=channels)
             calls = [asyncio.create_task(client.create_session(_database_of(name), timeout=60)) for _ in range(2)]
             calls.append(asyncio.create_task(_stream(client, name)))
-            await until_async(lambda: traffic.in_progress == 3)
+            await until_async(lambda: server.in_progress == 3)
             credentials.seconds = 0.02
             assert client._connection.tokens.reject(None)
             await until_async(lambda credentials=credentials: credentials.asked == 2)
@@ -195,6 +181,6 @@ def test_a_cancelled_close_ends_calls_all_the_same(
             await asyncio.wait(calls, timeout=WAIT)
             assert [type(call.exception()) for call in calls] == [ClientClosed] * 3, moment
             assert repr(client).endswith(" closed>")
-            await nothing_left(traffic, moment)
+            await nothing_left(server, moment)
 
     run_in(tasks, main())

@@ -22,10 +22,11 @@ from typing import Any, Final, TypeVar
 import grpc
 import pytest
 
+from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.interrupting import in_library
 from tests.support.waiting import WAIT
 
-__all__ = ["TASKS", "How", "Moment", "Traffic", "each_suspension", "nothing_left", "run_in"]
+__all__ = ["TASKS", "CountingSpanner", "How", "Moment", "each_suspension", "nothing_left", "run_in"]
 
 _Result = TypeVar("_Result")
 
@@ -92,6 +93,7 @@ class Moment:
 
     Attributes:
         place: file, line and function that were suspended; None if the coroutine ended before.
+        how: it is cancelled.
         spared: tasks that ALL leaves alone.
     """
 
@@ -99,11 +101,11 @@ class Moment:
         self.place: str | None = None
         self.spared: set[asyncio.Task[Any]] = set()
         self._number = number
-        self._how = how
+        self.how = how
         self._suspensions = 0
 
     def __repr__(self) -> str:
-        return f"<{self._how.value} suspension {self._number} at {self.place}>"
+        return f"<{self.how.value} suspension {self._number} at {self.place}>"
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in a task and cancel it in this moment; return its result, or its exception.
@@ -125,17 +127,17 @@ class Moment:
 
     def _suspended(self, coroutine: Any, future: asyncio.Future[Any] | None) -> None:
         self._suspensions += 1
-        if self._suspensions < self._number or (self.place is not None and self._how is not How.AGAIN):
+        if self._suspensions < self._number or (self.place is not None and self.how is not How.AGAIN):
             return
         self.place = self.place or _place_of(coroutine)
         task = asyncio.current_task()
         assert task is not None
-        if self._how is How.TOGETHER and future is not None:
+        if self.how is How.TOGETHER and future is not None:
             # Called before the task's own callback: it finds the future done.
             future.add_done_callback(lambda _: task.cancel())
         else:
             task.cancel()
-        if self._how is How.ALL:
+        if self.how is How.ALL:
             for other in asyncio.all_tasks() - self.spared - {task}:
                 other.cancel()
 
@@ -176,29 +178,39 @@ def _place_of(coroutine: Any) -> str:
     return next((place for place in reversed(places) if in_library(place)), places[-1])
 
 
-class Traffic(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
-    """Counts the calls in progress on the servers that are started while it is in place.
+class CountingSpanner(LocalSpanner):
+    """A server in plaintext that counts its calls in progress.
 
     Attributes:
         in_progress: their number.
     """
 
     def __init__(self) -> None:
+        super().__init__(tls=False)
         self.in_progress = 0
-        self._lock = threading.Lock()
+        self._counting = threading.Lock()
 
-    def put_in_place(self, patch: pytest.MonkeyPatch) -> None:
-        """Have servers count from now on."""
-        patch.setattr(grpc, "server", partial(grpc.server, interceptors=[self]))
+    def start(self) -> None:
+        """Start it."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(grpc, "server", partial(grpc.server, interceptors=[_Counting(self._add)]))
+            super().start()
+
+    def _add(self, number: int) -> None:
+        with self._counting:
+            self.in_progress += number
+
+
+class _Counting(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+    """Counts calls from their beginning to their end, which a cancelled one comes to before its handler."""
+
+    def __init__(self, add: Callable[[int], None]) -> None:
+        self._add = add
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: grpc.HandlerCallDetails) -> Any:
-        """Count the calls of a handler."""
         handler = continuation(details)
-        if handler is None:
-            return None
         kind = "unary_stream" if handler.response_streaming else "unary_unary"
-        counting = partial(self._call, getattr(handler, kind))
-        return handler._replace(**{kind: counting})
+        return handler._replace(**{kind: partial(self._call, getattr(handler, kind))})
 
     def _call(self, handle: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
         self._add(1)
@@ -206,24 +218,20 @@ class Traffic(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
             self._add(-1)
         return handle(request, context)
 
-    def _add(self, number: int) -> None:
-        with self._lock:
-            self.in_progress += number
 
-
-async def nothing_left(traffic: Traffic, moment: object) -> None:
+async def nothing_left(server: CountingSpanner, moment: object) -> None:
     """Require that soon no task but this one, no thread of the library and no call is left.
 
     Raises:
         AssertionError: something is.
     """
     deadline = time.monotonic() + WAIT
-    while left := _left(traffic):
+    while left := _left(server):
         assert time.monotonic() < deadline, f"{left} left after {moment}"
         await asyncio.sleep(0.001)
 
 
-def _left(traffic: Traffic) -> list[str]:
+def _left(server: CountingSpanner) -> list[str]:
     tasks = [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("spanner-sessions")]
-    return tasks + threads + ["a call"] * traffic.in_progress
+    return tasks + threads + ["a call"] * server.in_progress
