@@ -12,7 +12,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Coroutine
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from typing import Any, Final
 
@@ -221,13 +221,17 @@ class AsyncPoolRunner:
                 case LogLine(text, warns):
                     (log.warning if warns else log.info)("%s: %s", self._database, text)
                 case Create(count):
-                    self._spawn(self._create(count))
+                    self._begin(self._create(count), partial(self._create_failed, count))
                 case Ping(record):
-                    self._spawn(self._ping(record))
+                    self._begin(self._ping(record), partial(self._ping_failed, record))
                 case Delete(record):
-                    self._spawn(self._delete(record))
+                    self._begin(self._delete(record), partial(self._delete_failed, record))
         if self.core.settled:
             self._wake()
+
+    def _begin(self, job: Coroutine[Any, Any, None], failed: Callable[[BaseException], None]) -> None:
+        # A job catches its cancellation and answers, but runs no code if it is cancelled before it begins.
+        self._spawn(job).add_done_callback(lambda task: task.cancelled() and failed(asyncio.CancelledError()))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = start_background_task(coroutine)
@@ -237,38 +241,47 @@ class AsyncPoolRunner:
 
     async def _create(self, count: int) -> None:
         request = requests.batch_create_sessions(self._database, count, *self._template)
-        draw = random.random()  # noqa: S311 - jitter, not a secret
         since = self._clock.now()
         try:
             answer = await self._call(rpcs.BATCH_CREATE_OWN_SESSIONS, self._database, request, CREATE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - callers that wait get it
-            failure = of_job("BatchCreateSessions", error)
-            self._failed += 1
-            self.dispatch(self.core.create_failed, count, failure, draw=draw, fatal=is_permanent(failure))
-            self._warnings.create_failed(count, failure, self._clock.now())
+            self._create_failed(count, error)
         else:
-            self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
-            self.watch.tell("sessions_created", len(answer.session), self._clock.now() - since)
+            created = [(session.name, session) for session in answer.session]
+            self.dispatch(self.core.created, count, created, draw=_draw())
+            self.watch.tell("sessions_created", len(created), self._clock.now() - since)
         self._wake()
+
+    def _create_failed(self, count: int, error: BaseException) -> None:
+        failure = of_job("BatchCreateSessions", error)
+        self._failed += 1
+        self.dispatch(self.core.create_failed, count, failure, draw=_draw(), fatal=is_permanent(failure))
+        self._warnings.create_failed(count, failure, self._clock.now())
 
     async def _ping(self, record: SessionRecord) -> None:
         try:
             await self._call(rpcs.EXECUTE_SQL, record.name, requests.ping_session(record.name), PING_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the session is pinged again
-            draw = random.random()  # noqa: S311 - jitter, not a secret
-            lost = isinstance(error, Exception) and is_loss(error)
-            self.dispatch(self.core.ping_failed, record, draw=draw, lost=lost)
+            self._ping_failed(record, error)
         else:
             self.dispatch(self.core.pinged, record)
 
+    def _ping_failed(self, record: SessionRecord, error: BaseException) -> None:
+        lost = isinstance(error, Exception) and is_loss(error)
+        self.dispatch(self.core.ping_failed, record, draw=_draw(), lost=lost)
+
     async def _delete(self, record: SessionRecord) -> None:
-        ok, request = True, requests.delete_session(record.name)
+        request = requests.delete_session(record.name)
         try:
             async with contextlib.nullcontext() if self.core.closing else self._deletes:
                 await self._call(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is repeated, or the server drops it
-            ok = isinstance(error, Exception) and is_loss(error)
-        self.dispatch(self.core.deleted, record, ok=ok)
+            self._delete_failed(record, error)
+        else:
+            self.dispatch(self.core.deleted, record)
+
+    def _delete_failed(self, record: SessionRecord, error: BaseException) -> None:
+        self.dispatch(self.core.deleted, record, ok=isinstance(error, Exception) and is_loss(error))
 
     async def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
         async with self._calls:
@@ -315,6 +328,10 @@ class AsyncPoolRunner:
         if now >= self._next_tick():
             self._wake_at = inf
             self.dispatch(self.core.tick)
+
+
+def _draw() -> float:
+    return random.random()  # noqa: S311 - jitter, not a secret
 
 
 class _Timeouts:

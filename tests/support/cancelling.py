@@ -69,17 +69,17 @@ class How(Enum):
     ALL = "all"
 
 
-def each_suspension(*hows: How) -> Iterator[Moment]:
+def each_suspension(*hows: How, first: int = 1) -> Iterator[Moment]:
     """Yield a moment for the first suspension of what it runs, for the second and so on, in each way in turn.
 
-    The last moment of each way cancels nothing.
+    The last moment of each way cancels nothing. With a `first` of 0 the task is cancelled before it begins, too.
 
     Raises:
         AssertionError: nothing was suspended, and so nothing cancelled.
     """
     suspended = False
     for how in hows or How:
-        for number in itertools.count(1):
+        for number in itertools.count(first):
             moment = Moment(number, how)
             yield moment
             if moment.place is None:
@@ -116,19 +116,26 @@ class Moment:
         current = asyncio.current_task()
         assert current is not None
         self.spared.add(current)
-        task = asyncio.get_running_loop().create_task(self.cancelling(coroutine))
+        task = self.start(asyncio.get_running_loop().create_task, coroutine)
         await asyncio.wait([task], timeout=WAIT)
         assert task.done(), f"it goes on after a cancellation: {self}"
         return asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
 
-    async def cancelling(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Do what the coroutine does, and cancel the task that does it in this moment."""
-        return await _Steps(coroutine, self._suspended)
+    def start(
+        self, start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]], coroutine: Coroutine[Any, Any, Any]
+    ) -> asyncio.Task[Any]:
+        """Start a task, by what starts tasks, that is cancelled in this moment."""
+        task = start(_Steps(coroutine, self._suspended))
+        if self._number == 0:
+            self.place = "its beginning"
+            task.cancel()
+        return task
 
-    def _suspended(self, coroutine: Any, future: asyncio.Future[Any] | None) -> None:
+    def _suspended(self, coroutine: Any, future: Any) -> Any:
+        """Cancel the running task if this is the moment; return what it waits for."""
         self._suspensions += 1
         if self._suspensions < self._number or (self.place is not None and self.how is not How.AGAIN):
-            return
+            return future
         self.place = self.place or _place_of(coroutine)
         task = asyncio.current_task()
         assert task is not None
@@ -140,29 +147,30 @@ class Moment:
         if self.how is How.ALL:
             for other in asyncio.all_tasks() - self.spared - {task}:
                 other.cancel()
+        return future
 
 
-class _Steps:
+class _Steps(Coroutine[Any, Any, Any]):
     """A coroutine that tells of each of its suspensions."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], tell: Callable[[Any, Any], None]) -> None:
         self._coroutine = coroutine
         self._tell = tell
 
+    def send(self, value: Any) -> Any:
+        """Go on to the next suspension."""
+        return self._tell(self._coroutine, self._coroutine.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an exception."""
+        return self._tell(self._coroutine, self._coroutine.throw(*error))
+
+    def close(self) -> None:
+        """End it."""
+        self._coroutine.close()
+
     def __await__(self) -> Generator[Any, Any, Any]:
-        step: Callable[[], Any] = partial(self._coroutine.send, None)
-        while True:
-            try:
-                future = step()
-            except StopIteration as end:
-                return end.value
-            self._tell(self._coroutine, future)
-            try:
-                yield future
-            except BaseException as error:  # noqa: BLE001 - the cancellation, which is the coroutine's
-                step = partial(self._coroutine.throw, error)
-            else:
-                step = partial(self._coroutine.send, None)
+        raise NotImplementedError
 
 
 def _place_of(coroutine: Any) -> str:
