@@ -278,7 +278,8 @@ class AsyncMultiplexedSession:
 
     def _begin_creation(self) -> asyncio.Task[str]:
         """Return the creation in flight. A task makes it, so that a caller that gives up does not end it for others."""
-        if self._creation is None:
+        # One that was cancelled before it began could not take itself away.
+        if self._creation is None or self._creation.done():
             self._creation = start_background_task(self._create())
             # If all callers give up, nothing else retrieves its exception.
             self._creation.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -64,8 +64,12 @@ async def event_within(event: asyncio.Event, seconds: float) -> None:
 
 
 def start_background_task(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
-    """Start a task in a context of its own, so that it is not part of the trace of the caller that started it."""
-    return Context().run(asyncio.get_running_loop().create_task, coroutine)
+    """Start a task in a context of its own, so that it is not part of the trace of the caller that started it.
+
+    It begins after this returns, also where the loop has an eager task factory: its end would come before its caller
+    knows the task, and what it does in between the caller's steps.
+    """
+    return Context().run(asyncio.Task, coroutine, loop=asyncio.get_running_loop())
 
 
 def task_is_cancelled() -> bool:
