@@ -62,6 +62,9 @@ class AsyncPoolRunner:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        # All tasks were cancelled, and what is to be done when the pool is used again.
+        self._interrupted = False
+        self._held: tuple[Effect, ...] = ()
         # Deletes, which may hang, leave room for the creates and pings that callers wait for.
         self._calls = asyncio.Semaphore(MAX_CALLS)
         self._deletes = asyncio.Semaphore(MAX_DELETES)
@@ -95,15 +98,15 @@ class AsyncPoolRunner:
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, unless that is going on. It may have been cancelled."""
-        if not self.core.closing and (self._keeper is None or self._keeper.done()):
-            self.started = True
+        if not self.core.closing and (self._keeper is None or _has_end(self._keeper)):
+            self.started, self._interrupted = True, False
             self._keeper = self._spawn(self._keep_on())
             self.dispatch(self.core.tick)
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides."""
         effects = event(*args, self._clock.now(), **named)
-        if effects or self.core.closing:
+        if effects or self._held or self.core.closing:
             self._perform(effects)
 
     def report(self, failure: RpcError, name: str, record: SessionRecord | None = None) -> None:
@@ -210,8 +213,13 @@ class AsyncPoolRunner:
         self._changed = asyncio.Event()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
+        interrupted = self._interrupted and not self.core.closing
+        if not interrupted:
+            effects, self._held = self._held + effects, ()
         for effect in effects:
             match effect:
+                case Create() | Ping() | Delete() if interrupted:
+                    self._held += (effect,)
                 case Deliver(waiter, answer) | Fail(waiter, answer):
                     if not waiter.done():
                         waiter.set_result(answer)
@@ -233,6 +241,11 @@ class AsyncPoolRunner:
         # A job catches its cancellation and answers, but runs no code if it is cancelled before it begins.
         self._spawn(job).add_done_callback(lambda task: task.cancelled() and failed(asyncio.CancelledError()))
 
+    def _note_interruption(self, error: BaseException) -> None:
+        """Note if a job failed because all tasks are cancelled: the loop may end, and would complain of new ones."""
+        if isinstance(error, asyncio.CancelledError) and self._keeper is not None:
+            self._interrupted = _has_end(self._keeper)
+
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = start_background_task(coroutine)
         self._tasks.add(task)
@@ -253,6 +266,7 @@ class AsyncPoolRunner:
         self._wake()
 
     def _create_failed(self, count: int, error: BaseException) -> None:
+        self._note_interruption(error)
         failure = of_job("BatchCreateSessions", error)
         self._failed += 1
         self.dispatch(self.core.create_failed, count, failure, draw=_draw(), fatal=is_permanent(failure))
@@ -267,6 +281,7 @@ class AsyncPoolRunner:
             self.dispatch(self.core.pinged, record)
 
     def _ping_failed(self, record: SessionRecord, error: BaseException) -> None:
+        self._note_interruption(error)
         lost = isinstance(error, Exception) and is_loss(error)
         self.dispatch(self.core.ping_failed, record, draw=_draw(), lost=lost)
 
@@ -281,6 +296,7 @@ class AsyncPoolRunner:
             self.dispatch(self.core.deleted, record)
 
     def _delete_failed(self, record: SessionRecord, error: BaseException) -> None:
+        self._note_interruption(error)
         self.dispatch(self.core.deleted, record, ok=isinstance(error, Exception) and is_loss(error))
 
     async def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
@@ -328,6 +344,11 @@ class AsyncPoolRunner:
         if now >= self._next_tick():
             self._wake_at = inf
             self.dispatch(self.core.tick)
+
+
+def _has_end(task: asyncio.Task[None]) -> bool:
+    """Return whether a task has ended, or was cancelled, which Python 3.10 does not tell before its end."""
+    return bool(task.done() or (hasattr(task, "cancelling") and task.cancelling()))
 
 
 def _draw() -> float:

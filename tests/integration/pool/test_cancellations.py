@@ -19,6 +19,7 @@ from tests.support.cancelling import TASKS, CountingSpanner, How, Moment, each_s
 from tests.support.pools import query
 from tests.support.waiting import WAIT
 
+_DATABASE = "projects/p/instances/i/databases/d"
 _MOST = 3
 # Seconds that a busy machine may add to what a control took; far less than any timeout of the library.
 _SLACK = 3.0
@@ -290,3 +291,22 @@ def test_a_cancelled_task_of_a_pool_loses_no_session(
             await _check(case)
 
     run_in(tasks, main())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize("tasks", TASKS)
+def test_a_loop_that_ends_leaves_no_task_of_an_open_pool(server: CountingSpanner, tasks: str) -> None:
+    """`asyncio.run` cancels all tasks: what they leave undone begins no others, which would never end."""
+
+    async def main(turns: int) -> asyncio.AbstractEventLoop:
+        client = AsyncSessionsClient(AnonymousCredentials(), options=server.client_options())
+        pool = AsyncSessionPool(client, _DATABASE, options=PoolOptions(min_size=60, max_size=60))
+        await pool.open()
+        # More sessions are to be pinged than are pinged at the same time.
+        (await pool.acquire()).invalidate()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return asyncio.get_running_loop()
+
+    for turns in range(8):
+        assert asyncio.all_tasks(run_in(tasks, main(turns))) == set(), turns
