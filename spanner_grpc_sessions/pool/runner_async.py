@@ -6,11 +6,9 @@ The pool holds the runner. The tasks hold the runner too, and not the pool, so t
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import heapq
-import itertools
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import cached_property, partial
 from math import inf
@@ -29,6 +27,7 @@ from spanner_grpc_sessions.pool.failures import is_loss, is_permanent, is_transi
 from spanner_grpc_sessions.pool.lease import LeakDetector
 from spanner_grpc_sessions.pool.options import PoolOptions
 from spanner_grpc_sessions.pool.runner import CREATE_TIMEOUT, DELETE_TIMEOUT, MAX_CALLS, MAX_DELETES, PING_TIMEOUT
+from spanner_grpc_sessions.pool.waiters_async import Waiter, Waiters
 from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
@@ -39,11 +38,6 @@ from spanner_grpc_sessions.service import requests, rpcs
 
 # The pool's own backoff covers all creates, and ends with the pool.
 _ONCE: Final = RetryOptions.none()
-
-# Waiters with a timeout among which the answered ones are not looked for.
-_MIN_SWEEP: Final = 100
-
-_Waiter = asyncio.Future[SessionRecord | Exception | None]
 
 
 class AsyncPoolRunner:
@@ -62,18 +56,18 @@ class AsyncPoolRunner:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
-        # All tasks were cancelled, and what is to be done when the pool is used again.
+        # Without a task until there is room for its call: a thousand tasks would begin in one turn of the loop.
+        self._queue: deque[Create | Ping] = deque()
+        self._deletes: deque[Delete] = deque()
+        self._in_flight = self._deleting = 0
+        # All tasks were cancelled: nothing is begun before the pool is used again.
         self._interrupted = False
-        self._held: tuple[Effect, ...] = ()
-        # Deletes, which may hang, leave room for the creates and pings that callers wait for.
-        self._calls = asyncio.Semaphore(MAX_CALLS)
-        self._deletes = asyncio.Semaphore(MAX_DELETES)
         self._wake_at, self._failed = inf, 0
         # Until when each caller of `close` waits.
         self._closers: dict[object, float] = {}
         self._abandoned = False
         self._changed = asyncio.Event()
-        self._timeouts = _Timeouts(clock)
+        self._waiters = Waiters(clock)
 
     @property
     def channel(self) -> Callable[..., Any]:
@@ -101,12 +95,13 @@ class AsyncPoolRunner:
         if not self.core.closing and (self._keeper is None or _has_end(self._keeper)):
             self.started, self._interrupted = True, False
             self._keeper = self._spawn(self._keep_on())
+            self._begin_queued()
             self.dispatch(self.core.tick)
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides."""
         effects = event(*args, self._clock.now(), **named)
-        if effects or self._held or self.core.closing:
+        if effects or self.core.closing:
             self._perform(effects)
 
     def report(self, failure: RpcError, name: str, record: SessionRecord | None = None) -> None:
@@ -122,13 +117,13 @@ class AsyncPoolRunner:
     async def acquire(self, lease: Any, timeout: float | None) -> None:
         """Give a lease its session, waiting for one; raise if there is none in time."""
         core, since = self.core, self._clock.now()
-        waiter: _Waiter = asyncio.get_running_loop().create_future()
+        waiter: Waiter = asyncio.get_running_loop().create_future()
         try:
             self.start()
             until = inf if timeout is None else since + timeout
             self.dispatch(core.acquire, waiter)
             if not waiter.done():
-                self._timeouts.add(waiter, until)
+                self._waiters.add(waiter, until)
             answer = await waiter
         except BaseException:
             self.dispatch(core.waiter_gone, waiter, timed_out=False)
@@ -193,7 +188,7 @@ class AsyncPoolRunner:
     async def _end_tasks(self, closer: object) -> None:
         # The time is over: what a cancelled call begins ends at once.
         self._closers[closer] = -inf
-        self._timeouts.cancel()
+        self._waiters.cancel()
         while tasks := self._tasks - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()
@@ -213,33 +208,59 @@ class AsyncPoolRunner:
         self._changed = asyncio.Event()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
-        interrupted = self._interrupted and not self.core.closing
-        if not interrupted:
-            effects, self._held = self._held + effects, ()
         for effect in effects:
             match effect:
-                case Create() | Ping() | Delete() if interrupted:
-                    self._held += (effect,)
-                case Deliver(waiter, answer) | Fail(waiter, answer):
+                case Deliver(waiter, record):
                     if not waiter.done():
-                        waiter.set_result(answer)
+                        waiter.set_result(record)
+                case Fail(waiter, error):
+                    self._waiters.fail(waiter, error)
                 case WakeAt(when):
                     self._wake_at = when
                     self._wake()
                 case LogLine(text, warns):
                     (log.warning if warns else log.info)("%s: %s", self._database, text)
+                case Create() | Ping():
+                    self._queue.append(effect)
+                case Delete():
+                    self._deletes.append(effect)
+        self._begin_queued()
+        if self.core.settled:
+            self._wake()
+
+    def _begin_queued(self) -> None:
+        while (effect := self._next_queued()) is not None:
+            match effect:
                 case Create(count):
                     self._begin(self._create(count), partial(self._create_failed, count))
                 case Ping(record):
                     self._begin(self._ping(record), partial(self._ping_failed, record))
                 case Delete(record):
-                    self._begin(self._delete(record), partial(self._delete_failed, record))
-        if self.core.settled:
-            self._wake()
+                    self._deleting += 1
+                    self._begin(self._delete(record), partial(self._delete_failed, record), deletes=1)
 
-    def _begin(self, job: Coroutine[Any, Any, None], failed: Callable[[BaseException], None]) -> None:
-        # A job catches its cancellation and answers, but runs no code if it is cancelled before it begins.
-        self._spawn(job).add_done_callback(lambda task: task.cancelled() and failed(asyncio.CancelledError()))
+    def _next_queued(self) -> Create | Ping | Delete | None:
+        closing = self.core.closing
+        if self._in_flight >= MAX_CALLS or (self._interrupted and not closing):
+            return None
+        if self._queue:
+            return self._queue.popleft()
+        # Deletes, which may hang, leave room for the creates and pings that callers wait for.
+        return self._deletes.popleft() if self._deletes and (closing or self._deleting < MAX_DELETES) else None
+
+    def _begin(
+        self, job: Coroutine[Any, Any, None], failed: Callable[[BaseException], None], *, deletes: int = 0
+    ) -> None:
+        self._in_flight += 1
+        self._spawn(job).add_done_callback(partial(self._ended, failed, deletes))
+
+    def _ended(self, failed: Callable[[BaseException], None], deletes: int, task: asyncio.Task[None]) -> None:
+        self._in_flight -= 1
+        self._deleting -= deletes
+        if task.cancelled():
+            # A job catches its cancellation and answers, but runs no code if it is cancelled before it begins.
+            failed(asyncio.CancelledError())
+        self._begin_queued()
 
     def _note_interruption(self, error: BaseException) -> None:
         """Note if a job failed because all tasks are cancelled: the loop may end, and would complain of new ones."""
@@ -288,8 +309,7 @@ class AsyncPoolRunner:
     async def _delete(self, record: SessionRecord) -> None:
         request = requests.delete_session(record.name)
         try:
-            async with contextlib.nullcontext() if self.core.closing else self._deletes:
-                await self._call(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT)
+            await self._call(rpcs.DELETE_SESSION, record.name, request, DELETE_TIMEOUT)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is repeated, or the server drops it
             self._delete_failed(record, error)
         else:
@@ -300,15 +320,14 @@ class AsyncPoolRunner:
         self.dispatch(self.core.deleted, record, ok=isinstance(error, Exception) and is_loss(error))
 
     async def _call(self, rpc: rpcs.Rpc, name: str, request: Any, timeout: float) -> Any:
-        async with self._calls:
-            left = min(timeout, max(self._closers.values(), default=inf) - time.monotonic())
-            if left <= 0:
-                raise PoolClosed("the pool is closing, and its time is over")
-            try:
-                return await self._caller.call(rpc, name, request, left, _ONCE)
-            except DatabaseNotFound as error:
-                self.dispatch(self.core.database_gone, error)
-                raise
+        left = min(timeout, max(self._closers.values(), default=inf) - time.monotonic())
+        if left <= 0:
+            raise PoolClosed("the pool is closing, and its time is over")
+        try:
+            return await self._caller.call(rpc, name, request, left, _ONCE)
+        except DatabaseNotFound as error:
+            self.dispatch(self.core.database_gone, error)
+            raise
 
     async def _keep_on(self) -> None:
         """Work until the pool is closed; the body of the keeper's task."""
@@ -353,48 +372,3 @@ def _has_end(task: asyncio.Task[None]) -> bool:
 
 def _draw() -> float:
     return random.random()  # noqa: S311 - jitter, not a secret
-
-
-class _Timeouts:
-    """When waiters give up, with one timer for all of them: a timer of its own would cost each a fifth of its wait."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._heap: list[tuple[float, int, _Waiter]] = []
-        self._serial = itertools.count()
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = inf
-        self._sweep_at = _MIN_SWEEP
-
-    def add(self, waiter: _Waiter, until: float) -> None:
-        """Answer a waiter with None at that time, if it has no answer by then."""
-        if until <= self._clock.now():
-            waiter.set_result(None)
-        elif until < inf:
-            if len(self._heap) >= self._sweep_at:
-                self._heap = [entry for entry in self._heap if not entry[2].done()]
-                heapq.heapify(self._heap)
-                self._sweep_at = 2 * len(self._heap) + _MIN_SWEEP
-            heapq.heappush(self._heap, (until, next(self._serial), waiter))
-            if until < self._rings_at:
-                self._ring_at(until)
-
-    def cancel(self) -> None:
-        """Stop the timer; the pool has answered all waiters."""
-        self._rings_at = inf
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _ring_at(self, until: float) -> None:
-        self.cancel()
-        self._rings_at = until
-        self._timer = self._clock.alarm(until, self._ring)
-
-    def _ring(self) -> None:
-        self._rings_at, now = inf, self._clock.now()
-        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done()):
-            waiter = heapq.heappop(self._heap)[2]
-            if not waiter.done():
-                waiter.set_result(None)
-        if self._heap:
-            self._ring_at(self._heap[0][0])
