@@ -84,7 +84,9 @@ class Waiters:
 
     def _ring(self) -> None:
         self._rings_at, now = inf, self._clock.now()
-        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done()):
+        for _ in range(_MAX_FAILURES):
+            if not (self._heap and (self._heap[0][0] <= now or self._heap[0][2].done())):
+                break
             waiter = heapq.heappop(self._heap)[2]
             if not waiter.done():
                 self.fail(waiter, None)
