@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import grpc
@@ -33,6 +34,10 @@ class _Slow(user_credentials.Credentials):
         super().__init__(None)  # type: ignore[no-untyped-call]  # google.oauth2 is typed in part only
         self.seconds = 0.002
         self.asked = 0
+
+    def has_been_asked(self, times: int) -> bool:
+        """Return whether they were asked for a token so often."""
+        return self.asked == times
 
     def refresh(self, request: object) -> None:
         """Make a token."""
@@ -171,12 +176,14 @@ def test_a_cancelled_close_ends_calls_all_the_same(server: CountingSpanner, chan
             server.faults.add("CreateSession", drop=True, times=2)
             server.faults.add("ExecuteStreamingSql", drop=True)
             client = _client(server, credentials := _Slow(), channels=channels)
-            calls = [asyncio.create_task(client.create_session(_database_of(name), timeout=60)) for _ in range(2)]
+            calls: list[asyncio.Task[Any]] = [
+                asyncio.create_task(client.create_session(_database_of(name), timeout=60)) for _ in range(2)
+            ]
             calls.append(asyncio.create_task(_stream(client, name)))
             await until_async(lambda: server.in_progress == 3)
             credentials.seconds = 0.02
             assert client._connection.tokens.reject(None)
-            await until_async(lambda credentials=credentials: credentials.asked == 2)
+            await until_async(partial(credentials.has_been_asked, 2))
             await moment.run(client.close())
             await asyncio.wait(calls, timeout=WAIT)
             assert [type(call.exception()) for call in calls] == [ClientClosed] * 3, moment

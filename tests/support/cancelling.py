@@ -47,7 +47,8 @@ def run_in(tasks: str, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
 
     async def main() -> _Result:
         if tasks == "eager":
-            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            factory: Any = asyncio.eager_task_factory  # type: ignore[attr-defined]  # of Python 3.12
+            asyncio.get_running_loop().set_task_factory(factory)
         return await coroutine
 
     return asyncio.run(main())
@@ -209,7 +210,7 @@ class CountingSpanner(LocalSpanner):
             self.in_progress += number
 
 
-class _Counting(grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+class _Counting(grpc.ServerInterceptor):
     """Counts calls from their beginning to their end, which a cancelled one comes to before its handler."""
 
     def __init__(self, add: Callable[[int], None]) -> None:

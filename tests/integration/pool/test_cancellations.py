@@ -278,7 +278,8 @@ def test_a_cancelled_task_of_a_pool_loses_no_session(
 
     async def main() -> None:
         for moment in each_suspension(How.BEFORE, How.TOGETHER, first=0):
-            case, started = _Case(server, moment), []
+            case = _Case(server, moment)
+            started: list[str] = []
 
             def start(coroutine: Any, moment: Moment = moment, started: list[str] = started) -> asyncio.Task[Any]:
                 started.append(coroutine.__name__)
