@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import grpc
 
@@ -13,7 +13,11 @@ from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError, from_grpc
 from spanner_grpc_sessions.observers import wants_server_timing
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, Timeout, check_timeout
+from spanner_grpc_sessions.runtime.fork import forks_without_hooks, notice_fork
 from spanner_grpc_sessions.service.rpcs import Rpc
+
+_Args = ParamSpec("_Args")
+_Prepared = TypeVar("_Prepared")
 
 # Is told each failure of a stub's call, and the name of the database or session that the call was about.
 Report = Callable[[RpcError, str], None]
@@ -24,6 +28,7 @@ class Preparation:
 
     Attributes:
         next_number: returns the request id of a new call, without the number of the attempt.
+        prepare: returns the headers of a call, but for its token and number, and the seconds that it may take.
     """
 
     def __init__(self, options: ClientOptions) -> None:
@@ -33,8 +38,9 @@ class Preparation:
             server_timing=wants_server_timing(options.observer),
         )
         self.next_number = RequestIds().next
+        self.prepare = _in_each_process(self._prepare) if forks_without_hooks() else self._prepare
 
-    def prepare(
+    def _prepare(
         self,
         rpc: Rpc,
         name: str,
@@ -43,7 +49,6 @@ class Preparation:
         metadata: CallMetadata | None,
         reserved: Container[str] = RESERVED,
     ) -> tuple[Metadata, float | None]:
-        """Return the headers of a call, but for its token and number, and the seconds that it may take."""
         headers = self._headers.of(rpc, name)
         if rpc.writes is not None and rpc.writes(request):
             headers = self._headers.to_leader(headers)
@@ -53,6 +58,16 @@ class Preparation:
             headers = (*(pair for pair in headers if pair[0] not in keys), *own)
             check_size(headers)
         return headers, rpc.timeout if timeout is DEFAULT else check_timeout(timeout)
+
+
+def _in_each_process(prepare: Callable[_Args, _Prepared]) -> Callable[_Args, _Prepared]:
+    """Have what comes first in a call notice a fork: nothing of the parent's is used after that."""
+
+    def prepare_here(*args: _Args.args, **named: _Args.kwargs) -> _Prepared:
+        notice_fork()
+        return prepare(*args, **named)
+
+    return prepare_here
 
 
 def failure_of(error: grpc.RpcError, *, method: str, request_id: str, closed: bool) -> SpannerSessionsError:

@@ -1,12 +1,14 @@
 """A process that forks children in a row, each in the same phase of its client. Started by test_fork_table.
 
-Prints a line of JSON: how many children ended how. Arguments: endpoint, phase, way, number of children.
+Prints a line of JSON: how many children ended how. Arguments: endpoint, phase, way, number of children. A fork that
+does not return ends the process, with the stacks of its threads.
 """
 
 from __future__ import annotations
 
 import collections
 import ctypes
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -30,8 +32,8 @@ from spanner_grpc_sessions import (
 
 DATABASE = "projects/p/instances/i/databases/d"
 STREAM = f"/v1/{DATABASE}/sessions/s:executeStreamingSql"
-# Seconds: of a child's own call, and after which it counts as hung.
-TIMEOUT, HUNG = 10.0, 20
+# Seconds: of a child's own call; after which a child is ended by its alarm, and by its parent; and of a fork in all.
+TIMEOUT, HUNG, KILLED, STUCK = 10.0, 20, 25, 40
 OPTIONS = ClientOptions(endpoint=sys.argv[1], plaintext=True)
 
 
@@ -127,18 +129,34 @@ def fork(way: str, use: Any, pipe: int) -> int:
     if way == "multiprocessing":
         process = multiprocessing.get_context("fork").Process(target=in_child, args=(use, pipe))
         process.start()
-        process.join()
-        return process.exitcode or 0
+        return exit_code(process.pid or 0)
     if way == "c":
         # As a master that is at rest: without Python's hooks a thread that asks for the GIL asks in the child for good.
         time.sleep(0.05)
-        # PyDLL keeps the GIL.
-        child = ctypes.PyDLL(None).fork()
-    else:
-        child = os.fork()
+    # PyDLL keeps the GIL.
+    child = os.fork() if way == "os" else ctypes.PyDLL(None).fork()
     if not child:
         in_child(use, pipe)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return exit_code(child)
+
+
+def exit_code(child: int) -> int:
+    """Wait for the end of a child, and end one that hangs before it has set its alarm."""
+    deadline = time.monotonic() + KILLED
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.002)
+    return os.waitstatus_to_exitcode(ended[1])
+
+
+def call_hook_of_child() -> None:
+    """Have forks in C call Python's hooks in the child, and none before: uWSGI's py-call-osafterfork."""
+    library, hook = ctypes.CDLL(None), ctypes.cast(ctypes.pythonapi.PyOS_AfterFork_Child, ctypes.c_void_p)
+    if hasattr(library, "__register_atfork"):
+        library["__register_atfork"](None, None, hook, None)
+    else:
+        library.pthread_atfork(None, None, hook)
 
 
 def main() -> None:
@@ -149,7 +167,11 @@ def main() -> None:
         sys.modules["uwsgi"] = types.ModuleType("uwsgi")
     phases, outcomes = Phases(SessionsClient(AnonymousCredentials(), options=OPTIONS)), collections.Counter[str]()
     for child in range(int(children)):
+        faulthandler.dump_traceback_later(STUCK, exit=True)
         getattr(phases, phase)(child)
+        if child == 0 and way == "c, hook":
+            # After gRPC's own.
+            call_hook_of_child()
         reading, writing = os.pipe()
         code = fork(way, phases.use, writing)
         os.close(writing)

@@ -25,10 +25,11 @@ _PROGRAM = Path(__file__).with_name("fork_phases.py")
 # FORKS=20 has each cell fork so often.
 _FORKS = int(os.environ.get("FORKS", "0"))
 _PHASES = ("fresh", "open", "called", "warmed", "idle", "pinging", "multiplexed", "call", "stream")
-_WAYS = ("os", "multiprocessing", "c")
+# uWSGI forks in C and calls no hook of Python's, unless py-call-osafterfork has it call that of the child.
+_WAYS = ("os", "multiprocessing", "c", "c, hook")
 # A parent that uses gRPC all the time cannot come to rest for a fork.
 _RESTLESS = frozenset({"call", "stream"})
-# No hook of Python's brings gRPC to rest before a fork in C: then nothing can be promised to a process that is busy.
+# Without any hook Python itself hangs in the child, in `drop_gil`, if another thread has asked for the GIL.
 _CELLS = [(phase, way) for phase in _PHASES for way in _WAYS if way != "c" or phase not in {*_RESTLESS, "pinging"}]
 
 
@@ -69,12 +70,11 @@ def _outcomes(options: ClientOptions, phase: str, way: str, support: str | None)
     if support is not None:
         environment["GRPC_ENABLE_FORK_SUPPORT"] = support
     program = [sys.executable, "-W", "ignore", str(_PROGRAM), str(options.endpoint), phase, way, str(_children(phase))]
-    result = subprocess.run(program, capture_output=True, text=True, timeout=120, env=environment)
+    limit = 60 + 2 * _children(phase)
+    result = subprocess.run(program, capture_output=True, text=True, timeout=limit, env=environment)
     assert result.returncode == 0, result.stderr
     outcomes: dict[str, int] = json.loads(result.stdout)
-    # After a fork in C gRPC itself may end the first call of a child.
-    errors = ("ClientClosed: this process was forked", *(["Cancelled: "] if way == "c" else []))
-    told = sum(count for text, count in outcomes.items() if text.startswith(errors))
+    told = sum(count for text, count in outcomes.items() if text.startswith("ClientClosed: this process was forked"))
     assert outcomes.get("works", 0) + told == _children(phase), outcomes
     return outcomes, told
 
@@ -83,7 +83,7 @@ def _outcomes(options: ClientOptions, phase: str, way: str, support: str | None)
 def test_children_work_or_say_what_to_do(plain_server: ClientOptions, phase: str, way: str) -> None:
     """Children work, but for those of a process that other threads keep inside gRPC: they say so."""
     outcomes, told = _outcomes(plain_server, phase, way, None)
-    assert not told or phase in _RESTLESS or way == "c", outcomes
+    assert not told or phase in _RESTLESS or (phase == "pinging" and way == "c, hook"), outcomes
 
 
 @pytest.mark.parametrize("support", ["0", "1"])
