@@ -42,6 +42,7 @@ class Phases:
 
     def __init__(self, client: SessionsClient) -> None:
         self.client = client
+        self.streaming = threading.Event()
         self.use: Any = lambda: client.create_session(DATABASE, timeout=TIMEOUT)
 
     def fresh(self, _: int) -> None:
@@ -95,7 +96,12 @@ class Phases:
 
     def stream(self, child: int) -> None:
         """Be in a stream that lasts, in another thread."""
-        self._background(child, lambda: list(self.client.rest("POST", STREAM, {"sql": "SELECT 1"})))
+        self._background(child, self._stream)
+        self.streaming.wait(TIMEOUT)
+
+    def _stream(self) -> None:
+        for _ in self.client.rest("POST", STREAM, {"sql": "SELECT 1"}):
+            self.streaming.set()
 
     def _background(self, child: int, work: Any) -> None:
         def go_on() -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.runtime import fork
 from tests.support.processes import needs_fork
+from tests.support.scripted import scripted_server
+from tests.support.waiting import WAIT, until
 
 pytestmark = needs_fork
 
@@ -60,3 +66,69 @@ def test_an_open_async_client_makes_workers_say_so(local: LocalSpanner, tmp_path
     outcome = forked(local, tmp_path, "async", which, "open")
     assert all("forked while an asyncio client was open" in text for text in outcome["workers"])
     assert outcome["master"] == "ok"
+
+
+_CLIENT = """
+import ctypes, os, sys
+from google.auth.credentials import AnonymousCredentials
+from spanner_grpc_sessions import ClientOptions, SessionsClient
+from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
+
+DATABASE = "projects/p/instances/i/databases/d"
+client = SessionsClient(AnonymousCredentials(), options=ClientOptions(endpoint=sys.argv[1], plaintext=True))
+stub = spanner_pb2_grpc.SpannerStub(client.channel())
+request = spanner_pb2.CreateSessionRequest(database=DATABASE)
+"""
+
+
+@pytest.mark.parametrize("use", ["client.create_session(DATABASE)", "stub.CreateSession(request)"])
+def test_a_call_notices_a_fork_in_c(use: str) -> None:
+    """As uWSGI's default, of which no hook tells: the child has a channel, and numbers for its calls, of its own."""
+    processes = []
+
+    def create(request: Any, context: grpc.ServicerContext) -> spanner_pb2.Session:
+        processes.append(dict(context.invocation_metadata())["x-goog-spanner-request-id"].split(".")[1])
+        return spanner_pb2.Session(name=f"{request.database}/sessions/s")
+
+    program = f"""{_CLIENT}
+{use}
+before = client._caller.connection.channel
+child = ctypes.PyDLL(None).fork()
+{use}
+if not child:
+    os._exit(client._caller.connection.channel is before)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    with scripted_server(CreateSession=create) as options:
+        subprocess.run([sys.executable, "-c", program, str(options.endpoint)], timeout=60, check=True)
+    assert len(processes) == 3
+    assert len(set(processes)) == 2
+
+
+def test_calls_are_held_before_grpc_brings_itself_to_rest() -> None:
+    """Where GRPC_ENABLE_FORK_SUPPORT is 1: a call that began afterwards could hang, or end, the child."""
+    program = f"""{_CLIENT}
+held = []
+# In the place of gRPC, which registers its own hook with its first channel.
+os.register_at_fork(before=lambda: held.append(client._caller.connection.channel is None))
+client.open()
+if not os.fork():
+    os._exit(0)
+assert held == [True], held
+"""
+    subprocess.run([sys.executable, "-c", program, "localhost:1"], timeout=60, check=True)
+
+
+def test_a_thread_in_grpc_may_wait_for_a_lock() -> None:
+    """It has, or waits for, a lock of gRPC's that a child would inherit: then `threading` runs, called by gRPC."""
+    waits, go_on = threading.Event(), threading.Event()
+    scope: dict[str, Any] = {"__name__": "grpc._channel"}
+    exec("def wait(waits, go_on): waits.set(); go_on.wait()", scope)  # noqa: S102 - a function of that module
+    thread = threading.Thread(target=scope["wait"], args=(waits, go_on))
+    thread.start()
+    try:
+        waits.wait(WAIT)
+        until(fork._is_grpc_busy)
+    finally:
+        go_on.set()
+        thread.join(WAIT)
