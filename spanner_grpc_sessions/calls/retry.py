@@ -103,12 +103,9 @@ class Attempts:
 
     def pause_after(self, failure: RpcError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if there should be none."""
-        if self._sends_again(failure):
+        if self.sends_again(failure):
             # At once; later not before gRPC may have left the connection that ends.
-            pause = backoff(self.resent, _FIRST_RESENT_AFTER, _LAST_RESENT_AFTER) if self.resent else 0.0
-            self.resent += 1
-            self.count += 1
-            return pause
+            return backoff(self.resent - 1, _FIRST_RESENT_AFTER, _LAST_RESENT_AFTER) if self.resent > 1 else 0.0
         if self.rpc.may_leave_session and failure.status in _MAY_HAVE_ACTED and not never_connected(failure):
             self.lost.append(failure)
         import random  # noqa: PLC0415 - 3 ms that a client without failures does not need
@@ -137,9 +134,14 @@ class Attempts:
             log.info("%s may have left sessions behind, in %s: %s", self.rpc.name, count, self.lost[-1])
             self.lost.clear()
 
-    def _sends_again(self, failure: RpcError) -> bool:
+    def sends_again(self, failure: RpcError) -> bool:
+        """Return whether another attempt follows because the server never took up this one; count it."""
         may_resend = self.resends and self.resent < _MAX_RESENT and not self.deadline.has_passed()
-        return may_resend and was_never_taken_up(failure)
+        if not may_resend or not was_never_taken_up(failure):
+            return False
+        self.resent += 1
+        self.count += 1
+        return True
 
     def _status_to_repeat(self, failure: RpcError) -> str | None:
         """Return the status by which `RetryOptions` decide on another attempt, or None if there must be none."""

@@ -15,6 +15,7 @@ import grpc
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, Metadata
 from spanner_grpc_sessions.calls.preparation import Report
 from spanner_grpc_sessions.calls.stub_call import StubCall
+from spanner_grpc_sessions.calls.stub_future import StubFuture
 from spanner_grpc_sessions.calls.stub_rpc import Attempt, StubRpc, waiting_for_token
 from spanner_grpc_sessions.errors import ClientClosed, InvalidType, SpannerSessionsError, checks
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
@@ -158,7 +159,9 @@ class _MultiCallable:
             if observation is not None:
                 observation.call.attempt(request_id)
             again = partial(self._attempt, getattr(ready, way), sent, headers, credentials, others, named)
-            call = StubCall(
+            # An iterator of requests is used up by the first attempt.
+            make = StubFuture if way == "future" and self._rpc.one_request else StubCall
+            call = make(
                 again(request_id, left),
                 self._rpc,
                 name,

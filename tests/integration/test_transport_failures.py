@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -193,6 +193,17 @@ def _failures(calls: dict[str, Callable[[], Any]], enough: Callable[[dict[str, A
     return failed
 
 
+def _futures(client: Any, request: Any) -> dict[str, Callable[[], Any]]:
+    """Return the ways of a future, which asyncio's stubs do not have."""
+
+    def told() -> Any:
+        ended: Future[Any] = Future()
+        client.stub.GetSession.future(request).add_done_callback(ended.set_result)
+        return ended.result(WAIT).result(0)
+
+    return {"a future of ours": lambda: client.stub.GetSession.future(request).result(), "a callback of ours": told}
+
+
 def test_connections_that_end_by_age_fail_no_more_calls_than_a_bare_channels(colour: Colour) -> None:
     """GRPC itself sends again what the server never took up; a channel without that shows that it was needed."""
     ageing = _Ageing()
@@ -214,12 +225,13 @@ def test_connections_that_end_by_age_fail_no_more_calls_than_a_bare_channels(col
             "a stub of ours": lambda: client.stub.GetSession(request),
             "a stream of ours": lambda: list(client.stub.ExecuteStreamingSql(query)),
             "our own": lambda: client.get_session(_SESSION, retry=RetryOptions.none()),
+            **(_futures(client, request) if colour.name == "sync" else {}),
             "bare": bare(),
             "without transparent retries": bare(("grpc.enable_retries", 0)),
         }
         failed = _failures(calls, lambda failed: len(failed["without transparent retries"]) >= _ENOUGH)
     server.stop(None).wait()
     assert len(failed["without transparent retries"]) >= _ENOUGH
-    for name in ("a stub of ours", "a stream of ours", "our own"):
+    for name in calls.keys() - {"bare", "without transparent retries"}:
         assert len(failed[name]) <= len(failed["bare"]), failed[name]
     assert set(ageing.request_ids.values()) == {1}, "a request id came twice: two attempts have one number"
