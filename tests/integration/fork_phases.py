@@ -168,7 +168,7 @@ def call_hook_of_child() -> None:
 def main() -> None:
     """Fork and count."""
     _, _, phase, way, children = sys.argv
-    if way == "c":
+    if way in {"c", "c, hook"}:
         # What alone forks so, uWSGI, has this module in its processes.
         sys.modules["uwsgi"] = types.ModuleType("uwsgi")
     phases, outcomes = Phases(SessionsClient(AnonymousCredentials(), options=OPTIONS)), collections.Counter[str]()

@@ -90,7 +90,11 @@ def test_a_call_notices_a_fork_in_c(use: str) -> None:
         processes.append(dict(context.invocation_metadata())["x-goog-spanner-request-id"].split(".")[1])
         return spanner_pb2.Session(name=f"{request.database}/sessions/s")
 
-    program = f"""{_CLIENT}
+    program = f"""
+import sys, types
+# What alone forks so, uWSGI, has this module in its processes.
+sys.modules["uwsgi"] = types.ModuleType("uwsgi")
+{_CLIENT}
 {use}
 before = client._caller.connection.channel
 child = ctypes.PyDLL(None).fork()
