@@ -60,7 +60,7 @@ def _server(command: tuple[str, ...], phase: str) -> Iterator[Path]:
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
-            until(lambda: path.exists() or server.poll() is not None)
+            until(lambda: _listens(path) or server.poll() is not None)
             assert server.poll() is None, (folder / "log").read_text()
             yield path
         finally:
@@ -77,15 +77,19 @@ def _answers(path: Path) -> list[Any]:
 
 def _answer(path: Path) -> Any:
     connection = http.client.HTTPConnection("localhost", timeout=WAIT)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(WAIT)
-    connection.sock.connect(str(path))
-    connection.request("GET", "/", headers={"Connection": "close"})
-    with connection.getresponse() as response:
-        text = response.read().decode()
-    assert response.status == 200, text
-    connection.close()
+    with socket.socket(socket.AF_UNIX) as connection.sock:
+        connection.sock.settimeout(WAIT)
+        connection.sock.connect(str(path))
+        connection.request("GET", "/", headers={"Connection": "close"})
+        with connection.getresponse() as response:
+            text = response.read().decode()
+            assert response.status == 200, text
     return json.loads(text)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 @pytest.mark.parametrize(
