@@ -87,7 +87,8 @@ def test_a_call_notices_a_fork_in_c(use: str) -> None:
     processes = []
 
     def create(request: Any, context: grpc.ServicerContext) -> spanner_pb2.Session:
-        processes.append(dict(context.invocation_metadata())["x-goog-spanner-request-id"].split(".")[1])
+        headers = dict(context.invocation_metadata())
+        processes.append(str(headers["x-goog-spanner-request-id"]).split(".")[1])
         return spanner_pb2.Session(name=f"{request.database}/sessions/s")
 
     program = f"""

@@ -36,7 +36,7 @@ OPTIONS = ClientOptions(
 # A token of another account comes from the server's token endpoint, where its lifetime is the server's.
 credentials = service_account.Credentials.from_service_account_file(FOLDER / "key.json", subject="user@example.com")
 client = SessionsClient(credentials, options=OPTIONS)
-often = {"keep_alive_after": 0.02} if PHASE == "busy" else {}
+often: dict[str, Any] = {"keep_alive_after": 0.02} if PHASE == "busy" else {}
 pool = SessionPool(client, DATABASE, options=PoolOptions(min_size=4, max_size=8, **often)).open()
 multiplexed = MultiplexedSession(client, DATABASE).open()
 master = (pool.acquire(), client._caller.connection.tokens.current())
