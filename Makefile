@@ -37,7 +37,7 @@ PYTEST_ARGS ?=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build stubs check-stubs clean
+.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build docs stubs check-stubs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -98,6 +98,9 @@ check: lint types check-sync check-stubs node-peer test test-pythons test-lowest
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) node-peer  ## install all that `check` needs
 
+docs: $(VENV)/.docs  ## build the documentation into build/docs; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+
 build: dev  ## build wheel and sdist into dist/
 	rm -rf dist
 	$(BIN)/uv build --quiet
@@ -112,6 +115,10 @@ $(VENV)/.dev: pyproject.toml
 	$(BIN)/python $(PIP_INSTALL) uv
 	$(UV_INSTALL) --python $(BIN)/python --editable . --group dev
 	touch $(VENV)/.installed $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(UV_INSTALL) --python $(BIN)/python --group docs
+	touch $@
 
 build/node/.installed: Makefile
 	mkdir -p build/node

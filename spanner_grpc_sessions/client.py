@@ -33,15 +33,18 @@ class SessionsClient:
     A context manager. It opens at its first call, if it was not opened before. Close it when you are done.
 
     All methods that call the server take
-        timeout: seconds for the whole call, all attempts included; None for no limit. The default is the one that
-            Google publishes for the RPC (30 s, BatchCreateSessions 60 s, ListSessions 3600 s).
-        retry: which failures are retried, instead of the client's options; `RetryOptions.none()` for none.
-        metadata: additional request headers, pairs of key and value.
+
+    - `timeout`: seconds for the whole call, all attempts included; None for no limit. The default is the one that
+      Google publishes for the RPC (30 s, BatchCreateSessions 60 s, ListSessions 3600 s).
+    - `retry`: which failures are retried, instead of the client's options; `RetryOptions.none()` for none.
+    - `metadata`: additional request headers, pairs of key and value.
+
     and raise
-        InvalidValue, InvalidType: an argument is invalid; nothing was sent.
-        CredentialsError: no token could be obtained.
-        RpcError: the call failed; there is a subclass for each status.
-        ClientClosed: the client is closed.
+
+    - `InvalidValue`, `InvalidType`: an argument is invalid; nothing was sent.
+    - `CredentialsError`: no token could be obtained.
+    - `RpcError`: the call failed; there is a subclass for each status.
+    - `ClientClosed`: the client is closed.
 
     Args:
         credentials: any google.auth credentials; None for application default credentials. Credentials without scopes

@@ -1,0 +1,55 @@
+"""Sphinx's settings for the documentation: `make docs`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spanner_grpc_sessions import __version__
+
+project = "spanner-grpc-sessions"
+copyright = "the authors of spanner-grpc-sessions"  # noqa: A001 - Sphinx's name
+version = release = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build", "examples"]
+
+html_theme = "furo"
+html_title = f"spanner-grpc-sessions {version}"
+html_copy_source = False
+html_show_sourcelink = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+copybutton_exclude = ".linenos, .gp, .go"
+
+# The docstrings are Google's style; types come from the signatures.
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "separated"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+# The stubs are generated, and gRPC's classes have no pages of their own here.
+suppress_warnings = ["myst.xref_missing"]
+
+# Names in docstrings are in single backticks.
+default_role = "code"
+
+
+def setup(app: Any) -> None:
+    """Have the tables of docstrings, which are Markdown's, read as reStructuredText's."""
+    app.connect("autodoc-process-docstring", _convert_tables)
+
+
+def _convert_tables(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    converted: list[str] = []
+    for line in lines:
+        if not line.startswith("|"):
+            converted.append(line)
+        elif line.startswith("|---"):
+            continue
+        else:
+            if not converted or not converted[-1].startswith("     "):
+                converted += [".. list-table::", "   :header-rows: 1", ""]
+            for number, cell in enumerate(line.strip("|").split("|")):
+                converted.append(f"   {'  ' if number else '* '}- {cell.strip()}")
+    lines[:] = converted
