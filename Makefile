@@ -37,7 +37,7 @@ PYTEST_ARGS ?=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build docs stubs check-stubs clean
+.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build docs stubs check-stubs watch-contract clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -181,6 +181,9 @@ stubs: $(STUBS_VENV)/.installed  ## compile protos/ into generated/
 check-stubs: $(STUBS_VENV)/.installed  ## fail if generated/ is not what protos/ compiles to
 	$(call compile_stubs,build/stubs)
 	diff -r --exclude=__pycache__ build/stubs/$(STUBS_PACKAGE) generated/$(STUBS_PACKAGE)
+
+watch-contract: $(STUBS_VENV)/.installed  ## compare protos/ with the newest ones that Google publishes
+	$(STUBS_VENV)/bin/python scripts/watch_contract.py
 
 clean:  ## remove what the targets build
 	rm -rf build dist $(VENV) $(STUBS_VENV) $(LOWEST_VENV) $(LOWEST_GOOGLE_VENV) $(addprefix $(VENV)-,$(PYTHONS)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
