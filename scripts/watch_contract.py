@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import grpc_tools
+import grpc_tools  # type: ignore[import-not-found]
 from google.api import annotations_pb2, client_pb2, field_behavior_pb2  # noqa: F401 - the options that are compared
 from google.protobuf import descriptor_pb2
 from grpc_tools import protoc
