@@ -161,17 +161,8 @@ class _MultiCallable:
             again = partial(self._attempt, getattr(ready, way), sent, headers, credentials, others, named)
             # An iterator of requests is used up by the first attempt.
             make = StubFuture if way == "future" and self._rpc.one_request else StubCall
-            call = make(
-                again(request_id, left),
-                self._rpc,
-                name,
-                request_id,
-                self._connection,
-                observation,
-                left,
-                way != "future",
-                again,
-            )
+            attempt, waits = again(request_id, left), way != "future"
+            call = make(attempt, self._rpc, name, request_id, self._connection, observation, left, waits, again)
         except BaseException as error:
             self._connection.interrupted(error)
             if observation is not None:

@@ -51,7 +51,7 @@ def scripted_server(**answers: Answer) -> Iterator[ClientOptions]:
 @contextmanager
 def plaintext_server(*handlers: grpc.GenericRpcHandler, threads: int) -> Iterator[ClientOptions]:
     """Serve what the handlers do, in plaintext on loopback; give the options of a client for it."""
-    server = grpc.server(ThreadPoolExecutor(threads), handlers=handlers, options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(threads), handlers=list(handlers), options=[("grpc.so_reuseport", 0)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
