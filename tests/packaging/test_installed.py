@@ -19,11 +19,11 @@ def test_package_comes_from_the_environment(installed: Installed) -> None:
 
 
 def test_dependencies_are_complete(installed: Installed) -> None:
-    """Every module imports, the embedded server's too, but those of the extra and for google-cloud-spanner."""
+    """Every module imports, the embedded server's too, but those of an extra, for google-cloud-spanner and for pytest."""
     code = """
 import importlib, pkgutil, spanner_grpc_sessions as ours
 for module in pkgutil.walk_packages(ours.__path__, "spanner_grpc_sessions."):
-    if not (module.name.endswith((".__main__", ".telemetry")) or ".google_cloud." in module.name):
+    if not (module.name.endswith((".__main__", ".telemetry", ".plugin")) or ".google_cloud." in module.name):
         importlib.import_module(module.name)
 """
     process = installed.run("python", "-W", "error", "-c", code)
