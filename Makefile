@@ -33,11 +33,14 @@ NODE_PEER := @google-cloud/spanner@9.0.0
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := $(BIN)/uv pip install --quiet
 PYTEST_ARGS ?=
+BENCH ?=
+BENCH_ARGS ?=
+REPORT_ARGS ?=
 # Each worker starts the servers that its tests ask for, the emulator among them.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: environments help install dev demo serve bench sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build docs stubs check-stubs watch-contract clean
+.PHONY: environments help install dev demo serve bench bench-report sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build docs stubs check-stubs watch-contract clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,14 +55,11 @@ demo: install  ## show what the library does, against a local server
 serve: install  ## run the local server until it is interrupted
 	$(BIN)/spanner-sessions serve
 
-bench: dev  ## time calls and cold starts beside the bare stub, pools beside google-cloud-spanner's, JSON beside json_format
-	$(BIN)/python benchmarks/call.py
-	$(BIN)/python benchmarks/cold_start.py
-	$(BIN)/python benchmarks/pool.py
-	$(BIN)/python benchmarks/waiting.py
-	$(BIN)/python benchmarks/upkeep.py
-	$(BIN)/python benchmarks/google_cloud.py
-	$(BIN)/python benchmarks/rest.py --least session-out=3.5 batch-out=3.2 week-out=3.2
+bench: dev node-peer  ## run the benchmarks, in less than ten minutes; BENCH="name ..." for some, BENCH_ARGS=--check to fail
+	$(BIN)/python -m benchmarks $(BENCH_ARGS) $(BENCH)
+
+bench-report: dev  ## write benchmarks/results/report.html and docs/benchmarks.md from the last run of all benchmarks
+	$(BIN)/python -m benchmarks.report $(REPORT_ARGS)
 
 sync: dev  ## write the sync twins of the asyncio modules
 	$(BIN)/python scripts/unasync.py

@@ -1,41 +1,23 @@
-"""A server that answers every unary gRPC call with the same bytes, so that a benchmark judges the client alone.
+"""A server that answers every unary gRPC call with the same bytes: what fixed_server.c does, where no compiler is.
 
-Run as a program it serves until its standard input closes, and prints one line of JSON: its port, its root
-certificate, and a service-account key that no real Google account knows.
+    python benchmarks/fixed_server.py CERTIFICATE.pem ANSWER_IN_HEX [PORT]
+
+It listens on loopback only, over TLS, prints its port, and serves until its standard input closes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import socketserver
 import ssl
 import sys
-import tempfile
 import threading
-from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from spanner_grpc_sessions_pb import spanner_pb2
-
 from benchmarks.http2 import GREETING, PREFACE, Connection
-from spanner_grpc_sessions.local.certificates import make_certificates
 
 _LARGEST_RECORD: Final = 2**14  # RFC 8446, section 5.1
-
-
-def fixed_answer() -> bytes:
-    """Return a session with two labels, as bytes."""
-    session = spanner_pb2.Session(
-        name="projects/p/instances/i/databases/d/sessions/AKtxcXnV0Xl8_lVmOVPVQeNnTIYvyoZ6gPXt9qcmXBNvQcf3S1CZ8w",
-        labels={"env": "prod", "team": "checkout"},
-    )
-    session.create_time.FromNanoseconds(1_790_000_000_123_456_000)
-    session.approximate_last_use_time.FromNanoseconds(1_790_000_000_123_457_000)
-    return session.SerializeToString()
 
 
 class _Tls:
@@ -67,11 +49,12 @@ class _Tls:
 
 
 class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, tls: ssl.SSLContext, message: bytes) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, port: int, tls: ssl.SSLContext, message: bytes) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.tls = tls
         self.message = message
 
@@ -92,37 +75,15 @@ class _Handler(socketserver.StreamRequestHandler):
                     client.write(replies)
 
 
-def _tls(certificate: bytes, key: bytes) -> ssl.SSLContext:
+def main() -> None:
+    """Serve until standard input closes."""
+    certificate, answer, *port = sys.argv[1:]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["h2"])
-    # Python reads certificate and key from a file only.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "server.pem")
-        path.write_bytes(certificate + key)
-        context.load_cert_chain(path)
-    return context
-
-
-def _account() -> dict[str, str]:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return {
-        "type": "service_account",
-        "client_email": "bench@example.iam.gserviceaccount.com",
-        "private_key_id": "1",
-        "private_key": pem.decode(),
-        "token_uri": "http://127.0.0.1:1/token",
-    }
-
-
-def main() -> None:
-    """Serve until standard input closes; an argument is the answer in hexadecimal digits, in the place of a session."""
-    message = bytes.fromhex(sys.argv[1]) if len(sys.argv) > 1 else fixed_answer()
-    certificates = make_certificates()
-    with _Server(_tls(certificates.server, certificates.server_key), message) as server:
+    context.load_cert_chain(certificate)
+    with _Server(int(port[0]) if port else 0, context, bytes.fromhex(answer)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        print(json.dumps({"port": port, "root": certificates.root.decode(), "account": _account()}), flush=True)
+        print(server.server_address[1], flush=True)
         sys.stdin.read()
         server.shutdown()
 
