@@ -33,6 +33,7 @@ class Environment(contextlib.ExitStack):
         self.missing: dict[str, str] = {}
         self.language: str | None = None
         self._servers: list[Process] = []
+        self._local: str | None = None
         self.loop = asyncio.new_event_loop()
 
     def __enter__(self) -> Self:
@@ -48,10 +49,11 @@ class Environment(contextlib.ExitStack):
         return server
 
     def local(self) -> str:
-        """Start a LocalSpanner, and return its address."""
-        address, process = self.enter_context(local_server())
-        self._servers.append(process)
-        return address
+        """Return the address of a LocalSpanner, the same one at each time."""
+        if self._local is None:
+            self._local, process = self.enter_context(local_server())
+            self._servers.append(process)
+        return self._local
 
     def emulator(self) -> Emulator:
         """Return Google's emulator, started if need be.

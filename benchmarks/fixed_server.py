@@ -1,6 +1,6 @@
 """A server that answers every unary gRPC call with the same bytes: what fixed_server.c does, where no compiler is.
 
-    python benchmarks/fixed_server.py CERTIFICATE.pem ANSWER_IN_HEX [PORT]
+    python -m benchmarks.fixed_server CERTIFICATE.pem ANSWER_IN_HEX [PORT]
 
 It listens on loopback only, over TLS, prints its port, and serves until its standard input closes.
 """

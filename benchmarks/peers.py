@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from benchmarks.environment import Environment
+from benchmarks.groups import OURS
 from benchmarks.servers import DATABASE, Server
 from spanner_grpc_sessions import AsyncSessionsClient, SessionsClient
 from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metadata
@@ -29,7 +30,6 @@ FLOOR: Final = "bare stub, our headers and deadline"
 DICT: Final = "bare stub, json_format"
 STUB: Final = "stub on our channel"
 WATCHED: Final = "stub on our channel, observed"
-OURS: Final = "this library"
 PLUGIN: Final = "stub, google-auth plugin, json_format"
 GOOGLE: Final = "google-cloud-spanner (gapic)"
 

@@ -156,7 +156,7 @@ def fixed_server(answer: bytes | None = None, port: int = 0) -> Iterator[Server]
         port: where it listens; 0 for a free port.
     """
     made, compiled = _certificates(), compiled_server()
-    program = [str(compiled)] if compiled else [sys.executable, str(_HERE / "fixed_server.py")]
+    program = [str(compiled)] if compiled else [sys.executable, "-m", "benchmarks.fixed_server"]
     with tempfile.TemporaryDirectory() as folder:
         certificate = Path(folder, "server.pem")
         certificate.write_bytes(made.server + made.server_key)

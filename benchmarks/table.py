@@ -37,7 +37,7 @@ def print_targets(cases: Sequence[CaseResult]) -> bool:
     targets = [target for case in cases for target in case["targets"]]
     for target in targets:
         found = target["found"]
-        print(f"  {target['title']:68}{_ratio(found):>22}  {bound_text(target):15}{verdict(target)}")
+        print(f"  {target['title']:66}{_ratio(found):>24}  {bound_text(target):15}{verdict(target)}")
     return all(target["met"] is not False for target in targets)
 
 

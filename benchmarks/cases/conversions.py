@@ -15,12 +15,12 @@ from spanner_grpc_sessions_pb import result_set_pb2, spanner_pb2
 
 from benchmarks.case import Block, Case, Target, Way
 from benchmarks.environment import Environment
+from benchmarks.groups import OURS
 from benchmarks.servers import DATABASE
 from spanner_grpc_sessions.rest import from_rest, to_rest
 
 __all__ = ["CASES"]
 
-OURS: Final = "this library"
 REFERENCE: Final = "json_format"
 BLOCK_SECONDS: Final = 0.004
 LABELS: Final = {"env": "prod", "team": "checkout"}

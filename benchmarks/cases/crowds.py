@@ -14,8 +14,9 @@ from math import inf
 from typing import Any, Final
 
 from benchmarks.case import Block, Case, Target, Way
-from benchmarks.cases.pools import ASYNC_QUEUE, OURS, QUEUE, open_async_pool, open_pool
+from benchmarks.cases.pools import ASYNC_QUEUE, QUEUE, open_async_pool, open_pool
 from benchmarks.environment import Environment
+from benchmarks.groups import OURS
 from spanner_grpc_sessions.pool.core import Create, Effect, Ping, PoolCore, WakeAt
 from spanner_grpc_sessions.pool.options import PoolOptions
 

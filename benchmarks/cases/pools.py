@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from benchmarks.case import Case, Target, Way, in_tasks, in_threads, repeated
 from benchmarks.environment import Environment
+from benchmarks.groups import OURS
 from benchmarks.servers import DATABASE
 from spanner_grpc_sessions import (
     AsyncSessionPool,
@@ -23,7 +24,6 @@ from spanner_grpc_sessions import (
 
 __all__ = ["CASES", "open_async_pool", "open_pool"]
 
-OURS: Final = "this library"
 WITH: Final = "this library, with pool.session()"
 NAME: Final = "multiplexed.name"
 GOOGLE: Final = "FixedSizePool"

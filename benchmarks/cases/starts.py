@@ -13,11 +13,11 @@ from typing import Final
 
 from benchmarks.case import Block, Case, Target, Way
 from benchmarks.environment import Environment
+from benchmarks.groups import OURS
 
 __all__ = ["CASES"]
 
 RAW: Final = "bare stub"
-OURS: Final = "this library"
 GOOGLE: Final = "google-cloud-spanner (gapic)"
 WHOLE: Final = "google-cloud-spanner, Session.create()"
 _PROGRAMS: Final = {
@@ -114,7 +114,7 @@ CASES: Final = (
     Case(
         "start", "start", "From the start of a process to its first session, and to its end",
         "Plaintext, so no token is fetched and no certificate checked; the files are in the system's cache.",
-        _programs, RAW, seconds=25, rounds=8, unit="process", targets=(
+        _programs, RAW, seconds=25, rounds=6, unit="process", targets=(
             Target("process start to first session: over the bare stub", OURS, RAW, most=1.15, goal=True),
             Target("process start to first session: CPU over the bare stub", OURS, RAW, "cpu", most=1.15),
             Target("process start to first session: memory over the bare stub", OURS, RAW, "memory MiB", most=1.10),
@@ -123,7 +123,7 @@ CASES: Final = (
     Case(
         "import", "start", "CPU of an import alone",
         "The package loads what is in it at first use: its client loads gRPC.",
-        _imports, "import grpc", seconds=8, rounds=5, unit="start", targets=(
+        _imports, "import grpc", seconds=8, rounds=4, unit="start", targets=(
             Target("import of the package, ms of CPU", "import spanner_grpc_sessions", None, "ms", most=5),
         ),
     ),

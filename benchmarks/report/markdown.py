@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from benchmarks.cases.groups import GROUPS
+from benchmarks.groups import GROUPS
 from benchmarks.results import SEEN, CaseResult, IntervalResult, RunResult, TargetResult, WayResult
 from benchmarks.table import bound_text, figure_text, time_text, verdict
 

@@ -8,9 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cases.groups import GROUPS, PLOTS
 from benchmarks.figures import GRID
-from benchmarks.peers import OURS
+from benchmarks.groups import GROUPS, OURS, PLOTS
 from benchmarks.report.charts import Line, dots_axis, dots_row, line_chart, ratio_scale, share_chart
 from benchmarks.report.scales import LogScale
 from benchmarks.results import SEEN, CaseResult, IntervalResult, RunResult, TargetResult, WayResult

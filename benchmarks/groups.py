@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["GROUPS", "PLOTS", "Group", "Plot"]
+__all__ = ["GROUPS", "OURS", "PLOTS", "Group", "Plot"]
 
 
 class Group(NamedTuple):
@@ -21,6 +21,9 @@ class Plot(NamedTuple):
     x: str
     y: str
 
+
+OURS: Final = "this library"
+"""What a way has in its name that the report shows in its own colour."""
 
 GROUPS: Final = {
     "call": Group(
