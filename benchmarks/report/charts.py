@@ -28,9 +28,10 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def ratio_scale(case: CaseResult) -> LogScale:
-    """Return the axis of a case's ratios, with 1 well inside."""
-    found = [bound for way in case["ways"] if way["ratio"] for bound in (way["ratio"]["low"], way["ratio"]["high"])]
+def ratio_scale(cases: Sequence[CaseResult]) -> LogScale:
+    """Return the axis of the ratios of cases, with 1 well inside."""
+    ratios = [way["ratio"] for case in cases for way in case["ways"] if way["ratio"]]
+    found = [bound for ratio in ratios for bound in (ratio["low"], ratio["high"])]
     return LogScale.over([*found, 0.9, 1.25])
 
 

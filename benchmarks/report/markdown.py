@@ -27,8 +27,8 @@ def _head(run: RunResult) -> Iterable[str]:
     yield "<!-- Written by `make bench-report` from benchmarks/results/latest.json; do not edit. -->"
     yield (
         "Ways of doing one thing take turns in one process, in blocks whose order is drawn for each round. A ratio is "
-        "the median of the rounds' ratios to the first way, with its 95% interval (bootstrap). Ratios compare; the "
-        "times are this machine's."
+        "the median of the rounds' ratios to one of the ways, with its 95% interval (bootstrap). Ratios compare; the "
+        "times are this machine's. No case shows Spanner itself, whose answers take milliseconds over a network."
     )
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     machine = ", ".join(f"{name}: {value}" for name, value in run["machine"].items())

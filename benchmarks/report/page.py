@@ -39,8 +39,9 @@ def _head(run: RunResult) -> str:
     return (
         "<h1>spanner-grpc-sessions: benchmarks</h1>"
         "<p>Ways of doing one thing take turns in one process, in blocks whose order is drawn for each round. A dot is "
-        "the median of the rounds' ratios to the first way, the bar its 95% interval (bootstrap). Ratios compare; "
-        "absolute times are this machine's.</p>"
+        "the median of the rounds' ratios to one of the ways, the bar its 95% interval (bootstrap). Ratios compare; "
+        "absolute times are this machine's. No case shows Spanner itself, whose answers take milliseconds over a "
+        "network.</p>"
         f'<div class="card"><h3>{escape(run["date"])}, commit {escape(run["commit"])}, {run["seconds"]:.0f} s</h3>'
         f'{_facts(run["machine"])}<details><summary class="faint">Versions</summary>{_facts(run["versions"])}</details>'
         "</div>"
@@ -98,20 +99,47 @@ def _group(name: str, cases: Sequence[CaseResult]) -> str:
     plots = dict.fromkeys(case["plot"] for case in cases if case["plot"] and case["ways"])
     charts += [_lines(plot, [case for case in cases if case["plot"] == plot], colours) for plot in plots if plot]
     shown = f'<div class="charts">{"".join(charts)}</div>' if charts else ""
-    return f"<h2>{escape(group.title)}</h2><p>{escape(group.text)}</p>{shown}" + "".join(
-        _case(case, colours, folded=bool(case["plot"])) for case in cases
+    folded = [case for case in cases if case["plot"]]
+    sides = {tuple(way["name"] for way in case["ways"]) for case in cases}
+    if not folded and len(cases) > 1 == len(sides) and len(sides.pop()) == 2:
+        shown, folded = _pairs(cases), list(cases)
+    if folded:
+        inner = "".join(_case(case, colours) for case in folded)
+        shown += f'<details class="card"><summary><h3>All figures</h3></summary>{inner}</details>'
+    others = "".join(f'<div class="card">{_case(case, colours)}</div>' for case in cases if case not in folded)
+    return f"<h2>{escape(group.title)}</h2><p>{escape(group.text)}</p>{shown}{others}"
+
+
+def _pairs(cases: Sequence[CaseResult]) -> str:
+    """Return a row for each of several cases that have the same two ways."""
+    first, second = (escape(way["name"]) for way in cases[0]["ways"])
+    scale = ratio_scale(cases)
+    rows = "".join(_pair(case, scale) for case in cases)
+    return (
+        '<div class="card ways" style="--columns:2"><div class="row head"><b></b><span class="axis-title"></span>'
+        f'<span class="ratio">ratio to {first}</span>'
+        f'<div class="cells"><span>{first}</span><span>{second}</span></div></div>'
+        f'{rows}<div class="row"><b></b>{dots_axis(scale)}</div></div>'
     )
 
 
-def _case(case: CaseResult, colours: Mapping[str, str], *, folded: bool) -> str:
-    inner = f'<p class="faint">{escape(case["shows"])}</p>{_ways(case, colours) if case["ways"] else ""}{_notes(case)}'
-    if folded:
-        return f'<details class="card"><summary><h3>{escape(case["title"])}</h3></summary>{inner}</details>'
-    return f'<section class="card"><h3>{escape(case["title"])}</h3>{inner}</section>'
+def _pair(case: CaseResult, scale: LogScale) -> str:
+    theirs, ours = case["ways"]
+    return (
+        f'<div class="row"><b>{escape(case["title"])}</b>{dots_row(ours["ratio"], scale, "ours")}'
+        f'<b class="ratio">{_interval(ours["ratio"])}</b><div class="cells">'
+        f"<span>{time_text(theirs['median'])}</span><span>{time_text(ours['median'])}</span></div></div>"
+    )
+
+
+def _case(case: CaseResult, colours: Mapping[str, str]) -> str:
+    ways = _ways(case, colours) if case["ways"] else ""
+    shows = f'<p class="faint">{escape(case["shows"])}</p>'
+    return f"<section><h3>{escape(case['title'])}</h3>{shows}{ways}{_notes(case)}</section>"
 
 
 def _ways(case: CaseResult, colours: Mapping[str, str]) -> str:
-    scale = ratio_scale(case)
+    scale = ratio_scale([case])
     others = dict.fromkeys(name for way in case["ways"] for name in way["figures"] if name not in _SAVED)
     columns = _columns(case["ways"])
     head = "".join(f"<span>{text}</span>" for text in columns)

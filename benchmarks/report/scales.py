@@ -12,6 +12,8 @@ from benchmarks.table import time_text
 __all__ = ["MAX_TICKS", "LogScale", "number_text", "number_ticks", "share_place", "time_ticks"]
 
 _STEPS: Final = (1, 2, 5)
+_NARROW: Final = 5
+_FINE: Final = tuple(step * 10.0**decade for decade in range(-12, 9) for step in _STEPS)
 MAX_TICKS: Final = 7
 _NINES: Final = 3.0
 
@@ -38,6 +40,9 @@ class LogScale:
 
     def ticks(self) -> Sequence[float]:
         """Return round values between the ends, not too many."""
+        if self.high < _NARROW * self.low:
+            step = next(step for step in _FINE if (self.high - self.low) / step <= MAX_TICKS - 1)
+            return [step * number for number in range(ceil(self.low / step), floor(self.high / step) + 1)]
         decades = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
         for steps in (_STEPS, (1, 3), (1,)):
             found = [step * 10.0**decade for decade in decades for step in steps]
@@ -64,7 +69,7 @@ def number_ticks(scale: LogScale) -> Sequence[tuple[float, str]]:
 
 def number_text(value: float) -> str:
     """Return a number without needless digits."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _short(text: str) -> str:
