@@ -2,9 +2,9 @@
 
     python -m benchmarks [NAME …] [--scale X] [--check] [--output FILE]
 
-NAME is the name of a case or of a group, or how it begins; without one all are run. Each group runs in a process of its
-own: what one leaves behind, threads of Google's client say, does not disturb the next. A run of all cases is stored in
-results/latest.json, one of some in results/some.json.
+NAME is the name of a case or of a group, or how some begin; without one all are run. Each group runs in a process of
+its own: what one leaves behind, threads of Google's client say, does not disturb the next. A run of all cases is stored
+in results/latest.json, one of some in results/some.json.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
             print(json.dumps(run_case(CASES_BY_NAME[name], arguments.scale)), flush=True)
         return 0
     chosen = _chosen(arguments.names)
-    if arguments.list or not chosen:
+    if arguments.list or not all(_chosen([name]) for name in arguments.names):
         print(*(f"{case.group:14}{case.name:28}{case.title}" for case in CASES), sep="\n")
         return 0 if arguments.list else 2
     run = _run(chosen, arguments.scale)
@@ -52,9 +52,13 @@ def main() -> int:
 
 
 def _chosen(names: list[str]) -> list[str]:
-    """Return the names of the cases whose name or group begins with one of these."""
-    wanted = tuple(names)
-    return [case.name for case in CASES if not wanted or case.name.startswith(wanted) or case.group.startswith(wanted)]
+    """Return the names of the cases that are named, or whose name or group begins with what names none."""
+    begins = tuple(name for name in names if name not in CASES_BY_NAME)
+    return [
+        case.name
+        for case in CASES
+        if not names or case.name in names or case.name.startswith(begins) or case.group.startswith(begins)
+    ]
 
 
 def _run(chosen: list[str], scale: float) -> RunResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -28,6 +30,7 @@ OURS: Final = "this library, opening a pool"
 OURS_ASYNC: Final = "this library, opening a pool in asyncio"
 FIXED_SIZE: Final = "google-cloud-spanner, FixedSizePool"
 BATCH: Final = 100
+_FRESH: Final = "import sys; from benchmarks.cases.sessions import print_fresh; print_fresh(*sys.argv[1:])"
 _COUNTS: Final = (1, 10, 100, 1000, 10_000)
 
 
@@ -43,8 +46,8 @@ def _bare(endpoint: str, count: int, environment: Environment) -> Callable[[], B
     return partial(clocked, create, 1)
 
 
-def _pool(options: ClientOptions, count: int, environment: Environment) -> Callable[[], Block]:
-    client = environment.enter_context(SessionsClient(options=options))
+def _our_pool(endpoint: str, count: int, environment: Environment) -> Callable[[], Block]:
+    client = environment.enter_context(SessionsClient(options=ClientOptions(endpoint=endpoint, plaintext=True)))
 
     def run() -> Block:
         pool = SessionPool(client, DATABASE, options=_options(count))
@@ -55,8 +58,8 @@ def _pool(options: ClientOptions, count: int, environment: Environment) -> Calla
     return run
 
 
-def _async_pool(options: ClientOptions, count: int, environment: Environment) -> Callable[[], Block]:
-    client = environment.enter_async(AsyncSessionsClient(options=options))
+def _our_async_pool(endpoint: str, count: int, environment: Environment) -> Callable[[], Block]:
+    client = environment.enter_async(AsyncSessionsClient(options=ClientOptions(endpoint=endpoint, plaintext=True)))
 
     def run() -> Block:
         pool = AsyncSessionPool(client, DATABASE, options=_options(count))
@@ -82,11 +85,10 @@ def _options(count: int) -> PoolOptions:
 
 def _ways(count: int, environment: Environment) -> Sequence[Way]:
     endpoint = environment.local()
-    options = ClientOptions(endpoint=endpoint, plaintext=True)
     return [
         Way(BARE, _bare(endpoint, count, environment)),
-        Way(OURS, _pool(options, count, environment)),
-        Way(OURS_ASYNC, _async_pool(options, count, environment)),
+        Way(OURS, _our_pool(endpoint, count, environment)),
+        Way(OURS_ASYNC, _our_async_pool(endpoint, count, environment)),
         Way(FIXED_SIZE, _fixed_size_pool(endpoint, count)),
     ]
 
@@ -105,4 +107,40 @@ def _case(count: int) -> Case:
     )  # fmt: skip
 
 
-CASES: Final = tuple(map(_case, _COUNTS))
+def _fresh_ways(environment: Environment) -> Sequence[Way]:
+    """Return both ways in processes that have just started: what the first use of a pool meets."""
+    endpoint = environment.local()
+
+    def way(name: str) -> Way:
+        command = [sys.executable, "-c", _FRESH, endpoint, name]
+
+        def run() -> Block:
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            seconds, cpu = map(float, done.stdout.split())
+            return Block([seconds], 1, cpu)
+
+        return Way(name, run)
+
+    return [way(BARE), way(OURS)]
+
+
+def print_fresh(endpoint: str, name: str) -> None:
+    """Print what one way of creating 1,000 sessions takes in this process, after a first session."""
+    with Environment() as environment:
+        make = _bare if name == BARE else _our_pool
+        make(endpoint, 1, environment)()
+        block = make(endpoint, 1000, environment)()
+    print(block.seconds[0], block.cpu)
+
+
+CASES: Final = (
+    *map(_case, _COUNTS),
+    Case(
+        "sessions-fresh", "sessions", "1,000 sessions created by a process that has just started",
+        "Each block is a process of its own, which has created one session before. What a process pays for its "
+        "start is not in it.",
+        _fresh_ways, BARE, seconds=8, rounds=6, unit="start", targets=(
+            Target("1,000 sessions in a fresh process: a pool over ten bare batches", OURS, BARE, most=1.5),
+        ),
+    ),
+)  # fmt: skip
