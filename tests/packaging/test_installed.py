@@ -19,7 +19,7 @@ def test_package_comes_from_the_environment(installed: Installed) -> None:
 
 
 def test_dependencies_are_complete(installed: Installed) -> None:
-    """Every module imports, the embedded server's too, but those of an extra, for google-cloud-spanner and for pytest."""
+    """Every module imports, the embedded server's too, but those for an extra, google-cloud-spanner or pytest."""
     code = """
 import importlib, pkgutil, spanner_grpc_sessions as ours
 for module in pkgutil.walk_packages(ours.__path__, "spanner_grpc_sessions."):
