@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -48,6 +49,7 @@ class Proxy:
         self.target = target
         self.accepted = 0
         self._delay = delay
+        self._pause = 0.0
         self._links: set[_Link] = set()
         self._flows = True
         self._accepting: asyncio.Task[None] | None = None
@@ -89,6 +91,24 @@ class Proxy:
         """Do as `freeze`, and acknowledge no byte of the clients any more, as if the machine had gone. Linux only."""
         self._thread.call(self._freeze, deaf=True)
 
+    def slow(self, delay: float) -> None:
+        """Have bytes that come from now on travel for so many seconds, each way."""
+        self._delay = delay
+        self._thread.call(self._each, lambda link: link.set_delay(delay))
+
+    def drip(self, pause: float) -> None:
+        """Pass bytes one at a time, so many seconds apart, in any connection, old or new; 0 to pass them as they come."""
+        self._pause = pause
+        self._thread.call(self._each, lambda link: link.set_pause(pause))
+
+    def corrupt(self) -> None:
+        """Change one byte of what next passes in each direction of the connections there are."""
+        self._thread.call(self._each, lambda link: link.corrupt())
+
+    def half_close(self) -> None:
+        """End the connections there are towards their clients, and go on taking in what these send."""
+        self._thread.call(self._each, lambda link: link.half_close())
+
     def cut(self) -> None:
         """Reset the connections there are, at both ends."""
         self._thread.run(self._cut())
@@ -129,19 +149,21 @@ class Proxy:
 
     def _take(self, client: socket.socket) -> None:
         self.accepted += 1
-        link = _Link(client, self.target, self._delay)
+        link = _Link(client, self.target, self._delay, self._pause)
         link.set_flow(self._flows)
         self._links.add(link)
         link.task.add_done_callback(lambda _: self._links.discard(link))
 
     def _set_flow(self, flows: bool) -> None:
         self._flows = flows
-        for link in self._links:
-            link.set_flow(flows)
+        self._each(lambda link: link.set_flow(flows))
 
     def _freeze(self, *, deaf: bool = False) -> None:
+        self._each(lambda link: link.freeze(deaf=deaf))
+
+    def _each(self, act: Callable[[_Link], None]) -> None:
         for link in self._links:
-            link.freeze(deaf=deaf)
+            act(link)
 
     async def _cut(self) -> None:
         for link in list(self._links):
@@ -151,10 +173,15 @@ class Proxy:
 class _Link:
     """A client's connection, and the one to the server that continues it."""
 
-    def __init__(self, client: socket.socket, target: str, delay: float) -> None:
+    def __init__(self, client: socket.socket, target: str, delay: float, pause: float) -> None:
         self._client = client
         self._target = target
         self._delay = delay
+        self._pause = pause
+        # The sinks whose next bytes are to be changed, or that are to get no more.
+        self._corrupted: set[socket.socket] = set()
+        self._ended: set[socket.socket] = set()
+        self._server = socket.socket()
         self._flow = asyncio.Event()
         self._frozen = False
         self.task = asyncio.ensure_future(self._run())
@@ -173,8 +200,23 @@ class _Link:
             program = struct.pack("HP", 1, _DROP_ALL.buffer_info()[0])
             self._client.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
+    def set_delay(self, delay: float) -> None:
+        self._delay = delay
+
+    def set_pause(self, pause: float) -> None:
+        self._pause = pause
+
+    def corrupt(self) -> None:
+        self._corrupted = {self._client, self._server}
+
+    def half_close(self) -> None:
+        if self._client not in self._ended:
+            self._ended.add(self._client)
+            with contextlib.suppress(OSError):  # the client may be gone
+                self._client.shutdown(socket.SHUT_WR)
+
     async def _run(self) -> None:
-        with self._client as client, socket.socket() as server:
+        with self._client as client, self._server as server:
             client.setblocking(False)
             server.setblocking(False)
             try:
@@ -205,10 +247,24 @@ class _Link:
             await self._flow.wait()
             if isinstance(chunk, OSError):
                 raise chunk
+            if sink in self._ended:
+                continue
             if not chunk:
                 sink.shutdown(socket.SHUT_WR)
                 return
-            await asyncio.get_running_loop().sock_sendall(sink, chunk)
+            if sink in self._corrupted:
+                self._corrupted.discard(sink)
+                middle = len(chunk) // 2
+                chunk = chunk[:middle] + bytes([chunk[middle] ^ 1]) + chunk[middle + 1 :]
+            await self._send(sink, chunk)
+
+    async def _send(self, sink: socket.socket, chunk: bytes) -> None:
+        loop, sent = asyncio.get_running_loop(), 0
+        while self._pause and sent < len(chunk):
+            await loop.sock_sendall(sink, chunk[sent : sent + 1])
+            await asyncio.sleep(self._pause)
+            sent += 1
+        await loop.sock_sendall(sink, chunk[sent:])
 
 
 def _bound(port: int) -> socket.socket:

@@ -1,0 +1,141 @@
+"""A round: one fault under load, in a process of its own, and what came of it as a line of JSON.
+
+    python -m tests.chaos.round NAME [--seed N] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.books import Books
+from tests.chaos.fault import Fault
+from tests.chaos.far import Far
+from tests.chaos.faults import FAULTS
+from tests.chaos.rig import Rig
+
+__all__ = ["play"]
+
+_WARM: Final = 0.5
+_CALM: Final = 0.7
+# Seconds that the load goes on after it has recovered, and longest wait for that.
+_AFTER: Final = 1.0
+_LONGEST: Final = 20.0
+_SETTLE: Final = 10.0
+
+
+def _left_open() -> list[str]:
+    """Return what this process has open: its descriptors, by what they are."""
+    open_now = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that lists them
+            open_now.append(os.readlink(descriptor).partition(":")[0])
+    return open_now
+
+
+def _threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate())
+
+
+def play(fault: Fault, seed: int, seconds: float) -> dict[str, Any]:
+    """Play a round and return its row."""
+    with Far(**fault.far) as far:
+        rig = Rig(fault, far, seed)
+        with rig.opened():
+            with rig.under_load():
+                time.sleep(_WARM)
+        threads, descriptors = _threads(), _left_open()
+        rig.books = Books()
+        with rig.opened():
+            row = _strike(rig, seconds)
+        row["left"] = {
+            "threads": _over(_threads, threads),
+            "descriptors": _over(_left_open, descriptors),
+        }
+        rig.loop.close()
+    return {**row, "ended": True}
+
+
+def _over(look: Callable[[], list[str]], before: list[str]) -> list[str]:
+    """Return what there is more of than before, once that is settled."""
+    deadline = time.monotonic() + _SETTLE
+    while (over := Counter(look()) - Counter(before)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        gc.collect()  # an error keeps the frames that it went through, and they keep it
+    return list(over.elements())
+
+
+def _strike(rig: Rig, seconds: float) -> dict[str, Any]:
+    fault, books = rig.fault, rig.books
+    with rig.under_load():
+        books.mark()
+        time.sleep(_CALM)
+        for failure in books.failures():
+            books.offend("wrong", f"failed without a fault: {failure}")
+        for site in rig.sites:
+            site.lied_to = fault.lies
+        times, end = 0, time.monotonic() + seconds
+        while times == 0 or (fault.every is not None and time.monotonic() < end):
+            fault.strike(rig)
+            times += 1
+            time.sleep(max(0.0, min(fault.every or seconds, end - time.monotonic())))
+        fault.undo(rig)
+        undone = books.mark()
+        recovery = _await_recovery(rig)
+        late = books.threads.late(undone, undone + (recovery or 0.0))
+    slots = rig.lost_slots()
+    return {
+        "fault": fault.name,
+        "breaks": fault.breaks,
+        "seed": rig.seed,
+        "times": times,
+        "calls": books.calls.total(),
+        "errors": dict(books.errors.most_common()),
+        "wrong": books.offences["wrong"],
+        "foreign": books.offences["foreign"],
+        "slots": slots,
+        "late": books.offences["late"],
+        "recovery": recovery,
+        "bound": fault.bound,
+        "recovered": recovery is not None and recovery <= fault.bound + late,
+        "control": max(books.threads.worst, books.tasks.worst),
+        "examples": books.examples,
+        "after": books.failures()[-5:],
+    }
+
+
+def _await_recovery(rig: Rig) -> float | None:
+    """Wait until no call has failed for a while; return the seconds until each kind succeeded for good."""
+    start = time.monotonic()
+    while time.monotonic() < start + _LONGEST:
+        time.sleep(0.1)
+        recovery = rig.books.recovery()
+        if recovery is not None and time.monotonic() - start > max(recovery + _AFTER, rig.fault.bound):
+            return recovery
+    return None
+
+
+def main() -> None:
+    """Play the round that is named, and print its row."""
+    parser = argparse.ArgumentParser(description="one fault under load")
+    parser.add_argument("name", choices=FAULTS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float)
+    arguments = parser.parse_args()
+    fault = FAULTS[arguments.name]
+    row = play(fault, arguments.seed, arguments.seconds or fault.seconds)
+    sys.stdout.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()
