@@ -40,7 +40,7 @@ REPORT_ARGS ?=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: environments help install dev demo serve bench bench-report sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check build docs stubs check-stubs watch-contract clean
+.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check environments docs build stubs check-stubs watch-contract clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +60,20 @@ bench: dev node-peer  ## run the benchmarks, in less than ten minutes; BENCH="na
 
 bench-report: dev  ## write benchmarks/results/report.html and docs/benchmarks.md from the last run of all benchmarks
 	$(BIN)/python -m benchmarks.report $(REPORT_ARGS)
+
+chaos: dev  ## break things on purpose under load, and end in a table: 10 minutes; FAULT="name" SEED=n for one fault
+	$(BIN)/python -m tests.chaos $(if $(FAULT),--fault '$(FAULT)') $(if $(SEED),--seed $(SEED))
+
+soak: dev  ## work for MINUTES=30, and see memory, threads and descriptors stay
+	$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30)
+
+fuzz: dev  ## feed random input to each fuzz target in turn for SECONDS=600 in all, guided by coverage where atheris is
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+# Side by side, for both wait most of the time.
+chaos-short: dev  ## the short forms of chaos and soak, in less than a minute
+	$(BIN)/python -m tests.chaos.soak --minutes 0.2 & soak=$$!; \
+	$(BIN)/python -m tests.chaos --short; chaos=$$?; wait $$soak && exit $$chaos
 
 sync: dev  ## write the sync twins of the asyncio modules
 	$(BIN)/python scripts/unasync.py
@@ -94,7 +108,7 @@ test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
 check: export THOROUGH := 1
-check: lint types check-sync check-stubs node-peer test test-pythons test-lowest  ## everything that has to pass, the quick ones first
+check: lint types check-sync check-stubs node-peer test chaos-short test-pythons test-lowest  ## everything that has to pass, the quick ones first
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) node-peer  ## install all that `check` needs
 

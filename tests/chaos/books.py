@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Final, NamedTuple
 
-from spanner_grpc_sessions import SpannerSessionsError
+from spanner_grpc_sessions import SessionNotFound, SpannerSessionsError
 from tests.chaos.control import Control
 
 __all__ = ["Books", "Wrong"]
@@ -50,7 +50,7 @@ class Books:
         self._failures: list[_Failure] = []
         self._first: dict[str, float] = {}
         self._mark = 0.0
-        self._held: set[str] = set()
+        self._held: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def took(self, kind: str, start: float, timeout: float, control: Control, error: BaseException | None) -> None:
@@ -66,7 +66,7 @@ class Books:
                     self._first[kind] = end
                 return
             self.errors[type(error).__name__] += 1
-            if start > self._mark:
+            if start > self._mark and not _is_of_own_session(kind, error):
                 self._failures.append(_Failure(start, end, kind, f"{type(error).__name__}: {error}"))
         if not isinstance(error, SpannerSessionsError):
             self.offend("foreign", f"{kind}: {error!r}")
@@ -79,18 +79,18 @@ class Books:
             if len(examples) < _EXAMPLES:
                 examples.append(example[:500])
 
-    def lease(self, name: str) -> None:
-        """Note that a caller holds a session."""
+    def lease(self, name: str, holder: str) -> None:
+        """Note that a worker holds a session."""
         with self._lock:
-            twice = name in self._held
-            self._held.add(name)
-        if twice:
-            self.offend("wrong", f"leased twice: {name}")
+            other = self._held.setdefault(name, holder)
+        if other != holder:
+            self.offend("wrong", f"leased twice: {name}, by {other} and {holder}")
 
-    def release(self, name: str) -> None:
-        """Note that a caller is about to give a session back."""
+    def release(self, holder: str) -> None:
+        """Note that a worker holds none, or is about to give it back."""
         with self._lock:
-            self._held.discard(name)
+            for name in [name for name, other in self._held.items() if other == holder]:
+                del self._held[name]
 
     def mark(self) -> float:
         """Begin to note how calls fare that start from now on; return the time."""
@@ -113,3 +113,8 @@ class Books:
             if not kinds or any(kind not in self._first for kind in kinds):
                 return None
             return max(max(last.get(kind, 0.0), self._first[kind]) for kind in kinds) - self._mark
+
+
+def _is_of_own_session(kind: str, error: BaseException) -> bool:
+    """Return whether a worker's own session was lost, which the worker learns by that: the library keeps no such."""
+    return isinstance(error, SessionNotFound) and kind.partition(" ")[2] in {"stub", "stream", "call"}

@@ -26,18 +26,22 @@ class Fault:
     """One row.
 
     Attributes:
+        noun: what is broken, as its module is named.
         name: what it is called on the command line.
         breaks: what breaks, for the table.
         strike: breaks it once.
         undo: has all work again.
         every: seconds from one strike to the next; None for one strike.
-        seconds: how long it lasts; `quick` for the short form.
+        seconds: how long it lasts.
         bound: seconds after which all works again.
         far: settings of the far side.
         client: settings of the clients.
         multiplexed: whether the server has multiplexed sessions.
         lies: whether the server lies, so that an answer may be wrong that it gave.
-        noun: what is broken: the module of the row. The short form has one of each, as far as its time goes.
+        forms: of the library that are under load.
+        harmless: whether no call may fail by it.
+        short: whether it is part of the short form.
+        keeps: descriptors that remain for a reason that its row tells.
     """
 
     noun: str
@@ -46,9 +50,13 @@ class Fault:
     strike: Step
     undo: Step = _nothing
     every: float | None = None
-    seconds: float = 6.0
+    seconds: float = 4.0
     bound: float = PROMPT
     far: Mapping[str, Any] = field(default_factory=dict)
     client: Mapping[str, Any] = field(default_factory=dict)
     multiplexed: bool = True
     lies: bool = False
+    harmless: bool = False
+    keeps: int = 0
+    short: bool = False
+    forms: tuple[str, ...] = ("sync", "async")

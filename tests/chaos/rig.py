@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
+from google.auth.credentials import AnonymousCredentials
 from google.oauth2.credentials import Credentials
 
 from spanner_grpc_sessions import ClientOptions, PoolOptions
+from spanner_grpc_sessions.runtime.clock import Clock
 from tests.chaos.books import Books
 from tests.chaos.faces import AsyncFace, Face, run
 from tests.chaos.far import Far
 from tests.chaos.side import DATABASE
 from tests.chaos.work import Site, Worker
+from tests.support.clocks import WallClock
 from tests.support.colours import LoopThread
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.chaos.fault import Fault
 
 __all__ = ["Rig"]
@@ -30,6 +38,8 @@ TASKS: Final = 64
 _SESSIONS: Final = {"sync": 3, "async": 8}
 # Seconds: far above what an end takes.
 _END: Final = 30.0
+# Seconds in which a pool has all its sessions again.
+_REFILL: Final = 15.0
 
 
 class Rig:
@@ -39,20 +49,26 @@ class Rig:
         fault: what will strike.
         far: the far side.
         seed: of all that is drawn.
+        patch: undoes at the end what faults replace.
 
     Attributes:
+        clock: of the pools and multiplexed sessions. It goes on by itself, and can be stepped.
+        wall: the clock by which clients renew their tokens, likewise.
         books: what the load has seen.
         sites: what the workers of each form use.
         draw: for faults.
     """
 
-    def __init__(self, fault: Fault, far: Far, seed: int) -> None:
+    def __init__(self, fault: Fault, far: Far, seed: int, patch: pytest.MonkeyPatch) -> None:
         self.fault = fault
         self.far = far
         self.books = Books()
+        self.patch = patch
         self.draw = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self.seed = seed
-        self.sites = [Site(Face(), DATABASE), Site(AsyncFace(), DATABASE)]
+        self.sites = [Site(face, DATABASE) for face in (Face(), AsyncFace()) if face.form in fault.forms]
+        self.clock = SteppedClock()
+        self.wall = WallClock(patch)
         self.loop = LoopThread()
         self._ended = threading.Event()
 
@@ -77,21 +93,24 @@ class Rig:
         security = {"plaintext": True} if where["root"] is None else {"root_certificates": where["root"]}
         return ClientOptions(endpoint=where["endpoint"], **{**security, **self.fault.client})
 
-    def credentials(self) -> Credentials:
-        """Return credentials that ask the token endpoint."""
+    def credentials(self) -> Any:
+        """Return credentials that ask the token endpoint; none for the emulator."""
+        where = self.far("where")
+        if where["root"] is None:
+            return AnonymousCredentials()
         # Not a service account's, which would sign its tokens itself.
         return Credentials(  # type: ignore[no-untyped-call]  # google-auth is typed in part only
-            None, refresh_token="r", client_id="c", client_secret="s", token_uri=self.far("where")["token_uri"]
+            None, refresh_token="r", client_id="c", client_secret="s", token_uri=where["token_uri"]
         )  # fmt: skip
 
     async def _open(self, site: Site) -> None:
         face = site.face
         site.client = face.client(self.credentials(), options=self.options())
         options = PoolOptions(min_size=2, max_size=_SESSIONS[face.form], keep_alive_after=1.0)
-        site.pool = face.pool(site.client, site.database, options=options)
+        site.pool = face.pool(site.client, site.database, options=options, clock=self.clock)
         await face.wait(site.pool.open())
         if self.fault.multiplexed:
-            site.multiplexed = face.multiplexed(site.client, site.database)
+            site.multiplexed = face.multiplexed(site.client, site.database, clock=self.clock)
             await face.wait(site.multiplexed.open())
 
     async def _close(self, site: Site) -> None:
@@ -105,31 +124,40 @@ class Rig:
     def under_load(self) -> Iterator[None]:
         """Have 16 threads and 64 tasks at work in a block."""
         self._ended.clear()
-        threads = [threading.Thread(target=self._work, args=(number,)) for number in range(THREADS)]
-        threads.append(threading.Thread(target=self.books.threads.watch))
-        tasks = asyncio.run_coroutine_threadsafe(self._work_in_loop(), self.loop.loop)
-        for thread in threads:
-            thread.start()
+        loads = [self._start(site) for site in self.sites]
         try:
             yield
         finally:
             self._ended.set()
             self.books.threads.end()
             self.books.tasks.end()
-            for thread in threads:
-                thread.join(_END)
-            if any(thread.is_alive() for thread in threads):
-                self.books.offend("late", "a worker's call has not ended")
-            tasks.result(_END)
+            for await_end in loads:
+                try:
+                    await_end()
+                except Exception as error:  # noqa: BLE001 - told
+                    self.books.offend("late", f"workers have not ended: {error!r}")
 
-    def _work(self, number: int) -> None:
-        run(self._worker(self.sites[0], f"t{number}").work(self._goes_on))
+    def _start(self, site: Site) -> Callable[[], object]:
+        """Start the workers of a form, and return what waits for their end."""
+        if site.face.form == "async":
+            return functools.partial(asyncio.run_coroutine_threadsafe(self._in_loop(site), self.loop.loop).result, _END)
+        crowd = ThreadPoolExecutor(THREADS + 1)
+        done = [crowd.submit(self.books.threads.watch)]
+        done += [crowd.submit(run, self.worker(site, f"t{number}").work(self._goes_on)) for number in range(THREADS)]
 
-    async def _work_in_loop(self) -> None:
-        workers = [self._worker(self.sites[1], f"a{number}") for number in range(TASKS)]
+        def await_end() -> None:
+            crowd.shutdown(wait=False)
+            for each in done:
+                each.result(_END)
+
+        return await_end
+
+    async def _in_loop(self, site: Site) -> None:
+        workers = [self.worker(site, f"a{number}") for number in range(TASKS)]
         await asyncio.gather(self.books.tasks.watch_loop(), *(worker.work(self._goes_on) for worker in workers))
 
-    def _worker(self, site: Site, name: str) -> Worker:
+    def worker(self, site: Site, name: str) -> Worker:
+        """Return a worker of a name that no other has."""
         return Worker(site, self.books, name, random.Random(f"{self.seed}-{name}"))  # noqa: S311
 
     def _goes_on(self) -> bool:
@@ -141,12 +169,25 @@ class Rig:
 
     async def _lost(self, site: Site) -> int:
         face, size = site.face, _SESSIONS[site.face.form]
-        leases = []
-        try:
-            for _ in range(size):
-                leases.append(await face.wait(site.pool.acquire(timeout=10.0)))
-        except Exception as error:  # noqa: BLE001 - told
+        leases: list[Any] = []
+        error, deadline = None, time.monotonic() + _REFILL
+        while len(leases) < size and time.monotonic() < deadline:
+            try:
+                leases.append(await face.wait(site.pool.acquire(timeout=1.0)))
+            except Exception as raised:  # noqa: BLE001 - told
+                error = raised
+        if len(leases) < size:
             self.books.offend("lost", f"{face.form} pool: {len(leases)} of {size} sessions: {error!r}; {site.pool!r}")
         for lease in leases:
             await face.wait(site.pool.release(lease))
         return size - len(leases)
+
+
+class SteppedClock(Clock):
+    """The real clock, and what was added to it, as when a machine sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+        boot = self.now
+        self.now = lambda: boot() + self.ahead

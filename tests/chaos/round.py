@@ -1,13 +1,15 @@
-"""A round: one fault under load, in a process of its own, and what came of it as a line of JSON.
+"""A round: one fault under load, and what came of it as a line of JSON; or several, one after the other.
 
-    python -m tests.chaos.round NAME [--seed N] [--quick]
+python -m tests.chaos.round NAME... [--seed N] [--seconds S] [--limit S]
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import gc
+import itertools
 import json
 import os
 import sys
@@ -17,6 +19,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+
+import pytest
 
 from tests.chaos.books import Books
 from tests.chaos.fault import Fault
@@ -47,10 +51,10 @@ def _threads() -> list[str]:
     return sorted(thread.name for thread in threading.enumerate())
 
 
-def play(fault: Fault, seed: int, seconds: float) -> dict[str, Any]:
+def play(fault: Fault, far: Far, seed: int, seconds: float) -> dict[str, Any]:
     """Play a round and return its row."""
-    with Far(**fault.far) as far:
-        rig = Rig(fault, far, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        rig = Rig(fault, far, seed, patch)
         with rig.opened():
             with rig.under_load():
                 time.sleep(_WARM)
@@ -60,7 +64,7 @@ def play(fault: Fault, seed: int, seconds: float) -> dict[str, Any]:
             row = _strike(rig, seconds)
         row["left"] = {
             "threads": _over(_threads, threads),
-            "descriptors": _over(_left_open, descriptors),
+            "descriptors": _over(_left_open, descriptors)[fault.keeps :],
         }
         rig.loop.close()
     return {**row, "ended": True}
@@ -80,8 +84,7 @@ def _strike(rig: Rig, seconds: float) -> dict[str, Any]:
     with rig.under_load():
         books.mark()
         time.sleep(_CALM)
-        for failure in books.failures():
-            books.offend("wrong", f"failed without a fault: {failure}")
+        _expect_none(books)
         for site in rig.sites:
             site.lied_to = fault.lies
         times, end = 0, time.monotonic() + seconds
@@ -89,6 +92,8 @@ def _strike(rig: Rig, seconds: float) -> dict[str, Any]:
             fault.strike(rig)
             times += 1
             time.sleep(max(0.0, min(fault.every or seconds, end - time.monotonic())))
+        if fault.harmless:
+            _expect_none(books)
         fault.undo(rig)
         undone = books.mark()
         recovery = _await_recovery(rig)
@@ -114,27 +119,43 @@ def _strike(rig: Rig, seconds: float) -> dict[str, Any]:
     }
 
 
+def _expect_none(books: Books) -> None:
+    for failure in books.failures():
+        books.offend("wrong", f"failed without a fault: {failure}")
+
+
 def _await_recovery(rig: Rig) -> float | None:
     """Wait until no call has failed for a while; return the seconds until each kind succeeded for good."""
     start = time.monotonic()
     while time.monotonic() < start + _LONGEST:
         time.sleep(0.1)
         recovery = rig.books.recovery()
-        if recovery is not None and time.monotonic() - start > max(recovery + _AFTER, rig.fault.bound):
+        if recovery is not None and time.monotonic() - start > recovery + _AFTER * min(rig.fault.bound, 3.0):
             return recovery
     return None
 
 
 def main() -> None:
-    """Play the round that is named, and print its row."""
-    parser = argparse.ArgumentParser(description="one fault under load")
-    parser.add_argument("name", choices=FAULTS)
+    """Play the rounds that are named, and print their rows."""
+    faulthandler.enable()  # says where each thread is, if this process is ended because it hangs
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", choices=FAULTS, metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--seconds", type=float, help="that a fault lasts at most")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="seconds after which no round begins")
     arguments = parser.parse_args()
-    fault = FAULTS[arguments.name]
-    row = play(fault, arguments.seed, arguments.seconds or fault.seconds)
-    sys.stdout.write(json.dumps(row) + "\n")
+    end = time.monotonic() + arguments.limit
+    faults = [FAULTS[name] for name in arguments.names]
+    # Those that need the same far side share it.
+    for settings, group in itertools.groupby(faults, lambda fault: fault.far):
+        if time.monotonic() > end:
+            return
+        with Far(**settings) as far:
+            for fault in group:
+                if time.monotonic() < end:
+                    row = play(fault, far, arguments.seed, min(fault.seconds, arguments.seconds or fault.seconds))
+                    sys.stdout.write(json.dumps(row) + "\n")
+                    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -75,7 +75,10 @@ def text(rows: Sequence[Row]) -> str:
     """Return the table for a terminal, and after it what has failed with the command that repeats it."""
     cells = [list(_COLUMNS), *([fill(row) for fill in _COLUMNS.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(_padded(name, cell, width) for name, cell, width in zip(_COLUMNS, line, widths, strict=True)) for line in cells]
+    lines = [
+        "  ".join(_padded(name, cell, width) for name, cell, width in zip(_COLUMNS, line, widths, strict=True))
+        for line in cells
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     for row in rows:
         if "skipped" in row:

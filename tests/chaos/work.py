@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions import SessionNotFound, SpannerSessionsError
+from spanner_grpc_sessions import NotFound, SpannerSessionsError
 from tests.chaos.books import Books, Wrong
 from tests.chaos.faces import Face
 from tests.chaos.lies import is_lie
@@ -70,6 +70,8 @@ class Worker:
 
     async def once(self, kind: str) -> None:
         """Do one piece of work. Errors of the library are noted; what it does next does not depend on them."""
+        tag = f"{self._name}-{self._number}"
+        self._books.release(tag)
         self._number += 1
         tag = f"{self._name}-{self._number}"
         try:
@@ -125,12 +127,12 @@ class Worker:
         pool, wait = self._site.pool, self._face.wait
         lease = await self._ask("acquire", lambda s: wait(pool.acquire(timeout=s)))
         name = lease.name
-        self._books.lease(name)
+        self._books.lease(name, tag)
         try:
             self._check_name(name)
             await self._query("lease", lease.stub, name, tag)
         finally:
-            self._books.release(name)
+            self._books.release(tag)
             await wait(pool.release(lease))
 
     async def multiplexed(self, tag: str) -> None:
@@ -155,7 +157,7 @@ class Worker:
         if self._own is not None:
             try:
                 await ask(kind, client.stub, self._own, tag)
-            except SessionNotFound:
+            except NotFound:
                 self._own = None
                 raise
 

@@ -123,6 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             while tokens.drips and not tokens.ended.wait(0.01):
                 self.wfile.write(b" ")
+                self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server names it
         """Keep stderr clean."""

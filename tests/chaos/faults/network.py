@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NETWORK"]
 
+# Seconds: the connection's `grpc.keepalive_timeout_ms`, and as much as the last call may take.
+_VANISHED: Final = 10.0 + 2.0
+
 _fault = functools.partial(Fault, noun="network")
 
 
@@ -23,6 +26,7 @@ def _refuse(rig: Rig) -> None:
 NETWORK: Final = (
     _fault(
         name="cut",
+        short=True,
         breaks="connections are reset",
         strike=lambda rig: rig.far("proxy.cut"),
         every=0.3,
@@ -40,6 +44,13 @@ NETWORK: Final = (
         strike=_refuse,
         undo=lambda rig: rig.far("proxy.listen"),
         seconds=3.0,
+    ),
+    _fault(
+        name="vanish",
+        breaks="the machine behind connections is gone: nothing is acknowledged, new ones are made at once",
+        strike=lambda rig: rig.far("proxy.vanish"),
+        seconds=0.5,
+        bound=_VANISHED,
     ),
     _fault(
         name="delay",

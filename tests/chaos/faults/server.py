@@ -40,7 +40,7 @@ SERVER: Final = (
         strike=_statuses,
         undo=_clear,
         every=0.05,
-        seconds=10.0,
+        seconds=8.0,
     ),
     _fault(
         name="silence",
@@ -58,6 +58,7 @@ SERVER: Final = (
     ),
     _fault(
         name="restart",
+        short=True,
         breaks="the server stops and starts on its port, with its sessions",
         strike=lambda rig: rig.far("restart"),
         every=2.0,
@@ -73,6 +74,7 @@ SERVER: Final = (
         breaks="the server gives up every connection after 0.3 s, as it may: no call fails by it",
         strike=lambda _: None,
         far={"age": 0.3},
+        harmless=True,
     ),
     _fault(
         name="lost sessions",
@@ -82,6 +84,7 @@ SERVER: Final = (
     ),
     _fault(
         name="all sessions lost",
+        short=True,
         breaks="the server forgets all sessions at once, multiplexed ones among them",
         strike=lambda rig: rig.far("forget", 1.0),
         every=3.0,
