@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue, checks
-from spanner_grpc_sessions.errors.checks import short, shorten
+from spanner_grpc_sessions.errors.checks import one_line, short, shorten
 from spanner_grpc_sessions.errors.rpc import InvalidRequest, UnknownPath
 from spanner_grpc_sessions.rest import decoder_of
 from spanner_grpc_sessions.rest.parse_error import is_a
@@ -30,6 +30,7 @@ from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
 # Of the grammar of google/api/http.proto, what Spanner uses: one path with one variable, and a body that is the whole
 # request or none.
 _TEMPLATE: Final = re.compile(r"(?P<before>[^{}]*)\{(?P<variable>\w+)=(?P<pattern>[^{}]+)\}(?P<after>[^{}]*)")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # Characters: a name of the longest kind with each of them encoded.
 _MAX_PATH: Final = 8192
 # Paths whose meaning is kept. They come and go with their sessions.
@@ -118,7 +119,9 @@ def _match(http_method: str, path: str) -> tuple[Rpc, str]:
     for rpc, pattern in _patterns().items():
         match = pattern.fullmatch(path)
         if match and http_rule(rpc).http_method == http_method:
-            return rpc, _decoded(match["variable"])
+            name = _decoded(match["variable"])
+            # Half of a surrogate pair cannot be in a request; it is no name either.
+            return rpc, rpc.check(name) if _SURROGATE.search(name) else name
     raise _unknown(http_method, path)
 
 
@@ -158,7 +161,8 @@ def _from_body(rpc: Rpc, name: str, query: list[tuple[str, Any]], body: Any) -> 
     variable = http_rule(rpc).variable
     given = getattr(request, variable)
     if given not in {"", name}:
-        raise InvalidValue(f"{variable}: expected the name in the path, {name}, got {short(given)}")
+        expected = one_line(name, _MAX_PATH)
+        raise InvalidValue(f"{variable}: expected the name in the path, {expected}, got {short(given)}")
     setattr(request, variable, name)
     return request
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from google.protobuf import json_format
@@ -12,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import given, strategies as st
 
 from spanner_grpc_sessions.rest import to_rest
-from tests.fuzz.fuzz_from_rest import TARGETS, fuzz
+from tests.fuzz.fuzz_from_rest import TARGETS
 from tests.fuzz.inputs import bodies
 from tests.fuzz.oracle import assert_agreement, read
 from tests.support.messages import message_classes, messages
@@ -40,11 +39,3 @@ def test_random_messages_agree_in_both_directions(message_class: type[Message], 
 def test_random_json_is_read_or_refused_as_by_the_reference(message_class: type[Message], data: st.DataObject) -> None:
     """Right, nearly right and wrong JSON gives the same message, or one of our two exceptions with the path."""
     assert_agreement(message_class, data.draw(bodies(message_class)))
-
-
-def test_the_fuzz_target_accepts_any_bytes() -> None:
-    """A fuzzer passes bytes to the target; most are too short for an input."""
-    one_input: Any = fuzz.hypothesis.fuzz_one_input  # type: ignore[attr-defined]  # hypothesis adds it to the function
-    bytes_of = random.Random(0)  # noqa: S311 - repeatable on purpose
-    drawn = [one_input(bytes_of.randbytes(size)) for size in range(0, 2000, 100)]
-    assert any(drawn)

@@ -177,6 +177,21 @@ def test_a_name_that_cannot_be_a_header_is_no_name() -> None:
         method.check(name)
 
 
+@pytest.mark.parametrize("http_method", ["GET", "POST"])
+def test_half_a_surrogate_pair_is_no_name(http_method: str) -> None:
+    """A request cannot hold it, so the path is refused before there is one."""
+    with pytest.raises(InvalidName) as caught:
+        route(http_method, SESSIONS.replace("projects/p", "projects/\ud800"), None, None)
+    assert str(caught.value).isprintable()
+
+
+def test_a_refusal_repeats_a_name_on_one_line() -> None:
+    """A name in a path may hold anything, and the message of an error may end in a log."""
+    with pytest.raises(InvalidRequest) as caught:
+        route("POST", SESSIONS.replace("databases/d", "databases/d%0a"), None, {"database": "x"})
+    assert str(caught.value).isprintable()
+
+
 def test_the_errors_survive_copies() -> None:
     """They are pickled and copied as every failed call's error is."""
     with pytest.raises(InvalidRequest) as caught:
