@@ -98,7 +98,12 @@ class Attempts:
             return None
         pause = self.pause_after(failure)
         if pause is None:
-            raise failure from error
+            try:
+                raise failure from error
+            finally:
+                # With this frame in its traceback, a failure that the frame keeps would keep itself, and with it what
+                # the frames of its callers hold, until the garbage collector runs.
+                del failure
         return pause
 
     def pause_after(self, failure: RpcError) -> float | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import pickle
+import weakref
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from spanner_grpc_sessions_pb import spanner_pb2
 
 import spanner_grpc_sessions
 from spanner_grpc_sessions import (
+    AsyncSessionsClient,
     DeadlineExceeded,
     FailedPrecondition,
     RetryOptions,
@@ -177,3 +182,35 @@ def test_server_that_comes_back_is_found_again(local: LocalSpanner, colour: Colo
         local.stop()
         local.start()
         assert client.create_session(_DATABASE, timeout=WAIT)["name"].startswith(_DATABASE)
+
+
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "NOT_FOUND"])
+def test_a_failure_is_freed_when_it_was_handled(local: LocalSpanner, status: str) -> None:
+    """It keeps the frames that it went through, and what these hold: not until the garbage collector runs."""
+    local.faults.add("GetSession", status=status, times=None)
+    name, failures = f"{_DATABASE}/sessions/s", []
+
+    async def fail() -> None:
+        async with AsyncSessionsClient(local.credentials(), options=local.client_options(retry=_AT_ONCE)) as client:
+            try:
+                await client.get_session(name, timeout=0.2)
+            except RpcError as error:
+                failures.append(weakref.ref(error))
+            assert failures[-1]() is None
+
+    gc.disable()
+    try:
+        asyncio.run(fail())
+        with SessionsClient(local.credentials(), options=local.client_options(retry=_AT_ONCE)) as client:
+            for ask in (
+                lambda: client.get_session(name, timeout=0.2),
+                lambda: client.stub.GetSession(spanner_pb2.GetSessionRequest(name=name), timeout=0.2),
+            ):
+                try:
+                    ask()
+                except RpcError as error:
+                    failures.append(weakref.ref(error))
+                assert failures[-1]() is None
+    finally:
+        gc.enable()
+    assert len(failures) == 3
