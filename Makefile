@@ -68,6 +68,7 @@ soak: dev  ## work for MINUTES=30, and see memory, threads and descriptors stay
 	$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30)
 
 fuzz: dev  ## feed random input to each fuzz target in turn for SECONDS=600 in all, guided by coverage where atheris is
+	-$(UV_INSTALL) --python $(BIN)/python --only-binary atheris --group fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 # Side by side, for both wait most of the time.

@@ -19,6 +19,8 @@ _TOLERANCE: Final = 1.2
 # A call is work before and after it waits, also with a timeout of nothing.
 _GRACE: Final = 0.05
 
+_TIMEOUTS: Final = ("DeadlineExceeded", "PoolTimeout")
+
 
 class Wrong(AssertionError):
     """An answer that is not the right one."""
@@ -100,10 +102,14 @@ class Books:
             self._mark = time.monotonic()
             return self._mark
 
-    def failures(self) -> list[str]:
-        """Return what has failed since the mark."""
+    def failures(self, *, timeouts: bool = True) -> list[str]:
+        """Return what has failed since the mark, with or without what only took too long."""
         with self._lock:
-            return [f"{kind} after {start - self._mark:.2f} s: {error}" for start, _, kind, error in self._failures]
+            return [
+                f"{kind} after {start - self._mark:.2f} s: {error}"
+                for start, _, kind, error in self._failures
+                if timeouts or not error.startswith(_TIMEOUTS)
+            ]
 
     def recovery(self) -> float | None:
         """Return the seconds from the mark until each kind of call succeeded for good; None if one never did."""

@@ -47,7 +47,7 @@ class Face:
 
     async def pause(self, seconds: float) -> None:
         """Let time pass."""
-        time.sleep(seconds)
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs it
 
 
 class AsyncFace(Face):

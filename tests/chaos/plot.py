@@ -22,9 +22,9 @@ def plot(points: Sequence[tuple[float, float]], unit: str) -> str:
     across, up = _WIDTH - _LEFT - 8, _HEIGHT - _TOP - _BOTTOM
     line = " ".join(f"{_LEFT + across * x / right:.1f},{_TOP + up * (1 - y / top):.1f}" for x, y in points)
     marks = "".join(
-        f'<line class="axis" x1="{_LEFT}" x2="{_LEFT + across}" y1="{_TOP + up * (1 - part)}" y2="{_TOP + up * (1 - part)}"/>'
-        f'<text x="{_LEFT - 6}" y="{_TOP + up * (1 - part) + 4}" text-anchor="end">{top * part:,g}</text>'
-        for part in (0.0, 0.5, 1.0)
+        f'<line class="axis" x1="{_LEFT}" x2="{_LEFT + across}" y1="{height}" y2="{height}"/>'
+        f'<text x="{_LEFT - 6}" y="{height + 4}" text-anchor="end">{top * part:,g}</text>'
+        for part, height in ((part, _TOP + up * (1 - part)) for part in (0.0, 0.5, 1.0))
     )
     times = "".join(
         f'<text x="{_LEFT + across * part}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{right * part:.3g} {unit}</text>'

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from google.auth.credentials import AnonymousCredentials
-from google.oauth2.credentials import Credentials
 
 from spanner_grpc_sessions import ClientOptions, PoolOptions
 from spanner_grpc_sessions.runtime.clock import Clock
@@ -24,6 +23,7 @@ from tests.chaos.side import DATABASE
 from tests.chaos.work import Site, Worker
 from tests.support.clocks import WallClock
 from tests.support.colours import LoopThread
+from tests.support.token_server import refreshed_credentials
 
 if TYPE_CHECKING:
     import pytest
@@ -98,10 +98,7 @@ class Rig:
         where = self.far("where")
         if where["root"] is None:
             return AnonymousCredentials()
-        # Not a service account's, which would sign its tokens itself.
-        return Credentials(  # type: ignore[no-untyped-call]  # google-auth is typed in part only
-            None, refresh_token="r", client_id="c", client_secret="s", token_uri=where["token_uri"]
-        )  # fmt: skip
+        return refreshed_credentials(where["token_uri"])
 
     async def _open(self, site: Site) -> None:
         face = site.face
@@ -132,10 +129,13 @@ class Rig:
             self.books.threads.end()
             self.books.tasks.end()
             for await_end in loads:
-                try:
-                    await_end()
-                except Exception as error:  # noqa: BLE001 - told
-                    self.books.offend("late", f"workers have not ended: {error!r}")
+                self._expect_end(await_end)
+
+    def _expect_end(self, await_end: Callable[[], object]) -> None:
+        try:
+            await_end()
+        except Exception as error:  # noqa: BLE001 - told
+            self.books.offend("late", f"workers have not ended: {error!r}")
 
     def _start(self, site: Site) -> Callable[[], object]:
         """Start the workers of a form, and return what waits for their end."""
@@ -174,7 +174,7 @@ class Rig:
         while len(leases) < size and time.monotonic() < deadline:
             try:
                 leases.append(await face.wait(site.pool.acquire(timeout=1.0)))
-            except Exception as raised:  # noqa: BLE001 - told
+            except Exception as raised:  # noqa: BLE001, PERF203 - told, and tried again
                 error = raised
         if len(leases) < size:
             self.books.offend("lost", f"{face.form} pool: {len(leases)} of {size} sessions: {error!r}; {site.pool!r}")

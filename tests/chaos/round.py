@@ -23,8 +23,8 @@ from typing import Any, Final
 import pytest
 
 from tests.chaos.books import Books
-from tests.chaos.fault import Fault
 from tests.chaos.far import Far
+from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
 from tests.chaos.rig import Rig
 
@@ -120,7 +120,8 @@ def _strike(rig: Rig, seconds: float) -> dict[str, Any]:
 
 
 def _expect_none(books: Books) -> None:
-    for failure in books.failures():
+    # A busy machine makes calls take too long, without a fault.
+    for failure in books.failures(timeouts=False):
         books.offend("wrong", f"failed without a fault: {failure}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,8 +54,8 @@ class Side:
         self._patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         share_keys(self._patch)
         self._patch.setattr(Servicer, "_select_1", None)
-        self._patch.setattr(Servicer, "_execute_sql", lambda servicer, *args: self._query(servicer, *args))
-        self._patch.setattr(Servicer, "_execute_streaming_sql", lambda servicer, *args: self._stream(servicer, *args))
+        self._patch.setattr(Servicer, "_execute_sql", _as_method(self._query))
+        self._patch.setattr(Servicer, "_execute_streaming_sql", _as_method(self._stream))
         self._tell_lies()
         if age is not None:
             limits = (("grpc.max_connection_age_ms", int(age * 1000)), ("grpc.max_connection_age_grace_ms", 5_000))
@@ -162,3 +163,8 @@ class Side:
         if match is None and request.sql.upper() != "SELECT 1":
             raise RpcStatus("UNIMPLEMENTED", "no such SQL here")
         return Value(string_value=match[1] if match else "1")
+
+
+def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that a class takes for a method: bound to another object already, one is called without it."""
+    return lambda *args: function(*args)  # noqa: PLW0108

@@ -123,9 +123,10 @@ def _write(folder: Path, samples: Sequence[Sample], wrong: Sequence[str], rig: R
         )
     )
     verdict = f"Failed: {html.escape('; '.join(wrong))}" if wrong else "Nothing grew, and no answer was wrong."
-    body = f"""<h1>Soak</h1><p>{last.calls:,} calls in {last.seconds / 60:.1f} minutes, {sum(errors.values()):,} errors by
-the faults. {verdict}</p>{plots}<p class="note">16 threads and 64 tasks at work; every {_FAULT:g} s connections are cut,
-the server restarts, or forgets a quarter of its sessions; tokens live for {_SOAK.far["lifetime"]:g} s. On loopback.</p>"""
+    body = f"""<h1>Soak</h1>
+<p>{last.calls:,} calls in {last.seconds / 60:.1f} minutes, {sum(errors.values()):,} errors by the faults. {verdict}</p>
+{plots}<p class="note">16 threads and 64 tasks at work; every {_FAULT:g} s connections are cut, the server restarts, or
+forgets a quarter of its sessions; tokens live for {_SOAK.far["lifetime"]:g} s. On loopback.</p>"""
     written = folder / "soak.html"
     written.write_text(page("Soak", body), encoding="utf-8")
     return written

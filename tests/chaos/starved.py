@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from google.oauth2.credentials import Credentials
-
 from spanner_grpc_sessions import ClientOptions, PoolOptions, SessionPool, SessionsClient, SpannerSessionsError
 from tests.chaos.side import DATABASE
+from tests.support.token_server import refreshed_credentials
 
 _SECONDS: Final = 2.0
 _TIMEOUT: Final = 2.0
@@ -33,9 +32,7 @@ def _check(client: SessionsClient, pool: SessionPool, number: int, hoard: list[b
 def main() -> None:
     """Work, and keep a megabyte more each time until there is no more."""
     given: dict[str, Any] = json.loads(sys.argv[1])
-    credentials = Credentials(  # type: ignore[no-untyped-call]  # google-auth is typed in part only
-        None, refresh_token="r", client_id="c", client_secret="s", token_uri=given["token_uri"]
-    )
+    credentials = refreshed_credentials(given["token_uri"])
     options = ClientOptions(endpoint=given["endpoint"], root_certificates=given["root"].encode())
     with (
         SessionsClient(credentials, options=options) as client,
@@ -53,7 +50,7 @@ def main() -> None:
             except (MemoryError, SpannerSessionsError):
                 hoard[:] = hoard[: len(hoard) // 2]
             except Exception as error:  # noqa: BLE001 - told
-                print(repr(error))
+                print(repr(error))  # noqa: T201 - its answer
         hoard.clear()
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

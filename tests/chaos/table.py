@@ -118,12 +118,13 @@ def _body(about: Mapping[str, str], rows: Sequence[Row]) -> str:
     facts = " · ".join(f"{html.escape(name)} {html.escape(value)}" for name, value in about.items())
     return f"""
 <h1>Broken on purpose</h1>
-<p>{len(rows)} faults under the load of 16 threads and 64 tasks, {calls:,} calls. {failed} failed, {skipped} skipped.</p>
+<p>{len(rows)} faults under the load of 16 threads and 64 tasks, {calls:,} calls.
+{failed} failed, {skipped} skipped.</p>
 <div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>
 <p class="note">Errors are those of the library that callers got: a fault may cause them. Wrong: an answer to another
 request, a session leased twice, an exception that is not the library's. Late: callers that waited for longer than 1.2
-times their timeout, after what a plain timer of the same process was late by. Left: threads + descriptors after the end.
-Recovery: from the end of the fault until every kind of call succeeds. It runs on loopback, with a local server.</p>
+times their timeout, less what a plain timer of the same process was late by. Left: threads + descriptors after the
+end. Recovery: from the end of the fault until every kind of call succeeds. It runs on loopback.</p>
 <p class="note">{facts}</p>"""
 
 

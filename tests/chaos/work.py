@@ -1,4 +1,4 @@
-"""What a worker does: each kind of work asks for an answer that no other request has, and checks that it is this one."""
+"""What a worker does: each kind of work asks for an answer that no other request has, and checks that it gets it."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class Worker:
         self._check(values == [tag], answer, tag)
 
     async def _stream(self, kind: str, stub: Any, name: str, tag: str) -> None:
-        request = spanner_pb2.ExecuteSqlRequest(session=name, sql=f"SELECT '{tag}' FROM UNNEST([1, 2, 3])")
+        request = spanner_pb2.ExecuteSqlRequest(session=name, sql=f"SELECT '{tag}' FROM UNNEST([1, 2, 3])")  # noqa: S608 - ours
         parts = await self._ask(kind, lambda s: self._face.collect(stub.ExecuteStreamingSql(request, timeout=s)))
         values = [value.string_value for part in parts for value in part.values]
         self._check(values == [tag] * _ROWS, parts, tag)

@@ -36,7 +36,12 @@ def main() -> int:
         _seed(folders[0])
         given = [str(folder) for folder in folders if folder.is_dir()]
         share = max(1, round(arguments.seconds / len(targets)))
-        options = [f"-max_total_time={share}", f"-max_len={_LONGEST_INPUT}", "-len_control=0", f"-artifact_prefix={_FOUND}/{name}-"]
+        options = [
+            f"-max_total_time={share}",
+            f"-max_len={_LONGEST_INPUT}",
+            "-len_control=0",
+            f"-artifact_prefix={_FOUND}/{name}-",
+        ]
         print(f"== {name}, {share} s", flush=True)  # noqa: T201 - a program
         done = subprocess.run([sys.executable, "-m", "tests.fuzz.run", name, *given, *options], check=False)
         if done.returncode:

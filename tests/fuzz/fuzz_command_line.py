@@ -31,7 +31,9 @@ class _Reached(Exception):
     command=st.sampled_from(["create", "get", "list", "delete", "ping", "nothing"]),
     name=st.one_of(names(3), names(4)),
     # No argument of a process holds a zero.
-    rest=st.lists(st.one_of(st.sampled_from(_WORDS), st.text(st.characters(exclude_characters="\0"), max_size=5)), max_size=4),
+    rest=st.lists(
+        st.one_of(st.sampled_from(_WORDS), st.text(st.characters(exclude_characters="\0"), max_size=5)), max_size=4
+    ),
 )
 def fuzz(command: str, name: str, rest: list[str]) -> None:
     """A command makes a client, or ends with 0, 1 or 2; it never ends in a traceback."""

@@ -1,4 +1,4 @@
-"""A fuzz target: names of databases and sessions, right, nearly right and wrong, beside a second reading of the rule."""
+"""A fuzz target: names of databases and sessions, right, nearly right and wrong, by a second reading of the rule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _WORDS: Final = ("projects", "instances", "databases", "sessions")
 _LONGEST: Final = 2048
 
 _ids = st.one_of(
-    st.sampled_from(["p", "my-app", "a" * 700, "example.com:p", "", " ", "%2F", "a\n", "\x7f", "é", "\ud800", "~", "!"]),
+    st.sampled_from(
+        ["p", "my-app", "a" * 700, "example.com:p", "", " ", "%2F", "a\n", "\x7f", "é", "\ud800", "~", "!"]
+    ),
     st.text(max_size=8),
 )
 
@@ -51,7 +53,7 @@ def fuzz(name: Any, database: str) -> None:
     for check, pairs in ((check_database, 3), (check_session, 4)):
         try:
             taken = check(name)
-        except (InvalidName, InvalidType) as error:
+        except (InvalidName, InvalidType) as error:  # noqa: PERF203 - twice
             assert not (isinstance(name, str) and _is_right(name, pairs)), name
             assert_short(error)
         else:

@@ -37,7 +37,9 @@ _queries = st.dictionaries(
 def _paths(draw: _Draw, rule: Any) -> str:
     name = draw(names(3 if rule.pattern.count("*") == 3 else 4))
     path = rule.path_of(name) if draw(st.integers(0, 9)) else draw(st.text(max_size=20))
-    for character, coded in draw(st.lists(st.sampled_from([("a", "%61"), ("/", "%2F"), ("p", "%7"), ("s", "%ff")]), max_size=1)):
+    for character, coded in draw(
+        st.lists(st.sampled_from([("a", "%61"), ("/", "%2F"), ("p", "%7"), ("s", "%ff")]), max_size=1)
+    ):
         path = path.replace(character, coded, 1)
     if draw(st.integers(0, 3)) == 0:
         pairs = draw(st.lists(st.tuples(st.sampled_from(_PARAMETERS), _values), max_size=3))
@@ -50,11 +52,15 @@ def fuzz(data: st.DataObject) -> None:
     """A call is an RPC with a request that can be sent, or refused with an error of ours."""
     rpc = data.draw(st.sampled_from(_RPCS))
     rule = http_rule(rpc)
-    method = rule.http_method if data.draw(st.integers(0, 9)) else data.draw(st.sampled_from([*_METHODS, None, 7]))
-    path = data.draw(_paths(rule)) if data.draw(st.integers(0, 30)) else data.draw(st.sampled_from([None, b"/v1/", 7]))
+    method: Any = rule.http_method if data.draw(st.integers(0, 9)) else data.draw(st.sampled_from([*_METHODS, None, 7]))
+    path: Any = (
+        data.draw(_paths(rule)) if data.draw(st.integers(0, 30)) else data.draw(st.sampled_from([None, b"/v1/", 7]))
+    )
     query = data.draw(st.one_of(st.none(), st.none(), _queries, st.just(["alt"])))
-    body = data.draw(st.one_of(bodies(rpc.request_class), st.none())) if rule.whole_body else data.draw(
-        st.sampled_from([None, None, None, {}, {"a": 1}])
+    body = (
+        data.draw(st.one_of(bodies(rpc.request_class), st.none()))
+        if rule.whole_body
+        else data.draw(st.sampled_from([None, None, None, {}, {"a": 1}]))
     )
     try:
         routed, name, request = route(method, path, query, body)

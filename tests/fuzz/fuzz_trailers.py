@@ -28,7 +28,12 @@ _CLASSES: Final = [
     )
 ]
 _KEYS: Final = [
-    *("grpc-status-details-bin", "google.rpc.retryinfo-bin", "google.rpc.resourceinfo-bin", "google.rpc.badrequest-bin"),
+    *(
+        "grpc-status-details-bin",
+        "google.rpc.retryinfo-bin",
+        "google.rpc.resourceinfo-bin",
+        "google.rpc.badrequest-bin",
+    ),
     *("server-timing", "x-bin", "google.rpc.nothing-bin"),
 ]
 
@@ -61,7 +66,7 @@ def fuzz(code: grpc.StatusCode, text: str, trailers: list[tuple[str, str | bytes
     """Any failure becomes an error of ours with a REST body that JSON can write."""
     details = read_details(trailers)
     assert details.retry_delay is None or (details.retry_delay >= 0 and math.isfinite(details.retry_delay))
-    failed = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailers), details=text)  # type: ignore[arg-type]  # bytes and text
+    failed = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailers), details=text)
     error = from_grpc(failed, method="CreateSession", request_id="1.0.1.1.1.1")
     assert isinstance(error, RpcError)
     assert error.code() is not grpc.StatusCode.OK

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+import grpc
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from hypothesis import given, strategies as st
@@ -17,8 +18,6 @@ from spanner_grpc_sessions.service import rpcs
 from tests.fuzz.oracle import NEWEST, read
 from tests.fuzz.target import assert_short
 from tests.support.messages import messages
-
-import grpc
 
 __all__ = ["fuzz"]
 
@@ -35,7 +34,9 @@ _ANSWERS: Final[dict[type[Message], rpcs.Rpc]] = {
 
 @st.composite
 def _wires(draw: _Draw, message_class: type[Message]) -> bytes:
-    wire: bytes = draw(st.one_of(messages(message_class).map(lambda each: each.SerializeToString()), st.binary(max_size=60)))
+    wire: bytes = draw(
+        st.one_of(messages(message_class).map(lambda each: each.SerializeToString()), st.binary(max_size=60))
+    )
     for place, byte in draw(st.lists(st.tuples(st.integers(0, 80), st.integers(0, 255)), max_size=3)):
         if place < len(wire):
             wire = wire[:place] + bytes([byte]) + wire[place + 1 :]
@@ -55,7 +56,7 @@ def fuzz(data: st.DataObject) -> None:
     try:
         check_answer(rpc, request, message)
     except grpc.RpcError as broken:
-        assert_short(Exception(broken.details()))  # type: ignore[attr-defined]  # it is a call too
+        assert_short(Exception(broken.details()))
     _agree(rpc, message)
 
 

@@ -97,7 +97,7 @@ class Proxy:
         self._thread.call(self._each, lambda link: link.set_delay(delay))
 
     def drip(self, pause: float) -> None:
-        """Pass bytes one at a time, so many seconds apart, in any connection, old or new; 0 to pass them as they come."""
+        """Pass bytes one at a time, so many seconds apart, in connections old and new; 0 to pass them as they come."""
         self._pause = pause
         self._thread.call(self._each, lambda link: link.set_pause(pause))
 

@@ -7,7 +7,8 @@ import errno
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -210,6 +211,67 @@ def test_vanished_peer_acknowledges_nothing(proxy: Proxy) -> None:
         with pytest.raises(TimeoutError) as caught:
             connection.recv(1)
     assert caught.value.errno == errno.ETIMEDOUT, "the test gave up before TCP did"
+
+
+def test_slowed_bytes_take_that_long_in_connections_old_and_new(proxy: Proxy) -> None:
+    """Until they are slowed no more."""
+    with _connect(proxy) as old, _connect(proxy) as new:
+        assert _ask(old) == b"x"
+        proxy.slow(0.05)
+        for connection in (old, new):
+            started = time.monotonic()
+            assert _ask(connection) == b"x"
+            assert time.monotonic() - started >= 0.1
+        proxy.slow(0.0)
+        assert least(lambda: _seconds(lambda: _ask(old)), 0.05) <= 0.05
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def test_dripping_bytes_come_one_at_a_time(proxy: Proxy) -> None:
+    """None is lost, and what is left of them comes at once when the dripping ends."""
+    with _connect(proxy) as connection:
+        proxy.drip(0.02)
+        connection.sendall(b"0123456789")
+        assert connection.recv(100) == b"0"
+        proxy.drip(0.0)
+        rest = b""
+        while len(rest) < 9:
+            rest += connection.recv(100)
+        assert rest == b"123456789"
+
+
+def test_one_byte_is_corrupted_each_way(proxy: Proxy) -> None:
+    """A server gets another byte than was sent; afterwards all passes as it is."""
+    with socket.create_server(("127.0.0.1", 0)) as server, _connect(proxy) as echoed:
+        assert _ask(echoed) == b"x"
+        proxy.target = f"127.0.0.1:{server.getsockname()[1]}"
+        with _connect(proxy) as connection:
+            server.settimeout(WAIT)
+            with server.accept()[0] as accepted:
+                accepted.settimeout(WAIT)
+                proxy.corrupt()
+                for sender, receiver in ((connection, accepted), (accepted, connection)):
+                    sender.sendall(bytes(3))
+                    assert receiver.recv(3) == b"\0\1\0"
+                    sender.sendall(bytes(3))
+                    assert receiver.recv(3) == bytes(3)
+
+
+def test_half_closed_connection_ends_towards_the_client_alone(proxy: Proxy) -> None:
+    """The client reads the end, and may send on."""
+    with _connect(proxy) as connection:
+        assert _ask(connection) == b"x"
+        proxy.half_close()
+        proxy.half_close()
+        assert connection.recv(1) == b""
+        connection.sendall(b"into the void")
+        with _connect(proxy) as other:
+            assert _ask(other) == b"x"
 
 
 def test_server_that_is_not_there_resets_the_client() -> None:

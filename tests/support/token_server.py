@@ -11,10 +11,12 @@ from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from google.oauth2.credentials import Credentials
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TokenServer"]
+__all__ = ["TokenServer", "refreshed_credentials"]
 
 
 class TokenServer:
@@ -63,6 +65,12 @@ class TokenServer:
         self.open.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def refreshed_credentials(token_uri: str) -> Credentials:
+    """Return credentials that ask there for each token; a service account's would sign their tokens themselves."""
+    secrets = {"refresh_token": "r", "client_id": "c", "client_secret": "s"}
+    return Credentials(None, token_uri=token_uri, **secrets)
 
 
 def _failure(status: int) -> dict[str, Any]:

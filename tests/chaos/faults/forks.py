@@ -48,7 +48,12 @@ def _phase(rig: Rig) -> Any:
     ]
     rig.draw.choice(phases)()
     use = rig.draw.choice([lambda: client.create_session(DATABASE, timeout=_TIMEOUT), lambda: pool.acquire(_TIMEOUT)])
-    return use, lambda: (pool.close(timeout=1.0), client.close())
+
+    def end() -> None:
+        pool.close(timeout=1.0)
+        client.close()
+
+    return use, end
 
 
 def _fork_under_load(rig: Rig) -> None:

@@ -42,7 +42,7 @@ class _Storm:
         ]
         try:
             for _ in range(_WORK):
-                self._work(rig, lambda: run(worker.once(rig.draw.choice(sorted(KINDS)))))  # noqa: B023 - called at once
+                self._work(rig, lambda: run(worker.once(rig.draw.choice(sorted(KINDS)))))
         finally:
             for number, handler in before:
                 signal.signal(number, handler)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from spanner_grpc_sessions import (
@@ -45,8 +46,8 @@ def _no_descriptors(rig: Rig) -> None:
     rig.far("proxy.cut")
 
 
-def _descriptors(_: Rig) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _descriptors(rig: Rig) -> None:
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_MANY, most), most))
 
 
@@ -71,12 +72,16 @@ def _no_threads(rig: Rig) -> None:
         patch.setattr(threads, "start_new_thread", fail)
         for _ in range(_BEGINNINGS):
             for begin in (functools.partial(_begin_all, rig), lambda: rig.loop.run(_begin_all_async(rig))):
-                try:
-                    begin()
-                except SpannerSessionsError:
-                    pass
-                except Exception as error:  # noqa: BLE001 - told
-                    rig.books.offend("foreign", f"without threads: {error!r}")
+                _try(rig, begin)
+
+
+def _try(rig: Rig, begin: Callable[[], object]) -> None:
+    try:
+        begin()
+    except SpannerSessionsError:
+        pass
+    except Exception as error:  # noqa: BLE001 - told
+        rig.books.offend("foreign", f"without threads: {error!r}")
 
 
 def _begin_all(rig: Rig) -> None:
