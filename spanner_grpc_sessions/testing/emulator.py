@@ -167,6 +167,7 @@ class OwnEmulator:
         self._folder, version = _installed(environment)
         self._grpc_port, self._rest_port = _free_ports(2)
         self._running = ExitStack()
+        self._group = 0
         self.emulator = Emulator(f"127.0.0.1:{self._grpc_port}", f"127.0.0.1:{self._rest_port}", version)
 
     def __enter__(self) -> Self:
@@ -182,11 +183,18 @@ class OwnEmulator:
             log = stack.enter_context(tempfile.TemporaryFile())
             process = stack.enter_context(_started(self._folder, self._grpc_port, self._rest_port, log))
             _wait_until_ready(self.emulator, process, log)
+            self._group = process.pid
             self._running = stack.pop_all()
 
     def kill(self) -> None:
         """End it by SIGKILL. Idempotent."""
+        self._group = 0
         self._running.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal, such as SIGSTOP, to its processes while they run."""
+        if self._group:
+            os.killpg(self._group, number)
 
 
 def _named_emulator(grpc_endpoint: str, environment: Mapping[str, str]) -> Emulator:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from spanner_grpc_sessions_pb import result_set_pb2
 
 from spanner_grpc_sessions.errors import InvalidValue
 from spanner_grpc_sessions.local import LocalSpanner, server as local_server
+from spanner_grpc_sessions.local.data import DataRpcs
 from spanner_grpc_sessions.local.servicer import Servicer
 from spanner_grpc_sessions.local.status import RpcStatus
 from tests.chaos.lies import LIES
@@ -53,9 +53,9 @@ class Side:
         self.lifetime = lifetime
         self._patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         share_keys(self._patch)
-        self._patch.setattr(Servicer, "_select_1", None)
-        self._patch.setattr(Servicer, "_execute_sql", _as_method(self._query))
-        self._patch.setattr(Servicer, "_execute_streaming_sql", _as_method(self._stream))
+        functions = DataRpcs.functions
+        own = {"ExecuteSql": self._query, "ExecuteStreamingSql": self._stream}
+        self._patch.setattr(DataRpcs, "functions", lambda data: {**functions(data), **own})
         self._tell_lies()
         if age is not None:
             limits = (("grpc.max_connection_age_ms", int(age * 1000)), ("grpc.max_connection_age_grace_ms", 5_000))
@@ -149,22 +149,16 @@ class Side:
 
         self._patch.setattr(Servicer, "_answer", lying)
 
-    def _query(self, servicer: Any, request: Any, now: float) -> result_set_pb2.ResultSet:
-        return result_set_pb2.ResultSet(rows=[ListValue(values=[self._value(servicer, request, now)])])
+    def _query(self, call: Any, now: float, _: Any) -> result_set_pb2.ResultSet:
+        return result_set_pb2.ResultSet(rows=[ListValue(values=[self._value(call.request, now)])])
 
-    def _stream(self, servicer: Any, request: Any, now: float) -> Any:
-        value = self._value(servicer, request, now)
+    def _stream(self, call: Any, now: float, _: Any) -> Any:
+        value = self._value(call.request, now)
         return iter([result_set_pb2.PartialResultSet(values=[value]) for _ in range(3)])
 
-    @staticmethod
-    def _value(servicer: Any, request: Any, now: float) -> Value:
-        servicer.store.use(request.session, now)
+    def _value(self, request: Any, now: float) -> Value:
+        self.spanner._store.use(request.session, now)
         match = _SQL.fullmatch(request.sql)
         if match is None and request.sql.upper() != "SELECT 1":
             raise RpcStatus("UNIMPLEMENTED", "no such SQL here")
         return Value(string_value=match[1] if match else "1")
-
-
-def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that a class takes for a method: bound to another object already, one is called without it."""
-    return lambda *args: function(*args)  # noqa: PLW0108
