@@ -16,7 +16,7 @@ from spanner_grpc_sessions import ClientOptions, PoolOptions, SessionPool, Sessi
 from tests.chaos.side import DATABASE
 from tests.support.token_server import refreshed_credentials
 
-_SECONDS: Final = 2.0
+_SECONDS: Final = 1.0
 _TIMEOUT: Final = 2.0
 
 

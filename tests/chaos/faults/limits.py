@@ -135,5 +135,6 @@ LIMITS: Final = (
         breaks="a process beside the load has 0 to 40 MB left",
         strike=_little_memory,
         every=0.1,
+        seconds=8.0,
     ),
 )
