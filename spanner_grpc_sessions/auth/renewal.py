@@ -36,10 +36,17 @@ class Renewal:
         self._rejected_at = -NEVER
         # What was fetched, and what both clocks showed then.
         self._fetched, self._fetched_at = NO_TOKEN, (0.0, 0.0)
+        # Of a token that the credentials take for younger than it is: they know the wall clock only.
+        self._misdated: TokenHeaders = ()
+
+    @property
+    def unwanted(self) -> TokenHeaders:
+        """The headers that the next token must not have, though the credentials may hold them for good."""
+        return self.rejected.headers or self._misdated
 
     def take(self, token: Token, now: float, ticks: float) -> None:
         """Take a token that was fetched."""
-        self.rejected = NO_TOKEN
+        self.rejected, self._misdated = NO_TOKEN, ()
         if token.valid_until - now > _FIRST_RETRY:
             self._failures = 0
         else:
@@ -90,6 +97,7 @@ class Renewal:
             self._fetched_at = (fetched_at - back, fetched_ticks)
             self._fetched, self.token = _older(self._fetched, back), _older(self.token, back)
             self.renew_at -= back
+            self._misdated = self._fetched.headers
 
 
 def _older(token: Token, seconds: float) -> Token:

@@ -212,7 +212,7 @@ class TokenSource:
         if worker is not None:
             worker.began = self._timer()
         try:
-            outcome = self._fetch(self._renewal.rejected.headers)
+            outcome = self._fetch(self._renewal.unwanted)
         except BaseException as error:  # noqa: BLE001 - callers that wait get whatever the credentials raise
             outcome = error
         if worker is not None:

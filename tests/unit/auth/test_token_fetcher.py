@@ -16,10 +16,12 @@ from google.oauth2 import credentials as oauth2
 from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.auth.credentials import TokenFetcher, load_credentials
 from spanner_grpc_sessions.auth.token import NEVER
+from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.errors import CredentialsError
 from spanner_grpc_sessions.options import ClientOptions
 from spanner_grpc_sessions.transport.channel import resolve
-from tests.unit.auth.token_endpoints import Clock
+from tests.support.waiting import until
+from tests.unit.auth.token_endpoints import DEADLINE, Clock
 
 EXPIRY = datetime(2030, 1, 1)
 EXPIRES = EXPIRY.replace(tzinfo=timezone.utc).timestamp()
@@ -223,3 +225,21 @@ def test_the_service_is_named_to_credentials_where_it_is_googles(endpoint: str |
     options = ClientOptions(endpoint=endpoint)
     source: Any = tokens_for(None, options, address=resolve(options, None, {}).address, authenticated=True)
     assert source._fetch._service == service
+
+
+@pytest.mark.parametrize("ahead", [0.0, 7200.0], ids=["right", "ahead"])
+def test_a_token_is_renewed_in_time_though_the_wall_clock_is_set_back(ahead: float) -> None:
+    """The credentials go by the wall clock alone, and would return the old token until long after its end."""
+    clock, ticks = Clock(EXPIRES + ahead), [0.0]
+    credentials = ShortLived(3600.0, clock)
+    source = TokenSource(fetcher(credentials, clock), clock=clock, timer=lambda: ticks[0], draw=lambda: 0.0)
+    try:
+        first = source.wait(DEADLINE)
+        clock.now, ticks[0] = EXPIRES + 3200.0 - 7200.0 + ahead, 3200.0
+        with source._changed:
+            # As its timer would by now, which goes by the other clock.
+            source._changed.notify_all()
+        until(lambda: source.current() != first)
+        assert credentials.refreshes == 2
+    finally:
+        source.close(timeout=DEADLINE)
