@@ -32,14 +32,13 @@ class Books:
 
     Attributes:
         held: when each leased session was taken.
-        full_at: when all sessions that there may be were last leased.
     """
 
     def __init__(
         self, pool: AsyncSessionPool, options: PoolOptions, server: SimulatedSpanner, journal: Journal, calm: Calm
     ) -> None:
         self.held: dict[str, float] = {}
-        self.full_at = 0.0
+        self._full_at = 0.0
         self._core = pool._core
         self._options = options
         self._server = server
@@ -86,6 +85,10 @@ class Books:
             elif request.sql == PING and not isinstance(outcome, BaseException):
                 self._pinged[request.session] = now
 
+    def free_for(self) -> float:
+        """Return for how many seconds not all sessions that there may be are leased."""
+        return 0.0 if len(self.held) >= self._options.max_size else self._loop.time() - self._full_at
+
     def check(self) -> None:
         """Check what holds whenever nothing is left to run at this moment. Called often."""
         core, sessions = self._core, self._core._sessions
@@ -95,7 +98,7 @@ class Books:
         if in_use > self._options.max_size or sessions.leased != len(self.held) or (core._waiting and core.idle):
             self._explain(in_use)
         if len(self.held) >= self._options.max_size:
-            self.full_at = self._loop.time()
+            self._full_at = self._loop.time()
 
     def check_all(self) -> None:
         """Check what takes a look at every session."""

@@ -7,6 +7,7 @@ simloom needs Python 3.12 and is in alpha. What a simulation needs of either is 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -32,8 +33,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.frozen = 0.0
         self.settled: Callable[[], None] = lambda: None
         self._failure: BaseException | None = None
-        self._now = 1000.0
         self._passes = 0
+        self._set(1000.0)
         # BaseEventLoop asks it for events of sockets, and so lets time pass.
         self._selector = self
 
@@ -53,7 +54,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def freeze(self, seconds: float) -> None:
         """Let time pass in which nothing of this process runs."""
         self.frozen += seconds
-        self._now += seconds
+        self._set(self._now + seconds)
 
     def select(self, timeout: float | None) -> tuple[()]:
         """Return no event, after the time until the next timer has passed."""
@@ -69,8 +70,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise Stuck(f"nothing is left to wait for at {self._now:.3f} s, and the run has not ended")
         self._passes = 0
         # Not the sum of now and the timeout: it may be a rounding error before the timer.
-        self._now = max(self._scheduled[0].when(), self._now)  # type: ignore[attr-defined]  # of BaseEventLoop
+        self._set(max(self._scheduled[0].when(), self._now))  # type: ignore[attr-defined]  # of BaseEventLoop
         return ()
+
+    def _set(self, now: float) -> None:
+        self._now = now
+        # BaseEventLoop rings timers that are due within it: before their time, a waiter would begin to wait again.
+        self._clock_resolution = math.ulp(now)
 
     def timers(self) -> list[asyncio.TimerHandle]:
         """Return the timers that are still to come."""

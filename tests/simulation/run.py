@@ -32,8 +32,6 @@ DAY: Final = 86_400.0
 _EPOCH: Final = 1_800_000_000.0
 # Seconds: the longest that anything of the library may go on after it was closed.
 _AFTER: Final = 120.0
-_SOON: Final = 225.0
-_RENEWING: Final = 700.0
 # Seconds between two callers or bursts of them, and between two incidents: in a month, and in a few days.
 _FEW: Final = 5.0
 _BETWEEN: Final = ((1800.0, 3600.0, 7200.0, 14_400.0), (21_600.0, 86_400.0, 259_200.0))

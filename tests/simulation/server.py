@@ -61,6 +61,7 @@ class SimulatedSpanner:
 
     def answer(self, method: str, request: Any, token: str) -> Any:
         """Return the answer to a call, or raise `RpcStatus`."""
+        self._endpoint.check(token)
         if not self._endpoint.accepts(token):
             raise RpcStatus("UNAUTHENTICATED", "Invalid credentials.", error_info("ACCESS_TOKEN_EXPIRED", method))
         if self.busy and self._random.random() < self.busy:

@@ -113,7 +113,7 @@ class Service:
 
     def _judge_timeout(self, since: float, timeout: float) -> None:
         """Require that a caller without a session had reason to get none."""
-        free = self._loop.time() - self._books.full_at > _PATIENT / 2
+        free = self._books.free_for() > _PATIENT / 2
         unjust = timeout >= _PATIENT and free and self._calm.lasts(_CALM + timeout)
         self._journal.require(not unjust, "a caller waits in calm beside a free slot", f"since {since:.3f}, {self._pool!r}")
 

@@ -22,7 +22,11 @@ from spanner_grpc_sessions.auth.worker import Work
 from tests.simulation.journal import Journal
 
 LIFETIME: Final = 3600.0
+REVOKED: Final = float("-inf")
 LONGEST_SILENCE: Final = 300.0
+# Seconds before its expiry at which google-auth calls a token stale, and the longest time within which one is renewed.
+_SOON: Final = 225.0
+_RENEWED: Final = 900.0
 
 
 class TokenEndpoint:
@@ -60,15 +64,23 @@ class TokenEndpoint:
         """Return whether a server accepts a token."""
         return self.left_of(token) > 0
 
+    def check(self, token: str) -> None:
+        """Require of a call that its token does not expire soon, unless none could be had for a while."""
+        left = self.left_of(token)
+        if left == REVOKED:
+            return
+        calm = self.state == "up" and self._now() - self.calm_since > _RENEWED
+        self._journal.require(left > _SOON or not calm, "a token is not renewed in time", f"{token}, {left:.0f} s left")
+
     def left_of(self, token: str) -> float:
         """Return for how many seconds a token is valid."""
-        return self._expiry.get(token, 0.0) - self._now()
+        return self._expiry[token] - self._now()
 
     def revoke_all(self) -> None:
         """Have the server reject all tokens that there are."""
         self._journal.note("revoke")
         self.calm_since = self._now()
-        self._expiry = dict.fromkeys(self._expiry, 0.0)
+        self._expiry = dict.fromkeys(self._expiry, REVOKED)
 
 
 class SimulatedCredentials(Credentials):

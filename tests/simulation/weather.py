@@ -162,6 +162,7 @@ async def _no_tokens(weather: Weather) -> None:
     state = weather.random.choice(["down", "failing", "silent"])
     with weather.set(weather.endpoint, state=state):
         await weather.last(10.0, 5400.0)
+    weather.endpoint.calm_since = asyncio.get_running_loop().time()
     # For so long the last request may be without an answer.
     await asyncio.sleep(LONGEST_SILENCE if state == "silent" else 0.0)
     weather.endpoint.calm_since = asyncio.get_running_loop().time()
