@@ -22,6 +22,7 @@ from tests.simulation.calm import Calm
 from tests.simulation.journal import BrokenInvariant, Journal
 from tests.simulation.loop import VirtualLoop, run_virtually
 from tests.simulation.network import Network, SimulatedCall, SimulatedChannel
+from tests.simulation.ordered import OrderedSet
 from tests.simulation.server import DATABASE, SimulatedSpanner
 from tests.simulation.service import Service
 from tests.simulation.substitution import simulated_world
@@ -106,6 +107,7 @@ class _Simulation:
         credentials = SimulatedCredentials(self.endpoint, self.wall)
         client = AsyncSessionsClient(credentials, options=ClientOptions(endpoint="spanner.test:443"))
         pool = AsyncSessionPool(client, DATABASE, options=self._pool_options())
+        pool._runner._tasks = OrderedSet()  # type: ignore[assignment]  # in the place of a set
         multiplexed = AsyncMultiplexedSession(client, DATABASE, options=self._multiplexed_options())
         books = Books(pool, pool._options, self.server, self.journal, self.calm)
         self.network.ended = books.ended

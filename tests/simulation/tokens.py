@@ -20,6 +20,7 @@ from google.auth.exceptions import RefreshError, TransportError
 from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.auth.worker import Work
 from tests.simulation.journal import Journal
+from tests.simulation.ordered import OrderedSet
 
 LIFETIME: Final = 3600.0
 REVOKED: Final = float("-inf")
@@ -116,6 +117,7 @@ class SimulatedSource(TokenSource):
     def _begin(self) -> None:
         super()._begin()
         self._changed = _Bell(self._lock)
+        self._waiters = OrderedSet()  # type: ignore[assignment]  # in the place of a set
 
 
 class SimulatedWorker:
