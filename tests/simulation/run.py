@@ -35,7 +35,7 @@ _EPOCH: Final = 1_800_000_000.0
 _AFTER: Final = 120.0
 # Seconds between two callers or bursts of them, and between two incidents: in a month, and in a few days.
 _FEW: Final = 5.0
-_BETWEEN: Final = ((1800.0, 3600.0, 7200.0, 14_400.0), (21_600.0, 86_400.0, 259_200.0))
+_BETWEEN: Final = ((3600.0, 7200.0, 14_400.0), (21_600.0, 86_400.0, 259_200.0))
 _DENSE: Final = ((300.0, 900.0, 3600.0), (1800.0, 7200.0, 28_800.0))
 
 
@@ -125,7 +125,7 @@ class _Simulation:
     def _pool_options(self) -> PoolOptions:
         choice, max_size = self.random.choice, self.random.randint(1, 10)
         return PoolOptions(
-            min_size=self.random.randint(0, min(max_size, 4)),
+            min_size=self.random.randint(0, min(max_size, 3)),
             max_size=max_size,
             max_waiting=choice((None, 3, 30)),
             labels=POOL_LABELS,
@@ -141,7 +141,7 @@ class _Simulation:
 
     async def _look(self, books: Books) -> None:
         while True:
-            await asyncio.sleep(600.0)
+            await asyncio.sleep(1800.0)
             books.check_all()
 
     async def _end_in_calm(self, service: Service, pool: AsyncSessionPool, books: Books) -> None:

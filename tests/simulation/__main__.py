@@ -1,0 +1,60 @@
+"""The simulations as a program: `make simulate` runs all; a seed that fails names the command that repeats it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.simulation.faults import FAULTS
+from tests.simulation.seeds import outcome_of, tally
+
+# ruff: noqa: T201 - a program that prints
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the arguments say; return the exit status."""
+    options = _parser().parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    seed = commands.add_parser("seed", help="run one seed")
+    seed.add_argument("seed", type=int)
+    seed.add_argument("--days", type=float, default=30.0)
+    seed.add_argument("--fault", choices=sorted(FAULTS), default="")
+    seed.set_defaults(run=_run_seed)
+    seeds = commands.add_parser("seeds", help="run many seeds")
+    seeds.add_argument("--first", type=int, default=0)
+    seeds.add_argument("--count", type=int, default=1000)
+    seeds.add_argument("--days", type=float, default=30.0)
+    seeds.add_argument("--processes", type=int, default=None)
+    seeds.set_defaults(run=_run_seeds)
+    return parser
+
+
+def _run_seed(options: argparse.Namespace) -> int:
+    outcome = outcome_of(options.seed, days=options.days, fault=options.fault)
+    if isinstance(outcome, str):
+        print(outcome)
+        return 1
+    print(f"seed {outcome.seed}, {outcome.days:g} days: no invariant broken, digest {outcome.digest:08x}")
+    print(f"{outcome.counts.total()} events in {outcome.seconds:.2f} s: {dict(sorted(outcome.counts.items()))}")
+    return 0
+
+
+def _run_seeds(options: argparse.Namespace) -> int:
+    result = tally(range(options.first, options.first + options.count), options.days, options.processes)
+    for failure in result.failures[:3]:
+        print(failure, end="\n\n")
+    print(
+        f"{result.runs} runs of {result.days:g} days, {result.counts.total()} events, {result.wall:.0f} s: "
+        f"{len(result.failures)} broke an invariant"
+    )
+    return 1 if result.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
