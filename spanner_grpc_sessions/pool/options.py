@@ -35,8 +35,8 @@ class PoolOptions:
         labels: labels of every session, by the rules of the Session resource in the REST reference.
         creator_role: database role of every session.
         keep_alive_after: idle time after which a session is pinged, below the server's limit of an hour. Half an hour
-            by default, as in Google's Java and Node clients. Each session takes up to a fifth less, so that sessions
-            that were created together are not pinged together.
+            by default, as in Google's Java and Node clients. Each session takes up to half less, so that sessions that
+            were created together, also by other processes, are not pinged together.
         validate_after: time without a sign of life after which an idle session is pinged before it is handed out,
             below an hour. It is `keep_alive_after` at most: then pings were late, as on a host that gets no CPU between
             requests. Shorter, it makes acquires wait for pings.

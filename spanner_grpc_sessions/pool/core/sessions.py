@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spanner_grpc_sessions.pool.core.effects import Delete, LogLine, Outbox, Ping
 from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL, RECLAIM_PAUSE, dropped, mislaid
-from spanner_grpc_sessions.pool.core.record import MAX_SPREAD, SessionRecord
+from spanner_grpc_sessions.pool.core.record import PING_SPREAD, SessionRecord
 from spanner_grpc_sessions.pool.core.schedule import MAX_LOOKS, Schedule
 from spanner_grpc_sessions.pool.options import PoolOptions
 
@@ -62,7 +62,7 @@ class PoolSessions:
         self._outbox = outbox
         may_shrink = options.max_idle is not None and options.max_size > options.min_size
         max_idle = self._max_idle = (options.max_idle or inf) if may_shrink else inf
-        self._rested_after = options.keep_alive_after * (1 - MAX_SPREAD)
+        self._rested_after = options.keep_alive_after * (1 - PING_SPREAD)
         self._upkeep = Schedule(SessionRecord.upkeep_due)
         self._unused = Schedule(lambda record: record.last_used_at + max_idle)
         self._leases_due = -inf

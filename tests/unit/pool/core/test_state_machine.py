@@ -183,7 +183,7 @@ class PoolMachine(RuleBasedStateMachine):
     def valid_until(self, record: SessionRecord) -> float:
         """Return until when a session is good, by the machine's books."""
         session = self.books.sessions[record]
-        good_for = min(self.options.validate_after, record.keep_alive_after)
+        good_for = min(self.options.validate_after, self.options.keep_alive_after)
         return -inf if session.suspect or session.discarded else session.alive_at + good_for
 
     def check_ping(self, record: SessionRecord) -> None:
