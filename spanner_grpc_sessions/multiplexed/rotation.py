@@ -21,6 +21,9 @@ _MIN_SECONDS: Final = 0.001
 _MIN_RETRY: Final = 0.05
 _FIRST_RETRY: Final = 0.25
 _LAST_RETRY: Final = 4.0
+# The part of its time by which a session may be replaced earlier: a fleet that is deployed at once creates all of its
+# sessions within moments, and would replace them within moments.
+_SPREAD: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,9 @@ class MultiplexedOptions:
     """How long a multiplexed session is used. Times are seconds.
 
     Attributes:
-        replace_after: the age at which it is replaced, below the server's limit of 28 days. Seven days by default, as
-            in Google's clients.
+        replace_after: the age at which it is replaced, below the server's limit of 28 days; up to a fifth earlier, so
+            that processes that were started together do not replace theirs together. Seven days by default, as in
+            Google's clients.
         check_interval: the longest time between two checks of its age; ten minutes by default, as in Google's clients.
             A shorter `replace_after` is checked as often as it needs.
         retry_after: the longest time until a failed replacement is tried again, at least 0.05.
@@ -79,12 +83,12 @@ class Rotation:
         self._options = options
         self._failures = 0
 
-    def created(self, now: float) -> str:
-        """Note that there is a new session."""
+    def created(self, now: float, draw: float) -> str:
+        """Note that there is a new session; `draw`, from 0 to below 1, spreads its replacement."""
         replaced, self._lost = self._lost, False
         self._exists, self._database_is_gone = True, False
         self._failures = 0
-        self.due = now + self._options.replace_after
+        self.due = now + self._options.replace_after * (1 - _SPREAD * draw)
         return "the lost multiplexed session was replaced" if replaced else ""
 
     def lost(self) -> str:

@@ -347,7 +347,7 @@ class MultiplexedSession:
             self._creation = None
             self._session, self._name = session, None if self._keeper is None else session["name"]
             self._background.incidents.failure = None
-            news = self._rotation.created(self._clock.now())
+            news = self._rotation.created(self._clock.now(), random.random())  # noqa: S311 - jitter, not a secret
             creation.set_result(session["name"])
         self._announce(news)
 

@@ -316,7 +316,8 @@ class AsyncMultiplexedSession:
             self._announce(news)
             self._session = session
             self._background.incidents.failure = None
-            self._announce(self._rotation.created(self._clock.now()))
+            draw = random.random()  # noqa: S311 - jitter, not a secret
+            self._announce(self._rotation.created(self._clock.now(), draw))
             self._watch.tell("sessions_created", 1, self._clock.now() - since)
             self._start_keeper()
             return session["name"]
