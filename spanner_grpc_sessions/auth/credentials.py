@@ -22,6 +22,8 @@ from spanner_grpc_sessions.options import ClientOptions
 
 # Seconds before expiry at which a token is renewed: twice the 3 min 45 s at which google-auth calls it stale.
 _RENEW_BEFORE: Final = 450.0
+# The part of its life after which a token may be renewed by a process that got it together with many others.
+_EARLIEST: Final = 1 / 4
 # Seconds after the first token at which its headers are asked for again.
 _LOOKED_UP: Final = 10.0
 # Where one of these is set, there is a metadata server, though it may not answer yet.
@@ -39,7 +41,8 @@ class TokenFetcher:
 
     `load` returns the credentials when the first token is fetched, since it may do I/O. `service` is the URL of the
     Google service: google-auth looks up, on a thread of its own, where the account's data may go, and then adds the
-    header x-allowed-locations; None for a server that is not Google's.
+    header x-allowed-locations; None for a server that is not Google's. `draw` returns a number from 0 to below 1:
+    processes that are deployed or fail together would otherwise renew their tokens in the same minutes, for days.
     """
 
     def __init__(
@@ -49,11 +52,16 @@ class TokenFetcher:
         service: str | None = None,
         quota_project_id: str | None = None,
         clock: Callable[[], float] = time.time,
+        draw: Callable[[], float] = lambda: int.from_bytes(os.urandom(4), "big") / 2**32,
     ) -> None:
         self._load = load
         self._service = service
         self._quota_project_id = quota_project_id
         self._clock = clock
+        self._draw = draw
+        self._renew_before = _RENEW_BEFORE
+        # The next token comes when other processes get theirs.
+        self._together = True
         self._means = _Means(None)
 
     def __call__(self, rejected: TokenHeaders = ()) -> Token:
@@ -70,6 +78,7 @@ class TokenFetcher:
         try:
             return self._fetch(means, rejected)
         except BaseException as error:
+            self._together, self._renew_before = True, _RENEW_BEFORE
             remove_secrets(error)
             if not is_passing(error) and (failure := means.failure(error)):
                 raise TransportError(f"{type(error).__name__}: {text_of(error)} ({failure})") from error
@@ -84,16 +93,22 @@ class TokenFetcher:
         if isinstance(credentials, AnonymousCredentials):
             return Token((), NEVER, NEVER)
         left = _expiry(credentials) - self._clock()
-        if not credentials.token or left <= (0.0 if first else _RENEW_BEFORE):
-            credentials.refresh(means.request)
+        if not credentials.token or left <= (0.0 if first else self._renew_before):
+            self._refresh(means)
         token = self._token(means)
         if rejected and set(rejected) <= set(token.headers):
-            credentials.refresh(means.request)
+            self._together = True
+            self._refresh(means)
             token = self._token(means)
         if first and self._service is not None:
             # What google-auth looks up with this token is there soon, long before the next token.
             token = token._replace(renew_at=min(token.renew_at, self._clock() + _LOOKED_UP))
         return token
+
+    def _refresh(self, means: _Means) -> None:
+        credentials: Any = means.credentials
+        credentials.refresh(means.request)
+        self._renew_before = _RENEW_BEFORE
 
     def _token(self, means: _Means) -> Token:
         credentials: Any = means.credentials
@@ -107,7 +122,11 @@ class TokenFetcher:
             credentials.apply(headers)
         if self._quota_project_id is not None:
             headers["x-goog-user-project"] = self._quota_project_id
-        return _token(headers, expiry, self._clock())
+        if self._together:
+            self._together = False
+            spread = (1 - _EARLIEST) * (expiry - self._clock()) - _RENEW_BEFORE
+            self._renew_before = _RENEW_BEFORE + (self._draw() * spread if 0 < spread < NEVER else 0.0)
+        return _token(headers, expiry, self._clock(), self._renew_before)
 
 
 class _Means:
@@ -160,7 +179,7 @@ def _expiry(credentials: Credentials) -> float:
     return (expiry if expiry.tzinfo else expiry.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def _token(headers: dict[str, str], expiry: float, now: float) -> Token:
+def _token(headers: dict[str, str], expiry: float, now: float, renew_before: float) -> Token:
     pairs = tuple((_key(key), value) for key, value in headers.items())
     for key, value in pairs:
         _check_value(key, value)
@@ -168,7 +187,8 @@ def _token(headers: dict[str, str], expiry: float, now: float) -> Token:
         return Token(pairs, NEVER, NEVER)
     life = expiry - now
     # A token that lives for seconds is renewed at half its life, so that it is never renewed in a loop.
-    return Token(pairs, now + max(life / 2, life - _RENEW_BEFORE), expiry)
+    latest = max(life / 2, life - _RENEW_BEFORE)
+    return Token(pairs, now + (latest if renew_before == _RENEW_BEFORE else life - renew_before), expiry)
 
 
 # gRPC would fail the call with the token in the text of the error, or without a word about it.

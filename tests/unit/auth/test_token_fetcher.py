@@ -51,7 +51,7 @@ class ShortLived(Credentials):
 
 def fetcher(credentials: Any, clock: Clock) -> TokenFetcher:
     """Return a fetcher of tokens from credentials that are ready."""
-    return TokenFetcher(lambda _: credentials, clock=clock)
+    return TokenFetcher(lambda _: credentials, clock=clock, draw=lambda: 0.0)
 
 
 @pytest.mark.parametrize(("left", "renew_before"), [(3600, 450), (900, 450), (450.5, 225.25)])
@@ -188,7 +188,7 @@ def test_what_credentials_add_for_a_google_service_is_asked_for_again_soon() -> 
     clock = Clock(EXPIRES - 3600)
     credentials = LookingUp(3600, clock)
     service = "https://spanner.googleapis.com/google.spanner.v1.Spanner"
-    fetch = TokenFetcher(lambda _: credentials, service=service, clock=clock)
+    fetch = TokenFetcher(lambda _: credentials, service=service, clock=clock, draw=lambda: 0.0)
     first = fetch()
     assert first.headers == (("authorization", "Bearer token-1"), ("x-goog-user-project", "payer"))
     assert (first.renew_at, first.valid_until) == (clock() + 10, EXPIRES)
@@ -243,3 +243,41 @@ def test_a_token_is_renewed_in_time_though_the_wall_clock_is_set_back(ahead: flo
         assert credentials.refreshes == 2
     finally:
         source.close(timeout=DEADLINE)
+
+
+def test_processes_that_are_deployed_together_renew_their_first_token_one_after_the_other() -> None:
+    """In the last three quarters of its life, but for what every renewal leaves; the next ones at the usual time."""
+    times = []
+    for draw in (0.0, 0.25, 0.5, 0.75, 1.0):
+        clock = Clock(EXPIRES)
+        credentials = ShortLived(3600, clock)
+        fetch = TokenFetcher(lambda _, credentials=credentials: credentials, clock=clock, draw=lambda draw=draw: draw)  # type: ignore[misc]  # bound now
+        times.append(fetch().renew_at - EXPIRES)
+        clock.now = EXPIRES + times[-1]
+        assert fetch().renew_at - clock.now == 3150
+        assert credentials.refreshes == 2
+    assert times == [3150.0, 2587.5, 2025.0, 1462.5, 900.0]
+
+
+def test_processes_that_fail_together_renew_their_next_token_one_after_the_other() -> None:
+    """A token that could not be renewed early serves on, and an outage of the endpoint brings no rush an hour later."""
+    clock = Clock(EXPIRES)
+    credentials = ShortLived(3600, clock)
+    fetch = TokenFetcher(lambda _: credentials, clock=clock, draw=lambda: 0.5)
+    assert fetch().renew_at == EXPIRES + 2025
+    clock.now += 2025
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ShortLived, "refresh", _refuse)
+        with pytest.raises(RefreshError):
+            fetch()
+    clock.now += 25
+    assert fetch().renew_at == pytest.approx(EXPIRES + 3600 - (450 + 0.5 * (0.75 * 1550 - 450)))
+    assert credentials.refreshes == 1
+    clock.now = EXPIRES + 3300
+    assert fetch().renew_at == clock.now + 3150
+    rejected = fetch()
+    assert fetch(rejected.headers).renew_at == clock.now + 2025
+
+
+def _refuse(*_: object) -> None:
+    raise RefreshError("no")
