@@ -47,8 +47,6 @@ def _run_seed(options: argparse.Namespace) -> int:
 
 def _run_seeds(options: argparse.Namespace) -> int:
     result = tally(range(options.first, options.first + options.count), options.days, options.processes)
-    for failure in result.failures[:3]:
-        print(failure, end="\n\n")
     print(
         f"{result.runs} runs of {result.days:g} days, {result.counts.total()} events, {result.wall:.0f} s: "
         f"{len(result.failures)} broke an invariant"

@@ -15,7 +15,8 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import SimulatedCall
 from tests.simulation.server import SimulatedSpanner, Truth
 
-# Seconds. A loss counts when the pool is told of it; what is on its way then, such as the answer to a ping, may be older.
+# Seconds. A loss counts when the pool is told of it; what is on its way then, such as the answer to a ping, may be
+# older.
 _ON_ITS_WAY: Final = 10.0
 # The pool suspects its sessions once in two seconds at most.
 _SUSPICION: Final = 2.5
@@ -47,9 +48,10 @@ class Books:
         self._loop: VirtualLoop = calm.loop
         # Sessions that the client was told of and the server still has, as far as the client was told.
         self._owned: set[str] = set()
-        # When the pool got each session, or the answer to its last ping; and when a caller last took it.
+        # When the pool got each session, or the answer to its last ping; when a caller last took it, and gave it back.
         self._pinged: dict[str, float] = {}
         self._taken: dict[str, float] = {}
+        self._released: dict[str, float] = {}
         # When the pool was told of losses that say something new.
         self._losses: list[float] = []
         self._busy_since: dict[Any, float] = {}
@@ -68,6 +70,7 @@ class Books:
         """Note that a caller is about to give a session back."""
         self._journal.note("release", name)
         del self.held[name]
+        self._released[name] = self._loop.time()
 
     def ended(self, call: SimulatedCall) -> None:
         """Note what the end of a call tells the client."""
@@ -104,7 +107,9 @@ class Books:
         """Check what takes a look at every session."""
         now, core = self._loop.time(), self._core
         alive = {name for name in self._owned if self._server.truth[name].gone_at(now) is None}
-        self._journal.require(len(alive) <= self._options.max_size, "the server has more sessions than max_size", f"{len(alive)}")
+        self._journal.require(
+            len(alive) <= self._options.max_size, "the server has more sessions than max_size", f"{len(alive)}"
+        )
         deleting = {record.name for record in (*core._sessions.deleting, *core._sessions._undeleted)}
         lost = alive - core.sessions.keys() - deleting
         self._journal.require(not lost, "a session is lost", f"the pool does not know {lost} any more")
@@ -142,7 +147,9 @@ class Books:
         if truth.dropped is None:
             # By its age, or for want of use. The pool takes an acquire for a use, whatever the caller did.
             used = taken > truth.used
-            self._journal.require(used, "a session is handed out that the server dropped", f"{name} {now - gone:.1f} s ago")
+            self._journal.require(
+                used, "a session is handed out that the server dropped", f"{name} {now - gone:.1f} s ago"
+            )
         for loss in self._losses:
             late = gone < loss - _ON_ITS_WAY and now > loss + _SUSPICION
             told = f"{name}, gone {now - gone:.1f} s ago, a loss known for {now - loss:.1f} s"
@@ -159,16 +166,22 @@ class Books:
         """Check that an idle session is kept alive while the server can be reached."""
         truth = self._server.truth[name]
         if truth.gone_at(now) is not None and truth.dropped is None:
-            silent = now - max(truth.used, self._taken.get(name, 0.0), self._calm.since)
+            silent = now - max(truth.used, self._released.get(name, 0.0), self._calm.since)
             told = f"{name}, unused for {silent:.0f} s"
             self._journal.require(silent < IDLE_LIMIT + _MARGIN, "a session is not kept alive", told)
 
     def _check_busy(self, now: float) -> None:
         """Check that nothing that the pool does lasts for ever."""
         core = self._core
-        busy: Iterable[Any] = (*core._sessions.pinging, *core._sessions.deleting, *(["creates"] * bool(core._creation.in_flight)))
+        busy: Iterable[Any] = (
+            *core._sessions.pinging,
+            *core._sessions.deleting,
+            *(["creates"] * bool(core._creation.in_flight)),
+        )
         self._busy_since = {job: self._busy_since.get(job, now) for job in busy}
         for job, since in self._busy_since.items():
             # Looked at now and then: another ping may have begun since the last look.
             lasts = now - max(since, self._calm.since)
-            self._journal.require(lasts < _LONGEST_JOB * 4, "the pool waits for something without end", f"{job!r}, {lasts:.0f} s")
+            self._journal.require(
+                lasts < _LONGEST_JOB * 4, "the pool waits for something without end", f"{job!r}, {lasts:.0f} s"
+            )

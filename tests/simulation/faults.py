@@ -1,4 +1,4 @@
-"""Faults that are put into the library on purpose, while it runs: a simulation that does not find them proves nothing."""
+"""Faults that are put into the library on purpose, while it runs: a simulation has to find them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _waiter_forgotten() -> AbstractContextManager[Any]:
 
 def _ping_dropped() -> AbstractContextManager[Any]:
     """The answer to a ping does not reach the core."""
-    return mock.patch.object(PoolCore, "pinged", lambda self, record, now: ())
+    return mock.patch.object(PoolCore, "pinged", return_value=())
 
 
 def _one_too_many() -> AbstractContextManager[Any]:
@@ -56,7 +56,7 @@ def _lost_put_back() -> AbstractContextManager[Any]:
 
 def _not_suspected() -> AbstractContextManager[Any]:
     """A loss says nothing about the other sessions."""
-    return mock.patch.object(PoolSessions, "suspect_all", lambda self, now, lost=None: None)
+    return mock.patch.object(PoolSessions, "suspect_all")
 
 
 def _leased_twice() -> AbstractContextManager[Any]:
@@ -97,7 +97,7 @@ def _not_deleted() -> AbstractContextManager[Any]:
 
 def _not_replaced() -> AbstractContextManager[Any]:
     """A lost multiplexed session is not replaced."""
-    return mock.patch.object(Rotation, "lost", lambda self: "")
+    return mock.patch.object(Rotation, "lost", return_value="")
 
 
 FAULTS: Final[dict[str, _Fault]] = {

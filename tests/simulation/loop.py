@@ -46,6 +46,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """End the run by an error of a task that is not awaited."""
         self._failure = self._failure or error
 
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """End the run if a task fails that is not awaited."""
+        task.add_done_callback(lambda task: None if task.cancelled() else self._note(task.exception()))
+
+    def _note(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.fail(error)
+
     def end_quietly(self) -> None:
         """Check nothing any more, and take no failure: the first one is told."""
         self.settled, self._failure = lambda: None, None
@@ -90,7 +98,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def run_virtually(main: Callable[[VirtualLoop], Coroutine[Any, Any, _Result]]) -> _Result:
-    """Return the result of a coroutine that runs on a loop of its own; raise what it, or a check of `settled`, raises."""
+    """Return the result of a coroutine on a loop of its own; raise what it, or a check of `settled`, raises."""
     loop = VirtualLoop()
     loop.set_exception_handler(_fail)
     asyncio.set_event_loop(loop)

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from spanner_grpc_sessions import (
     AsyncMultiplexedSession,
@@ -19,9 +19,9 @@ from spanner_grpc_sessions import (
 )
 from tests.simulation.books import POOL_LABELS, Books
 from tests.simulation.calm import Calm
-from tests.simulation.journal import BrokenInvariant, Journal
+from tests.simulation.journal import Journal
 from tests.simulation.loop import VirtualLoop, run_virtually
-from tests.simulation.network import Network, SimulatedCall, SimulatedChannel
+from tests.simulation.network import Network, SimulatedChannel
 from tests.simulation.ordered import OrderedSet
 from tests.simulation.server import DATABASE, SimulatedSpanner
 from tests.simulation.service import Service
@@ -84,7 +84,7 @@ class _Simulation:
         self.worker = type("Worker", (SimulatedWorker,), {"endpoint": self.endpoint})
 
     def _stream(self, name: str) -> Random:
-        return Random(f"{self.seed} {name}")
+        return Random(f"{self.seed} {name}")  # noqa: S311 - no secret
 
     def wall(self) -> float:
         """Return the wall clock of the process."""
@@ -109,11 +109,25 @@ class _Simulation:
         pool = AsyncSessionPool(client, DATABASE, options=self._pool_options())
         pool._runner._tasks = OrderedSet()  # type: ignore[assignment]  # in the place of a set
         multiplexed = AsyncMultiplexedSession(client, DATABASE, options=self._multiplexed_options())
+        try:
+            await self._use(client, pool, multiplexed)
+        except BaseException:
+            # Without the warnings of what was not closed.
+            client._connection.closing.set()
+            pool._core.closing = multiplexed._closed = True
+            raise
+
+    async def _use(
+        self, client: AsyncSessionsClient, pool: AsyncSessionPool, multiplexed: AsyncMultiplexedSession
+    ) -> None:
         books = Books(pool, pool._options, self.server, self.journal, self.calm)
         self.network.ended = books.ended
         self.loop.settled = books.check
-        service = Service(client, pool, multiplexed, self.server, books, self.journal, self.calm, self._stream("service"))
-        looking = asyncio.ensure_future(self._look(books))
+        service = Service(
+            client, pool, multiplexed, self.server, books, self.journal, self.calm, self._stream("service")
+        )
+        looking = self.loop.create_task(self._look(books))
+        self.loop.watch(looking)
         callers, incidents = (self.random.choice(choice) for choice in (_BETWEEN if self.days > _FEW else _DENSE))
         await asyncio.gather(service.serve(self.until, callers), self.weather.blow(self.until, incidents))
         await service.end()
@@ -145,25 +159,30 @@ class _Simulation:
             books.check_all()
 
     async def _end_in_calm(self, service: Service, pool: AsyncSessionPool, books: Books) -> None:
-        """Check that after an hour without incidents all is as if there had been none, and that nothing stays behind."""
+        """Check that after hours without incidents all is as if there had been none, and that nothing stays behind."""
         self.network.weather.lost = self.network.weather.cut = 0.0
         await asyncio.sleep(2 * 3600.0)
+        await service.take_all()
+        await asyncio.sleep(60.0)
         books.check_all()
         books.check_idle()
-        await service.take_all()
         await pool.drain()
         books.check_closed()
 
-    async def _close(self, client: AsyncSessionsClient, pool: AsyncSessionPool, multiplexed: AsyncMultiplexedSession) -> None:
+    async def _close(
+        self, client: AsyncSessionsClient, pool: AsyncSessionPool, multiplexed: AsyncMultiplexedSession
+    ) -> None:
         """Close all, in whatever weather, and check that it takes no longer than it may and that nothing goes on."""
         self.network.weather.state = self.random.choice(("up", "refused", "silent"))
         for closing, timeout in ((pool.close(5.0), 5.0), (multiplexed.close(), 0.0), (client.close(), 1.0)):
             since = self.loop.time()
             await closing
             took = self.loop.time() - since
-            self.journal.require(took <= timeout + 1e-6, "closing takes too long", f"{took:.3f} s, {closing.__qualname__}")
+            self.journal.require(
+                took <= timeout + 1e-6, "closing takes too long", f"{took:.3f} s, {closing.__qualname__}"
+            )
         await asyncio.sleep(_AFTER)
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        tasks = sorted(f"{task.get_coro()}" for task in asyncio.all_tasks() if task is not asyncio.current_task())
         self.journal.require(not tasks, "a task goes on after the end", f"{tasks}")
         timers = self.loop.timers()
         self.journal.require(not timers, "a timer goes on after the end", f"{timers}")

@@ -6,14 +6,16 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from tests.simulation.faults import put_in
 from tests.simulation.run import Failure, Outcome, simulate
+
+_TOLD: Final = 3
 
 
 @dataclass
@@ -74,10 +76,12 @@ def outcomes(seeds: range, days: float, processes: int) -> Iterator[Outcome | st
         yield from executor.map(partial(outcome_of, days=days), seeds, chunksize=4)
 
 
-def tally(seeds: range, days: float, processes: int | None = None) -> Tally:
-    """Return what came of all seeds."""
+def tally(seeds: range, days: float, processes: int | None = None, tell: Callable[[str], None] = print) -> Tally:
+    """Return what came of all seeds, and tell of the first failures as they come."""
     began, result = time.monotonic(), Tally(days)
     for outcome in outcomes(seeds, days, processes or os.cpu_count() or 1):
         result.add(outcome)
+        if isinstance(outcome, str) and len(result.failures) <= _TOLD:
+            tell(outcome)
     result.wall = time.monotonic() - began
     return result

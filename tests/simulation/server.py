@@ -31,7 +31,11 @@ class Truth:
 
     def gone_at(self, now: float) -> float | None:
         """Return since when it does not exist any more, None if it does."""
-        ends = [self.created + LIFETIME_LIMIT] if self.multiplexed else [self.created + LIFETIME_LIMIT, self.used + IDLE_LIMIT]
+        ends = (
+            [self.created + LIFETIME_LIMIT]
+            if self.multiplexed
+            else [self.created + LIFETIME_LIMIT, self.used + IDLE_LIMIT]
+        )
         if self.dropped is not None:
             ends.append(self.dropped)
         gone = min(ends)

@@ -65,19 +65,13 @@ class Service:
                 self._start_caller()
 
     def _start_caller(self) -> None:
-        (kind,) = self._random.choices(
-            (self._use, self._run, self._use_multiplexed, self._create), (70, 10, 15, 5)
-        )
+        (kind,) = self._random.choices((self._use, self._run, self._use_multiplexed, self._create), (70, 10, 15, 5))
         caller = self._loop.create_task(self._failing(kind()))
         self._callers.add(caller)
-        caller.add_done_callback(self._left)
+        caller.add_done_callback(self._callers.discard)
+        self._loop.watch(caller)
         if self._random.random() < 0.05:
             self._loop.call_later(self._random.expovariate(5.0), caller.cancel)
-
-    def _left(self, caller: asyncio.Task[None]) -> None:
-        self._callers.discard(caller)
-        if not caller.cancelled() and (error := caller.exception()) is not None:
-            self._loop.fail(error)
 
     async def end(self) -> None:
         """Wait for all callers."""
@@ -115,7 +109,9 @@ class Service:
         """Require that a caller without a session had reason to get none."""
         free = self._books.free_for() > _PATIENT / 2
         unjust = timeout >= _PATIENT and free and self._calm.lasts(_CALM + timeout)
-        self._journal.require(not unjust, "a caller waits in calm beside a free slot", f"since {since:.3f}, {self._pool!r}")
+        self._journal.require(
+            not unjust, "a caller waits in calm beside a free slot", f"since {since:.3f}, {self._pool!r}"
+        )
 
     async def _in_time(self, work: Awaitable[Any], timeout: float) -> Any:
         """Return the result of what has to end within its timeout."""
@@ -124,7 +120,9 @@ class Service:
             return await work
         finally:
             late = self._loop.time() - self._loop.frozen - until
-            self._journal.require(late < _EXACT, "a caller is answered after its deadline", f"{late:.6f} s, timeout {timeout}")
+            self._journal.require(
+                late < _EXACT, "a caller is answered after its deadline", f"{late:.6f} s, timeout {timeout}"
+            )
 
     async def _use(self) -> None:
         lease = await self._acquire(self._random.choice((0.0, 0.1, 1.0, 10.0, 30.0)))
@@ -171,7 +169,9 @@ class Service:
         old = age > options.replace_after + _REPLACED
         lost = now - self._lost_at.get(name, inf) > _REPLACED
         calm = self._calm.lasts(_REPLACED)
-        self._journal.require(not (calm and (old or lost)), "the multiplexed session is not replaced", f"{name}, {age:.0f} s old")
+        self._journal.require(
+            not (calm and (old or lost)), "the multiplexed session is not replaced", f"{name}, {age:.0f} s old"
+        )
 
     async def _create(self) -> None:
         """Make calls of the client's own, with its retries."""

@@ -48,7 +48,9 @@ class TokenEndpoint:
 
     def latency(self) -> float:
         """Return the seconds until the next answer."""
-        return self._random.uniform(60.0, LONGEST_SILENCE) if self.state == "silent" else self._random.uniform(0.01, 0.5)
+        return (
+            self._random.uniform(60.0, LONGEST_SILENCE) if self.state == "silent" else self._random.uniform(0.01, 0.5)
+        )
 
     def issue(self) -> str:
         """Return a new token, or raise as google-auth does."""

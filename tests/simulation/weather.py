@@ -38,12 +38,13 @@ class Weather:
     async def blow(self, until: float, between: float) -> None:
         """Bring incidents until a time, on average so many seconds apart, and wait for their end."""
         loop = self._calm.loop
-        async with _TaskGroup() as group:
-            while (pause := self.random.expovariate(1 / between)) < until - loop.time():
-                await asyncio.sleep(pause)
-                incident = self.random.choice(INCIDENTS)
-                self._journal.note("incident", incident.__name__.lstrip("_"))
-                group.start(self._bring(incident))
+        incidents = []
+        while (pause := self.random.expovariate(1 / between)) < until - loop.time():
+            await asyncio.sleep(pause)
+            incident = self.random.choice(INCIDENTS)
+            self._journal.note("incident", incident.__name__.lstrip("_"))
+            incidents.append(loop.create_task(self._bring(incident)))
+        await asyncio.gather(*incidents)
 
     async def _bring(self, incident: _Incident) -> None:
         self._calm.begin()
@@ -76,25 +77,6 @@ class Weather:
         """Take the CPU from the process."""
         self._calm.loop.freeze(seconds)
         self.endpoint.calm_since = self._calm.loop.time()
-
-
-class _TaskGroup:
-    """Waits for tasks at its end. Python 3.10 has none of its own."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> _TaskGroup:
-        return self
-
-    async def __aexit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            for task in self._tasks:
-                task.cancel()
-        await asyncio.gather(*self._tasks)
-
-    def start(self, coroutine: Any) -> None:
-        self._tasks.add(asyncio.get_running_loop().create_task(coroutine))
 
 
 async def _refused(weather: Weather) -> None:
