@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import Final
 
 from tests.simulation.faults import FAULTS
-from tests.simulation.seeds import outcome_of, tally
+from tests.simulation.fleet import report
+from tests.simulation.fleet.scenarios import PROCESSES
+from tests.simulation.seeds import Tally, outcome_of, tally
 
 # ruff: noqa: T201 - a program that prints
+
+_FOLDER: Final = Path("build/simulation")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     seeds.add_argument("--days", type=float, default=30.0)
     seeds.add_argument("--processes", type=int, default=None)
     seeds.set_defaults(run=_run_seeds)
+    fleet = commands.add_parser("fleet", help="simulate a fleet, and write a page about it")
+    fleet.add_argument("--size", type=int, default=PROCESSES)
+    fleet.set_defaults(run=_run_fleet)
+    everything = commands.add_parser("all", help="run many seeds, and then the fleet")
+    everything.add_argument("--count", type=int, default=1000)
+    everything.add_argument("--days", type=float, default=30.0)
+    everything.set_defaults(run=_run_all, first=0, processes=None, size=PROCESSES)
     return parser
 
 
@@ -46,12 +59,36 @@ def _run_seed(options: argparse.Namespace) -> int:
 
 
 def _run_seeds(options: argparse.Namespace) -> int:
+    return 1 if _seeds(options).failures else 0
+
+
+def _seeds(options: argparse.Namespace) -> Tally:
     result = tally(range(options.first, options.first + options.count), options.days, options.processes)
     print(
         f"{result.runs} runs of {result.days:g} days, {result.counts.total()} events, {result.wall:.0f} s: "
-        f"{len(result.failures)} broke an invariant"
+        f"{len(result.failures)} broke an invariant",
+        flush=True,
     )
-    return 1 if result.failures else 0
+    return result
+
+
+def _run_fleet(options: argparse.Namespace) -> int:
+    return _fleet(options, None)
+
+
+def _fleet(options: argparse.Namespace, seeds: Tally | None) -> int:
+    figures = report.results(options.size)
+    report.write(_FOLDER, figures, None if seeds is None else seeds.as_json())
+    print(report.table(figures))
+    print(f"the page is {_FOLDER / 'fleet.html'}")
+    missed = report.missed(figures)
+    print("\n".join(missed))
+    return 1 if missed else 0
+
+
+def _run_all(options: argparse.Namespace) -> int:
+    seeds = _seeds(options)
+    return _fleet(options, seeds) or (1 if seeds.failures else 0)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ class Books:
         self._loop: VirtualLoop = calm.loop
         # Sessions that the client was told of and the server still has, as far as the client was told.
         self._owned: set[str] = set()
+        # Sessions that the pool has begun to delete. Where that fails for long, it leaves them to the server.
+        self._let_go: set[str] = set()
         # When the pool got each session, or the answer to its last ping; when a caller last took it, and gave it back.
         self._pinged: dict[str, float] = {}
         self._taken: dict[str, float] = {}
@@ -97,6 +99,7 @@ class Books:
         core, sessions = self._core, self._core._sessions
         # What could not be deleted at once is not waited for: the server may have it for longer.
         deleting = sum(not record.failures for record in sessions.deleting)
+        self._let_go.update(record.name for record in sessions.deleting)
         in_use = len(core.sessions) + deleting + core._creation.in_flight
         if in_use > self._options.max_size or sessions.leased != len(self.held) or (core._waiting and core.idle):
             self._explain(in_use)
@@ -110,8 +113,7 @@ class Books:
         self._journal.require(
             len(alive) <= self._options.max_size, "the server has more sessions than max_size", f"{len(alive)}"
         )
-        deleting = {record.name for record in (*core._sessions.deleting, *core._sessions._undeleted)}
-        lost = alive - core.sessions.keys() - deleting
+        lost = alive - core.sessions.keys() - self._let_go
         self._journal.require(not lost, "a session is lost", f"the pool does not know {lost} any more")
         for name in core.sessions.keys() - self.held.keys():
             self._check_kept(name, now)
