@@ -30,6 +30,10 @@ PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed
 # A client that nobody here wrote, for the tests of the local server.
 NODE_PEER := @google-cloud/spanner@9.0.0
 
+# Of `make simulate`: how many runs, and how long each is. `python -m tests.simulation seed 7 --days 30` repeats one.
+SEEDS ?= 1000
+DAYS ?= 30
+
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 UV_INSTALL := $(BIN)/uv pip install --quiet
 PYTEST_ARGS ?=
@@ -40,7 +44,7 @@ REPORT_ARGS ?=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check environments docs build stubs check-stubs watch-contract clean
+.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check environments docs build stubs check-stubs watch-contract clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,6 +79,9 @@ fuzz: dev  ## feed random input to each fuzz target in turn for SECONDS=600 in a
 chaos-short: dev  ## the short forms of chaos and soak, in less than a minute
 	$(BIN)/python -m tests.chaos.soak --minutes 0.2 & soak=$$!; \
 	$(BIN)/python -m tests.chaos --short; chaos=$$?; wait $$soak && exit $$chaos
+
+simulate: dev  ## run 1,000 months of a service in virtual time (SEEDS= DAYS=), and then a fleet of 10,000 processes
+	$(BIN)/python -m tests.simulation all --count $(SEEDS) --days $(DAYS)
 
 sync: dev  ## write the sync twins of the asyncio modules
 	$(BIN)/python scripts/unasync.py

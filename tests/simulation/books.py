@@ -108,6 +108,7 @@ class Books:
 
     def check_all(self) -> None:
         """Check what takes a look at every session."""
+        self.check()
         now, core = self._loop.time(), self._core
         alive = {name for name in self._owned if self._server.truth[name].gone_at(now) is None}
         self._journal.require(

@@ -29,7 +29,7 @@ _NO_METADATA: Final = grpc.aio.Metadata()
 
 
 @dataclass
-class Weather:
+class Conditions:
     """What calls meet on their way.
 
     Attributes:
@@ -52,7 +52,7 @@ class Network:
         self.server = server
         self.journal = journal
         self.random = random
-        self.weather = Weather()
+        self.conditions = Conditions()
         self.in_flight: dict[SimulatedCall, None] = {}
         self.calm = calm
         # Is told the end of each call, before its caller is.
@@ -60,7 +60,7 @@ class Network:
 
     def one_way(self) -> float:
         """Return the seconds that a message takes."""
-        return self.random.lognormvariate(0.0, 0.5) * self.weather.latency
+        return self.random.lognormvariate(0.0, 0.5) * self.conditions.latency
 
     def cut(self) -> None:
         """Break the connection, with all calls on it."""
@@ -97,7 +97,7 @@ class SimulatedChannel:
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the connection."""
-        up = self._network.weather.state == "up"
+        up = self._network.conditions.state == "up"
         return grpc.ChannelConnectivity.READY if up else grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
     async def close(self, grace: float | None = None) -> None:
@@ -197,27 +197,27 @@ class SimulatedCall:
                 self._send()
 
     def _send(self) -> None:
-        network, weather = self._network, self._network.weather
-        if weather.state == "refused":
+        network, conditions = self._network, self._network.conditions
+        if conditions.state == "refused":
             self._after(0.001, self.fail, grpc.StatusCode.UNAVAILABLE, _REFUSED)
-        elif weather.state == "silent" or network.random.random() < weather.lost:
+        elif conditions.state == "silent" or network.random.random() < conditions.lost:
             self._lose()
-        elif network.random.random() < weather.cut:
+        elif network.random.random() < conditions.cut:
             self._after(network.one_way(), self.fail, grpc.StatusCode.UNAVAILABLE, _NEVER_TAKEN_UP)
         else:
             self._after(network.one_way(), self._arrive)
 
     def _arrive(self) -> None:
-        network, weather = self._network, self._network.weather
+        network, conditions = self._network, self._network.conditions
         network.journal.note(self.method, getattr(self.request, "session", "") or getattr(self.request, "name", ""))
         answer: Any
         try:
             answer = network.server.answer(self.method, self.request, self.token)
         except RpcStatus as status:
             answer = status
-        if weather.state == "silent" or network.random.random() < weather.lost:
+        if conditions.state == "silent" or network.random.random() < conditions.lost:
             self._lose()
-        elif network.random.random() < weather.cut:
+        elif network.random.random() < conditions.cut:
             self._after(network.one_way(), self.fail, grpc.StatusCode.UNAVAILABLE, _CUT)
         else:
             data = None if isinstance(answer, RpcStatus) else answer.SerializeToString()

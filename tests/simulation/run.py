@@ -160,7 +160,7 @@ class _Simulation:
 
     async def _end_in_calm(self, service: Service, pool: AsyncSessionPool, books: Books) -> None:
         """Check that after hours without incidents all is as if there had been none, and that nothing stays behind."""
-        self.network.weather.lost = self.network.weather.cut = 0.0
+        self.network.conditions.lost = self.network.conditions.cut = 0.0
         await asyncio.sleep(2 * 3600.0)
         await service.take_all()
         await asyncio.sleep(60.0)
@@ -173,14 +173,12 @@ class _Simulation:
         self, client: AsyncSessionsClient, pool: AsyncSessionPool, multiplexed: AsyncMultiplexedSession
     ) -> None:
         """Close all, in whatever weather, and check that it takes no longer than it may and that nothing goes on."""
-        self.network.weather.state = self.random.choice(("up", "refused", "silent"))
+        self.network.conditions.state = self.random.choice(("up", "refused", "silent"))
         for closing, timeout in ((pool.close(5.0), 5.0), (multiplexed.close(), 0.0), (client.close(), 1.0)):
             since = self.loop.time()
             await closing
             took = self.loop.time() - since
-            self.journal.require(
-                took <= timeout + 1e-6, "closing takes too long", f"{took:.3f} s, {closing.__qualname__}"
-            )
+            self.journal.require(took <= timeout + 1e-6, "closing takes too long", f"{took:.3f} s of {timeout:g} s")
         await asyncio.sleep(_AFTER)
         tasks = sorted(f"{task.get_coro()}" for task in asyncio.all_tasks() if task is not asyncio.current_task())
         self.journal.require(not tasks, "a task goes on after the end", f"{tasks}")

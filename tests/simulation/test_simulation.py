@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
+from spanner_grpc_sessions.calls import call_async
+from spanner_grpc_sessions.pool import runner_async
+from spanner_grpc_sessions.runtime import deadline
+from spanner_grpc_sessions.runtime.clock import CLOCK, Clock
 from tests.simulation.faults import FAULTS, put_in
 from tests.simulation.run import Failure, simulate
 
@@ -51,13 +54,10 @@ def test_a_seed_repeats_in_another_process() -> None:
 
 def test_nothing_of_a_simulation_stays() -> None:
     """The library has its clocks back."""
-    from spanner_grpc_sessions.calls import call_async
-    from spanner_grpc_sessions.runtime import clock, deadline
-
+    before = [dict(vars(module)) for module in (call_async, deadline, runner_async)]
     simulate(0, 0.01)
-    assert call_async.monotonic is time.monotonic
-    assert deadline.time is time
-    assert abs(clock.CLOCK.now() - clock.Clock().now()) < 60.0
+    assert [dict(vars(module)) for module in (call_async, deadline, runner_async)] == before
+    assert abs(CLOCK.now() - Clock().now()) < 60.0
 
 
 def _failure(seed: int, fault: str) -> str | None:

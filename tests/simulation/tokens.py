@@ -90,7 +90,7 @@ class SimulatedCredentials(Credentials):
     """Credentials whose refresh asks the simulated endpoint."""
 
     def __init__(self, endpoint: TokenEndpoint, wall: Callable[[], float]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # google-auth is typed in part only
         self._endpoint = endpoint
         self._wall = wall
 
@@ -103,7 +103,7 @@ class SimulatedCredentials(Credentials):
 class _Bell(threading.Condition):
     """A condition that also wakes a task."""
 
-    def __init__(self, lock: threading.RLock) -> None:  # type: ignore[valid-type]  # a function in typeshed
+    def __init__(self, lock: Any) -> None:
         super().__init__(lock)
         self.listeners: weakref.WeakSet[SimulatedWorker] = weakref.WeakSet()
 

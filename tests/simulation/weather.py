@@ -32,7 +32,7 @@ class Weather:
         self._journal = journal
         self._calm = calm
         self._changes: list[tuple[Any, dict[str, Any]]] = []
-        self._usual = [(part, dict(vars(part))) for part in (network.weather,)]
+        self._usual: list[tuple[Any, dict[str, Any]]] = [(part, dict(vars(part))) for part in (network.conditions,)]
         self._usual += [(self.server, {"short": 0.0, "busy": 0.0, "database_gone": False}), (endpoint, {"state": "up"})]
 
     async def blow(self, until: float, between: float) -> None:
@@ -80,24 +80,24 @@ class Weather:
 
 
 async def _refused(weather: Weather) -> None:
-    with weather.set(weather.network.weather, state="refused"):
+    with weather.set(weather.network.conditions, state="refused"):
         weather.network.cut()
         await weather.last(1.0, 1800.0)
 
 
 async def _silent(weather: Weather) -> None:
-    with weather.set(weather.network.weather, state="silent"):
+    with weather.set(weather.network.conditions, state="silent"):
         await weather.last(1.0, 1800.0)
 
 
 async def _slow(weather: Weather) -> None:
-    with weather.set(weather.network.weather, latency=weather.random.uniform(0.1, 1.0)):
+    with weather.set(weather.network.conditions, latency=weather.random.uniform(0.1, 1.0)):
         await weather.last(10.0, 3600.0)
 
 
 async def _lossy(weather: Weather) -> None:
     draw = weather.random.uniform
-    with weather.set(weather.network.weather, lost=draw(0.0, 0.3), cut=draw(0.0, 0.3)):
+    with weather.set(weather.network.conditions, lost=draw(0.0, 0.3), cut=draw(0.0, 0.3)):
         await weather.last(10.0, 3600.0)
 
 
@@ -108,7 +108,7 @@ async def _cut_off(weather: Weather) -> None:
 async def _restart(weather: Weather) -> None:
     weather.network.cut()
     weather.server.forget_all(multiplexed=weather.random.random() < 0.5)
-    with weather.set(weather.network.weather, state="refused"):
+    with weather.set(weather.network.conditions, state="refused"):
         await weather.last(0.1, 60.0)
 
 

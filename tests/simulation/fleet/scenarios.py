@@ -6,7 +6,7 @@ import contextlib
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp
+from math import exp, sqrt
 from typing import Any, Final
 from unittest import mock
 
@@ -132,7 +132,7 @@ def _likely_peak(mean: float, windows: int) -> int:
     # The chance of more than `count` in one window, summed from the front: Poisson.
     term = left = exp(-mean) if mean < 700 else 0.0
     if not term:
-        return round(mean + 4 * mean**0.5)
+        return round(mean + 4 * sqrt(mean))
     count = 0
     while 1 - left > 0.5 / windows and term:
         count += 1
