@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from math import floor, log10
 from typing import Any, Final
 
 _WIDTH: Final = 640
@@ -66,9 +67,9 @@ second, by the decisions of the library alone. Time is virtual, and a second of 
 requests came wholly at random. Without spreads: the same by decisions that spread pings over a fifth of the keep-alive
 time, tokens over 150 s and multiplexed sessions not at all. The figures say nothing about what a server does with such
 load, and the processes share nothing but its outages.</p>
-<p><span class="key" style="--c: var(--now)">peak in each bar</span> &ensp;
-<span class="key" style="--c: var(--former)">the same without spreads</span> &ensp;
-<span class="dim">- - mean</span></p>
+<p><span class="key" style="--c: var(--now)">as the library is</span> &ensp;
+<span class="key" style="--c: var(--former)">without spreads</span> &ensp;
+<span class="dim">- - mean of what is measured; each plot has 360 points, averages of the time between them</span></p>
 <main>{sections}</main></body></html>
 """
 
@@ -78,7 +79,7 @@ def _row(result: dict[str, Any], index: int) -> str:
     before = f"{former['measures'][index]['ratio']:g}" if former else ""
     limit = measure["limit"]
     kept = "" if limit is None else ' class="good"' if measure["ratio"] <= limit else ' class="bad"'
-    name = f"{escape(result['title'])}: {measure['kind']}"
+    name = f"{escape(result['title'])}: {measure['kind']} {measure['when']}"
     goal = "" if limit is None else f"≤ {limit:g}"
     return (
         f"<tr><td>{name}</td><td>{measure['mean']:,.4g}</td><td>{measure['peak']:,.4g}</td>"
@@ -100,16 +101,17 @@ def _section(result: dict[str, Any]) -> str:
 
 
 def _plot(result: dict[str, Any], kind: str) -> str:
-    now, former = result["series"][kind]["peak"], (result.get("without_spreads") or {}).get("series", {}).get(kind)
-    mean = next(measure["mean"] for measure in result["measures"] if measure["kind"] == kind)
-    top = _nice(max([*now, *(former["peak"] if former else ())]))
-    lines = _line(former["peak"], top, "former") if former else ""
-    y = _y(mean, top)
+    now, former = result["series"][kind], (result.get("without_spreads") or {}).get("series", {}).get(kind)
+    measures = [measure for measure in result["measures"] if measure["kind"] == kind]
+    # What is outside, such as the first tokens of all, may be far higher.
+    part = slice(*(round(len(now) * measures[0][end] / result["seconds"]) for end in ("since", "until")))
+    top = _nice(max([*now[part], *(former[part] if former else ()), measures[0]["mean"]]))
+    y = _y(measures[0]["mean"], top)
     return (
         f"<h3>{kind} per second</h3>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{kind} per second over time">'
-        f"{_grid(top)}{_ticks(result['seconds'])}"
-        f'{lines}{_line(now, top, "now")}<line class="mean" x1="{_LEFT}" x2="{_WIDTH}" y1="{y}" y2="{y}"/></svg>'
+        f"{_grid(top)}{_ticks(result['seconds'])}{_line(former, top, 'former') if former else ''}"
+        f'{_line(now, top, "now")}<line class="mean" x1="{_LEFT}" x2="{_WIDTH}" y1="{y}" y2="{y}"/></svg>'
     )
 
 
@@ -119,7 +121,7 @@ def _y(value: float, top: float) -> float:
 
 def _line(values: list[float], top: float, name: str) -> str:
     step = (_WIDTH - _LEFT) / len(values)
-    points = " ".join(f"{_LEFT + step * (at + 0.5):.1f},{_y(value, top)}" for at, value in enumerate(values))
+    points = " ".join(f"{_LEFT + step * (at + 0.5):.1f},{_y(min(value, top), top)}" for at, value in enumerate(values))
     return f'<polyline class="{name}" points="{points}"/>'
 
 
@@ -146,7 +148,5 @@ def _ticks(seconds: float) -> str:
 
 def _nice(value: float) -> float:
     """Return the next round number."""
-    power = 1.0
-    while power * 10 < value:
-        power *= 10
-    return next(power * digit for digit in (1, 2, 4, 6, 8, 10) if value <= power * digit)
+    power = 10.0 ** floor(log10(value)) if value > 0 else 1.0
+    return next(power * digit for digit in (1, 2, 4, 6, 8, 10) if value <= power * digit * 1.001)

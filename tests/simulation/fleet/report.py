@@ -50,14 +50,15 @@ def write(folder: Path, figures: list[dict[str, Any]], seeds: dict[str, Any] | N
 
 def table(figures: list[dict[str, Any]]) -> str:
     """Return the figures as a table of text."""
-    lines = [f"{'':58} {'mean/s':>9} {'peak/s':>9} {'ratio':>6} {'before':>7} {'chance':>7} {'goal':>5}"]
+    lines = [f"{'':66} {'mean/s':>9} {'peak/s':>9} {'ratio':>6} {'before':>7} {'chance':>7} {'goal':>5}"]
     for result in figures:
         former = result["without_spreads"]
         for index, measure in enumerate(result["measures"]):
             before = former["measures"][index]["ratio"] if former else ""
+            name = f"{result['title']}: {measure['kind']} {measure['when']}"
             lines.append(
-                f"{result['title'] + ': ' + measure['kind']:58} {measure['mean']:9.4g} {measure['peak']:9.4g} "
-                f"{measure['ratio']:6g} {before:>7} {measure['by_chance']:7g} {measure['limit'] or '':>5}"
+                f"{name:66} {measure['mean']:9.4g} {measure['peak']:9.4g} {measure['ratio']:6g} "
+                f"{before:>7} {measure['by_chance']:7g} {measure['limit'] or '':>5}"
             )
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ _BINS: Final = 360
 class Measure:
     """How evenly the requests of a kind come, from one window of some seconds to the next.
 
-    `limit` is the goal for peak over mean, None where there is none.
+    `limit` is the goal for peak over mean, None where there is none; `when` tells two measures of one kind apart.
     """
 
     kind: str
@@ -44,6 +44,7 @@ class Measure:
     until: float
     limit: float | None = None
     window: int = 1
+    when: str = ""
 
     def of(self, fleet: Fleet) -> dict[str, Any]:
         """Return the figures."""
@@ -52,11 +53,12 @@ class Measure:
         mean = sum(counts) / len(counts)
         return {
             "kind": self.kind,
+            "when": self.when,
             "since": self.since,
             "until": self.until,
             "window": self.window,
             "total": sum(counts),
-            "mean": round(mean / self.window, 3),
+            "mean": round(mean / self.window, 4),
             "peak": round(max(counts) / self.window, 3),
             "ratio": round(max(counts) / mean, 1) if mean else 0.0,
             "by_chance": round(_likely_peak(mean, len(counts)) / mean, 1) if mean else 0.0,
@@ -120,11 +122,10 @@ def _watch(fleet: Fleet, work: list[float]) -> None:
         work.append(fleet.now)
 
 
-def _bins(counts: array[int]) -> dict[str, list[float]]:
-    """Return the mean and the peak of each bar of a plot."""
+def _bins(counts: array[int]) -> list[float]:
+    """Return the mean of each bar of a plot."""
     size = max(len(counts) // _BINS, 1)
-    bars = [counts[at : at + size] for at in range(0, len(counts) - size + 1, size)]
-    return {"mean": [round(sum(bar) / size, 2) for bar in bars], "peak": [max(bar) for bar in bars]}
+    return [round(sum(counts[at : at + size]) / size, 4) for at in range(0, len(counts) - size + 1, size)]
 
 
 def _likely_peak(mean: float, windows: int) -> int:
@@ -258,7 +259,10 @@ SCENARIOS: Final = (
         "A token endpoint out for a quarter of an hour",
         6 * _HOUR,
         _no_tokens,
-        (Measure("tokens", 2.25 * _HOUR + _MINUTE, 6 * _HOUR, 3.0, 10), Measure("tokens", 2 * _HOUR, 2.25 * _HOUR)),
+        (
+            Measure("tokens", 2.25 * _HOUR + _MINUTE, 6 * _HOUR, 3.0, 10, when="afterwards"),
+            Measure("tokens", 2 * _HOUR, 2.25 * _HOUR),
+        ),
     ),
     Scenario(
         "month",
