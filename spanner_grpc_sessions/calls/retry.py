@@ -104,6 +104,8 @@ class Attempts:
                 # With this frame in its traceback, a failure that the frame keeps would keep itself, and with it what
                 # the frames of its callers hold, until the garbage collector runs.
                 del failure
+        # No caller sees this failure, unless it is the last one.
+        log.debug("%s: another attempt in %.2f s", failure, pause)
         return pause
 
     def pause_after(self, failure: RpcError) -> float | None:

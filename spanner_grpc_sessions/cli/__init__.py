@@ -1,13 +1,17 @@
 """The command line `spanner-sessions`: JSON on standard output, everything for people on standard error.
 
-An error prints its REST body on standard error and exits with 1; wrong usage exits with 2.
+An error prints its REST body on standard error and exits with 1; wrong usage exits with 2. It needs the extra `cli`,
+which nothing outside this folder imports.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 _INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
+_EXTRA = {"click", "rich"}
+_NO_EXTRA = "spanner-sessions: the command line needs click and rich: pip install 'spanner-grpc-sessions[cli]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,5 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from spanner_grpc_sessions.cli.program import run  # noqa: PLC0415
 
         return run(arguments)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in _EXTRA:
+            raise
+        print(_NO_EXTRA, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return _INTERRUPTED

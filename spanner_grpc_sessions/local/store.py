@@ -19,13 +19,13 @@ from spanner_grpc_sessions_pb import spanner_pb2 as pb
 
 from spanner_grpc_sessions.errors import InvalidName, InvalidValue
 from spanner_grpc_sessions.local.status import RpcStatus, resource_not_found
+from spanner_grpc_sessions.service.filters import label_filter
 from spanner_grpc_sessions.service.limits import IDLE_LIMIT, LIFETIME_LIMIT, MAX_BATCH, MAX_LABELS
 from spanner_grpc_sessions.service.names import check_database, database_of
 from spanner_grpc_sessions.service.requests import LABEL_KEY, LABEL_VALUE
 
 _MAX_PAGE: Final = 1000
 _Sessions = dict[str, pb.Session]
-_FILTER_TERM = re.compile(rf"labels\.({LABEL_KEY}):(?P<part>\*|[-a-z0-9]+)")
 
 
 class SessionStore:
@@ -201,16 +201,8 @@ def _read_page_token(token: str, database: str) -> str:
 
 
 def parse_filter(text: str) -> Callable[[Mapping[str, str]], bool]:
-    """Return a function that tells if labels match a filter of ListSessions.
-
-    A filter is made of terms, joined by blanks or `AND`: `labels.env:*` (has the label) or `labels.env:dev` (its value
-    contains dev). Case does not matter. The reference documents labels only, so every other expression is rejected.
-    """
-    terms = []
-    for term in re.split(r"\s+(?:and\s+)?", text.strip().lower()) if text.strip() else ():
-        match = _FILTER_TERM.fullmatch(term)
-        if not match:
-            expected = "expected labels.<key>:* or labels.<key>:<part of the value>"
-            raise RpcStatus("INVALID_ARGUMENT", f"Invalid filter {text!r}: {expected}")
-        terms.append((match[1], match["part"]))
-    return lambda labels: all(key in labels and (part == "*" or part in labels[key]) for key, part in terms)
+    """Return a function that tells if labels match a filter of ListSessions; see `label_filter`."""
+    try:
+        return label_filter(text)
+    except InvalidValue as error:
+        raise RpcStatus("INVALID_ARGUMENT", f"I{str(error)[1:]}") from None

@@ -67,7 +67,10 @@ def test_opening_and_closing_are_logged_once(
 
 
 def test_every_call_is_logged_at_debug(local: LocalSpanner, colour: Colour, caplog: pytest.LogCaptureFixture) -> None:
-    """One line per call with method, resource, status, attempts and the last request id; a stream when it has ended."""
+    """A line per call with method, resource, status, attempts and the last request id; a stream when it has ended.
+
+    An attempt that is repeated has a line before.
+    """
     caplog.set_level(logging.DEBUG, logger=_LOGGER)
     options = local.client_options(retry=_AT_ONCE)
     with colour.client(local.credentials(), options=options) as client:
@@ -77,11 +80,14 @@ def test_every_call_is_logged_at_debug(local: LocalSpanner, colour: Colour, capl
         with pytest.raises(SessionNotFound):
             client.ping_session(f"{_DATABASE}/sessions/none")
         stream = client.rest("POST", f"/v1/{name}:executeStreamingSql", {"sql": "SELECT 1"})
-        assert len(_lines(caplog, logging.DEBUG)) == 3
+        assert len(_lines(caplog, logging.DEBUG)) == 4
         list(stream)
         stream.close()
     ids = _request_ids(local)
-    lines = _lines(caplog, logging.DEBUG)
+    first, repeated, *rest = _lines(caplog, logging.DEBUG)
+    lines = [first, *rest]
+    failure = f"GetSession: UNAVAILABLE: a fault of LocalSpanner [request id {ids[1]}]"
+    assert repeated.partition(": another attempt in ")[::2] == (failure, "0.00 s")
     assert [line.partition(" after ")[0] for line in lines] == [
         f"CreateSession of {_DATABASE}: OK",
         f"GetSession of {name}: OK",
@@ -218,7 +224,7 @@ def test_no_secret_is_ever_logged(local: LocalSpanner, colour: Colour, caplog: p
     shown = "\n".join(
         f"{record.getMessage()} {record.args} {record.exc_info} {record.exc_text}" for record in caplog.records
     )
-    assert len(_lines(caplog, logging.DEBUG)) == 5
+    assert len(_lines(caplog, logging.DEBUG)) == 6
     tokens = {str(call.header("authorization")).removeprefix("Bearer ") for call in local.calls}
     for secret in (*tokens, "s3cret"):
         assert secret

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "google_cloud": {*_BASE, "client", "multiplexed", "options", "pool"},
     "local": {*_BASE, "options", "rest", "service"},
     "testing": {*_BASE, "client", "local", "options", "pool", "runtime"},
-    "cli": {*_BASE, "client", "local", "options", "pool"},
+    "cli": {*_BASE, "auth", "client", "local", "observers", "options", "service", "transport"},
     "__main__": {"cli"},
 }
 
