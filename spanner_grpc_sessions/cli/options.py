@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,9 @@ from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import InvalidValue
 from spanner_grpc_sessions.options import DEFAULT, ClientOptions, InstanceType, Timeout, check_timeout
 from spanner_grpc_sessions.service.names import check_database, check_session
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Options that say where and how to connect.
@@ -97,22 +100,24 @@ class Where:
 
     @contextmanager
     def client(self, output: Output) -> Iterator[SessionsClient]:
-        """Give an open client, of a local server if `--local` was given."""
-        with ExitStack() as stack:
-            stack.enter_context(output.log(self.verbose))
-            if self.local:
-                from spanner_grpc_sessions.local import LocalSpanner  # noqa: PLC0415 - not loaded for other commands
+        """Give an open client."""
+        with self.means(output) as (credentials, options), SessionsClient(credentials, options=options) as client:
+            yield client
 
-                spanner = stack.enter_context(LocalSpanner())
+    @contextmanager
+    def means(self, output: Output) -> Iterator[tuple[Credentials | None, ClientOptions]]:
+        """Give what a client is made of, for a server that is started now if `--local` was given."""
+        with output.log(self.verbose):
+            if not self.local:
+                yield None, self._options(output)
+                return
+            from spanner_grpc_sessions.local import LocalSpanner  # noqa: PLC0415 - not loaded for other commands
+
+            with LocalSpanner() as spanner:
                 output.tell(f"LocalSpanner started at {spanner.endpoint}, for this command only")
-                options = spanner.client_options(observer=output.calls)
-                client = SessionsClient(spanner.credentials(), options=options)
-            else:
-                client = SessionsClient(options=self.options(output))
-            yield stack.enter_context(client)
+                yield spanner.credentials(), spanner.client_options(observer=output.calls)
 
-    def options(self, output: Output) -> ClientOptions:
-        """Return where to connect."""
+    def _options(self, output: Output) -> ClientOptions:
         if (self.client_certificate is None) != (self.client_key is None):
             raise InvalidValue("--client-certificate and --client-key need each other")
         root, chain, key = (

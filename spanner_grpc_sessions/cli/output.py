@@ -23,9 +23,14 @@ _LOGGER: Final = logging.getLogger("spanner_grpc_sessions")
 
 
 class Calls:
-    """The calls under way: the observer of a command's client."""
+    """The calls under way: the observer of a command's client.
+
+    Attributes:
+        last_attempts: of the call that ended last.
+    """
 
     def __init__(self) -> None:
+        self.last_attempts = 0
         self._under_way: dict[int, CallInfo] = {}
 
     def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], None]:
@@ -36,6 +41,7 @@ class Calls:
     def end(self, call: CallInfo, mark: None) -> None:
         """Forget a call that has ended."""
         self._under_way.pop(id(call), mark)
+        self.last_attempts = call.attempts
 
     def longest(self) -> str:
         """Return what the oldest call is, if it takes long or is repeated; "" otherwise."""

@@ -14,6 +14,7 @@ from click.shell_completion import shell_complete
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.cli.create import create
 from spanner_grpc_sessions.cli.delete import delete
+from spanner_grpc_sessions.cli.doctor.command import doctor
 from spanner_grpc_sessions.cli.listing import list_
 from spanner_grpc_sessions.cli.options import examples
 from spanner_grpc_sessions.cli.output import Output
@@ -47,7 +48,7 @@ def program() -> None:
     """
 
 
-for _command in (create, get, list_, delete, ping, serve):
+for _command in (create, get, list_, delete, ping, serve, doctor):
     program.add_command(_command)
 
 

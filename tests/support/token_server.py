@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
@@ -29,6 +30,7 @@ class TokenServer:
         lifetime: seconds that a token lives.
         open: whether answers go on their way.
         drips: whether an answer never comes to its end.
+        ahead: by how many seconds its clock is.
         issue: makes the token of a request from its number.
     """
 
@@ -40,6 +42,7 @@ class TokenServer:
         self.open = threading.Event()
         self.open.set()
         self.drips = False
+        self.ahead = 0.0
         self.issue: Callable[[int], str] = "token-{}".format
         self.lock = threading.Lock()
         self.ended = threading.Event()
@@ -105,6 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(body).encode())
 
     do_GET = do_POST  # noqa: N815 - http.server names it
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the header `Date`."""
+        return super().date_time_string((time.time() if timestamp is None else timestamp) + self.server.tokens.ahead)
 
     def _token(self, number: int) -> dict[str, Any]:
         seconds = self.server.tokens.lifetime
