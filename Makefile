@@ -129,7 +129,7 @@ build: dev  ## build wheel and sdist into dist/
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP_INSTALL) --editable .
+	$(BIN)/python $(PIP_INSTALL) --editable '.[cli]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml
@@ -149,7 +149,7 @@ build/node/.installed: Makefile
 # $(1): requirements beside our own. They are installed first and then kept, so that the test tools cannot raise them.
 define install_lowest
 	$(BIN)/uv venv --quiet --clear --python '$(OLD_PYTHON)' $(@D)
-	$(UV_INSTALL) --python $(@D)/bin/python --resolution lowest-direct --editable . \
+	$(UV_INSTALL) --python $(@D)/bin/python --resolution lowest-direct --editable '.[cli]' \
 	    $(foreach requirement,$(1),'$(requirement)')
 	$(UV_INSTALL) --python $(@D)/bin/python hypothesis pytest pytest-xdist
 	touch $@

@@ -92,8 +92,12 @@ def _read() -> Iterator[str]:
 
 def _found(output: Output, where: Where, client: SessionsClient, database: str, selection: Selection) -> list[Session]:
     timeout = TIMEOUT if where.timeout is DEFAULT else where.timeout
-    with output.waiting("listing"):
-        return list(selection.sessions(client, database, timeout))
+    try:
+        with output.waiting("listing"):
+            return list(selection.sessions(client, database, timeout))
+    except KeyboardInterrupt:
+        output.tell("interrupted: nothing was deleted")
+        raise
 
 
 def _print(output: Output, sessions: list[Session]) -> None:
@@ -128,5 +132,6 @@ def _delete(output: Output, where: Where, client: SessionsClient, sessions: list
     with output.work("deleting", "deleted", len(sessions)) as work:
         workers = min(_WORKERS, max(len(sessions), 1))
         for body in side_by_side(delete_one, sessions, workers=workers, stop=client.close):
-            output.bodies(body)
+            if not (output.for_people and len(sessions) > 1):
+                output.bodies(body)
             work.advance()

@@ -57,8 +57,14 @@ def list_(
                 for session in sessions:
                     output.bodies(session)
             return
-        with output.waiting("listing"):
-            found = list(sessions)
+        found: list[Session] = []
+        try:
+            with output.waiting("listing"):
+                found.extend(sessions)
+        except BaseException:
+            if found:
+                show(output, found)
+            raise
     show(output, found)
 
 

@@ -110,6 +110,8 @@ class Output:
                 begin = "interrupted: " if isinstance(error, KeyboardInterrupt) else ""
                 self.tell(f"{begin}{work.done:,} of {total:,} sessions {done}")
             raise
+        if total > 1 and self.people.is_terminal:
+            self.tell(f"{work.done:,} sessions {done} in {ago(work.seconds)}")
 
     @contextmanager
     def _moving(self, renderable: Any) -> Iterator[None]:
@@ -184,6 +186,7 @@ class Work:
 
     def __init__(self, what: str, total: int, calls: Calls) -> None:
         self.done = 0
+        self._started = time.monotonic()
         self._calls = calls
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -200,6 +203,11 @@ class Work:
         """Count what was done."""
         self.done += count
         self._progress.advance(self._task, count)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._started
 
     def __rich__(self) -> Group:
         longest = self._calls.longest()

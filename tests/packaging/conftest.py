@@ -78,19 +78,34 @@ def distributions(uv: Callable[..., None], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def installed(
+def install(
     distributions: Distributions, uv: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
-) -> Installed:
-    """The wheel, and the dependencies it asks for, in the versions that the tests run on."""
-    folder = tmp_path_factory.mktemp("outside")
+) -> Callable[[str], Installed]:
+    """Install the wheel with an extra, and the dependencies it asks for, in the versions that the tests run on."""
     constraints = tmp_path_factory.mktemp("constraints") / "constraints.txt"
     versions = {found.name: found.version for found in importlib.metadata.distributions()}
     del versions["spanner-grpc-sessions"]
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()))
-    environment = tmp_path_factory.mktemp("venv") / "venv"
-    python = environment / "bin" / "python"
-    uv("venv", "--python", sys.executable, environment)
-    uv("pip", "install", "--python", python, "--constraints", constraints, distributions.wheel)
     # Nothing may point back to the checkout, and byte code is used as users use it.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return Installed(python, folder, variables)
+
+    def install(extra: str) -> Installed:
+        environment = tmp_path_factory.mktemp("venv") / "venv"
+        python = environment / "bin" / "python"
+        uv("venv", "--python", sys.executable, environment)
+        uv("pip", "install", "--python", python, "--constraints", constraints, f"{distributions.wheel}{extra}")
+        return Installed(python, tmp_path_factory.mktemp("outside"), variables)
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def installed(install: Callable[[str], Installed]) -> Installed:
+    """The wheel without extras."""
+    return install("")
+
+
+@pytest.fixture(scope="session")
+def installed_cli(install: Callable[[str], Installed]) -> Installed:
+    """The wheel with the command line."""
+    return install("[cli]")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from spanner_grpc_sessions._version import __version__
 from tests.packaging.conftest import Installed
 
@@ -22,24 +24,35 @@ def test_dependencies_are_complete(installed: Installed) -> None:
     """Every module imports, the embedded server's too, but those for an extra, google-cloud-spanner or pytest."""
     code = """
 import importlib, pkgutil, spanner_grpc_sessions as ours
+others = {"__main__", "cli", "google_cloud", "plugin", "telemetry"}
 for module in pkgutil.walk_packages(ours.__path__, "spanner_grpc_sessions."):
-    if not (module.name.endswith((".__main__", ".telemetry", ".plugin")) or ".google_cloud." in module.name):
+    if not others & set(module.name.split(".")):
         importlib.import_module(module.name)
 """
     process = installed.run("python", "-W", "error", "-c", code)
     assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_command_shows_its_help(installed: Installed) -> None:
+@pytest.mark.parametrize("command", [("spanner-sessions", "--help"), ("python", "-m", "spanner_grpc_sessions", "list")])
+def test_command_without_its_extra_says_how_to_get_it(installed: Installed, command: tuple[str, ...]) -> None:
+    """In one line, without a traceback."""
+    process = installed.run(*command)
+    assert (process.returncode, process.stdout) == (1, "")
+    (line,) = process.stderr.splitlines()
+    assert line.endswith("pip install 'spanner-grpc-sessions[cli]'")
+
+
+def test_command_shows_its_help(installed_cli: Installed) -> None:
     """`spanner-sessions --help` is on the path and names the commands."""
-    process = installed.run("spanner-sessions", "--help")
+    process = installed_cli.run("spanner-sessions", "--help")
     assert process.returncode == 0, process.stderr
-    assert all(command in process.stdout for command in ("create", "get", "list", "delete", "ping", "serve"))
+    commands = ("create", "get", "list", "delete", "ping", "serve", "doctor")
+    assert all(command in process.stdout for command in commands)
 
 
-def test_command_creates_a_session_on_a_local_server(installed: Installed) -> None:
+def test_command_creates_a_session_on_a_local_server(installed_cli: Installed) -> None:
     """`spanner-sessions create … --local` prints the REST Session as one JSON object, and nothing else on stdout."""
-    process = installed.run("spanner-sessions", "create", DATABASE, "--label", "team=checkout", "--local")
+    process = installed_cli.run("spanner-sessions", "create", DATABASE, "--label", "team=checkout", "--local")
     assert process.returncode == 0, process.stderr
     session = json.loads(process.stdout)
     assert session["name"].startswith(f"{DATABASE}/sessions/")

@@ -53,13 +53,21 @@ IMPURE = {
 IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"rest.routes": {"urllib"}}
 PURE = {
-    "auth.renewal", "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin",
+    "auth.renewal", "cli.doctor.diagnosis", "cli.doctor.finding", "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin",
     "errors.statuses", "local.status", "local.values", "multiplexed.rotation", "options", "pool.failures",
     "pool.options", "pool.stats", "runtime.backoff", "runtime.hosts",
 }  # fmt: skip
 PURE_ROOMS = {"pool.core", "rest", "service"}
 WITHOUT_GRPC = {
-    *PURE - {"errors.details", "local.status", "local.values", "multiplexed.rotation", "pool.failures"},
+    *PURE
+    - {
+        "cli.doctor.diagnosis",
+        "errors.details",
+        "local.status",
+        "local.values",
+        "multiplexed.rotation",
+        "pool.failures",
+    },
     "rest",
 }
 
@@ -152,6 +160,13 @@ def test_folders_do_not_import_in_a_circle(module: Module) -> None:
         reached |= new
         new = {further for room in new for further in MAY_IMPORT[room]} - reached
     assert _room(module.name) not in reached
+
+
+@each_module
+def test_only_the_command_line_imports_what_its_extra_brings(module: Module) -> None:
+    """A service that imports the library loads neither."""
+    imported = {name.partition(".")[0] for name in module.imports()}
+    assert not imported & {"click", "rich"} or _room(module.name) == "cli"
 
 
 def test_every_folder_has_a_contract() -> None:

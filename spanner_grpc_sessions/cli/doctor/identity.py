@@ -30,7 +30,8 @@ def credentials(case: Case) -> Finding:
         raise _no_token(case, error, is_user=False) from error
     case.who = diagnosis.described(case.credentials)
     scopes = list(getattr(case.credentials, "scopes", None) or case.options.scopes)
-    return Finding(f"{case.who}, scope {' '.join(scopes)}", data={"principal": case.who, "scopes": scopes})
+    short = " ".join(scope.rpartition("/")[2] for scope in scopes)
+    return Finding(f"{case.who}, scope {short}", data={"principal": case.who, "scopes": scopes})
 
 
 def token(case: Case) -> Finding:
