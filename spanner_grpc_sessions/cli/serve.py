@@ -34,8 +34,8 @@ _EXPORTED = {
     epilog=examples(
         "spanner-sessions serve",
         "spanner-sessions serve --plaintext --port 9010",
-        "spanner-sessions serve --export --directory ~/.local-spanner > env.sh &",
-        ". ./env.sh",
+        "spanner-sessions serve --export --directory ~/.local-spanner > env.sh",
+        ". ./env.sh   # in another shell",
     )
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 (default: a free one).")

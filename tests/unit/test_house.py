@@ -53,9 +53,9 @@ IMPURE = {
 IMPURE_BUILTINS = {"open", "print", "input", "breakpoint"}
 ALLOWED = {"rest.routes": {"urllib"}}
 PURE = {
-    "auth.renewal", "cli.doctor.diagnosis", "cli.doctor.finding", "errors", "errors.checks", "errors.connecting", "errors.details", "errors.origin",
-    "errors.statuses", "local.status", "local.values", "multiplexed.rotation", "options", "pool.failures",
-    "pool.options", "pool.stats", "runtime.backoff", "runtime.hosts",
+    "auth.renewal", "cli.doctor.diagnosis", "cli.doctor.finding", "errors", "errors.checks", "errors.connecting",
+    "errors.details", "errors.origin", "errors.statuses", "local.status", "local.values", "multiplexed.rotation",
+    "options", "pool.failures", "pool.options", "pool.stats", "runtime.backoff", "runtime.hosts",
 }  # fmt: skip
 PURE_ROOMS = {"pool.core", "rest", "service"}
 WITHOUT_GRPC = {
