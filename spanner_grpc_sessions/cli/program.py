@@ -26,6 +26,8 @@ from spanner_grpc_sessions.errors.statuses import HTTP_CODES
 
 _NAME: Final = "spanner-sessions"
 _COMPLETION: Final = "_SPANNER_SESSIONS_COMPLETE"
+# Statuses whose cause may lie on the way to the server.
+_FOR_DOCTOR: Final = frozenset({"UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "DEADLINE_EXCEEDED"})
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -69,6 +71,8 @@ def run(arguments: Sequence[str] | None) -> int:
         return 1
     except (RpcError, CredentialsError, ClientClosed) as error:
         print(json.dumps(_rest_body(error)), file=sys.stderr)
+        if sys.stderr.isatty() and (isinstance(error, CredentialsError) or getattr(error, "status", "") in _FOR_DOCTOR):
+            print(f"{_NAME} doctor DATABASE finds out why", file=sys.stderr)
         return 1
     except (SpannerSessionsError, OSError) as error:
         print(f"{_NAME}: {error}", file=sys.stderr)

@@ -129,7 +129,9 @@ def test_terminal_is_told_what_a_command_waits_for(plain: LocalSpanner, monkeypa
     ended.set()
     watcher.join()
     assert told
-    assert json.loads(terminal.plain.splitlines()[-1])["error"]["status"] == "UNAVAILABLE"
+    body, advice = terminal.plain.splitlines()[-2:]
+    assert json.loads(body)["error"]["status"] == "UNAVAILABLE"
+    assert advice == "spanner-sessions doctor DATABASE finds out why"
 
 
 def test_verbose_shows_attempts(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,8 +20,10 @@ from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.certificates import make_authority
 from tests.support.emulator import Emulator
 from tests.support.http_proxy import HttpProxy
+from tests.support.measuring import takes
 from tests.support.tls import tls_front
 from tests.support.token_server import TokenServer
+from tests.support.waiting import until
 
 pytest.importorskip("rich", reason="the extra cli is not installed")
 main = pytest.importorskip("spanner_grpc_sessions.cli").main
@@ -380,6 +384,22 @@ def test_missing_permission_is_named(ward: Ward, method: str, permission: str) -
     assert row["cause"] == "no-permission"
     assert f"lacks {permission} on {_DATABASE}" in row["text"]
     assert row["error"]["status"] == "PERMISSION_DENIED"
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_interrupt_deletes_the_session(ward: Ward, capsys: pytest.CaptureFixture[str]) -> None:
+    """And keeps the rows so far."""
+    ward.local.faults.add("GetSession", drop=True, times=None)
+
+    def interrupt() -> None:
+        until(lambda: any(call.method == "GetSession" for call in ward.local.calls))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with takes():
+        assert main(["doctor", _DATABASE, *ward.arguments]) == 130
+    assert "first RPC" in capsys.readouterr().err.splitlines()[-1]
+    assert ward.local.sessions == []
 
 
 def test_clock_that_differs_is_told_though_the_token_comes(ward: Ward) -> None:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import tempfile
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError as FutureTimeoutError  # Python's own only from 3.11 on
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -68,12 +68,12 @@ def dns(case: Case) -> Finding:
     host, _, port = case.peer.rpartition(":")
     host = host.strip("[]")
     answer: Future[list[Any]] = Future()
-    # A name server that is silent would keep getaddrinfo for longer than anybody waits.
+    # A name server that is silent would keep getaddrinfo for half a minute.
     Thread(target=_resolve, args=(host, int(port), answer), daemon=True).start()
     try:
         case.addresses = answer.result(_PATIENCE)
-    except (OSError, TimeoutError, UnicodeError) as error:
-        unknown = not isinstance(error, TimeoutError) and getattr(error, "errno", None) != socket.EAI_AGAIN
+    except (OSError, FutureTimeoutError, UnicodeError) as error:
+        unknown = not isinstance(error, FutureTimeoutError) and getattr(error, "errno", None) != socket.EAI_AGAIN
         raise diagnosis.of_name(host, unknown=unknown, is_proxy=case.target.proxy is not None) from error
     found = list(dict.fromkeys(address[4][0] for address in case.addresses))
     return Finding(f"{host} is {', '.join(map(str, found))}", data={"addresses": found})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from spanner_grpc_sessions.cli.doctor import diagnosis
@@ -12,10 +13,12 @@ from spanner_grpc_sessions.cli.doctor.case import Case
 from spanner_grpc_sessions.cli.doctor.finding import Finding, Trouble
 from spanner_grpc_sessions.cli.doctor.identity import why_rejected
 from spanner_grpc_sessions.client import SessionsClient
-from spanner_grpc_sessions.errors import CredentialsError
+from spanner_grpc_sessions.errors import CredentialsError, SpannerSessionsError
 from spanner_grpc_sessions.errors.rpc import RpcError, Unauthenticated
 
 _MORE: Final = 20
+# Seconds.
+_LAST_WAIT: Final = 1.0
 _CREATE: Final = "spanner.sessions.create"
 _GET: Final = "spanner.sessions.get"
 
@@ -33,6 +36,7 @@ def first_call(case: Case) -> Finding:
     except CredentialsError as error:
         raise Trouble("token", f"{error}: correct the credentials.") from error
     case.session = session["name"]
+    case.stack.callback(_clean_up, case)
     text = f"CreateSession, which needs {_CREATE}"
     attempts = case.output.calls.last_attempts
     if attempts > 1:
@@ -72,6 +76,13 @@ def multiplexed(case: Case) -> Finding:
     return Finding(text, "warning", "no-multiplexed")
 
 
+def _clean_up(case: Case) -> None:
+    """Delete the session, after Ctrl-C too. It ends within an hour if that fails."""
+    if case.session:
+        with suppress(SpannerSessionsError):
+            case.client.delete_session(case.session, timeout=_LAST_WAIT)
+
+
 class Permission(NamedTuple):
     """A permission, and a call that needs it and changes nothing."""
 
@@ -100,7 +111,9 @@ def _select(case: Case) -> object:
 
 
 def _delete(case: Case) -> object:
-    return case.client.delete_session(case.session, timeout=case.timeout)
+    case.client.delete_session(case.session, timeout=case.timeout)
+    case.session = ""
+    return None
 
 
 def _read_only(case: Case) -> object:
