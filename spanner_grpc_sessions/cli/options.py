@@ -30,7 +30,7 @@ _CONNECTING: Final = (
 )
 
 
-class _Type(click.ParamType):
+class _Type(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
     """A type made of a function, whose `ValueError` is the message of wrong usage."""
 
     def __init__(self, name: str, convert: Callable[[str], Any]) -> None:
@@ -121,14 +121,15 @@ class Where:
         if (self.client_certificate is None) != (self.client_key is None):
             raise InvalidValue("--client-certificate and --client-key need each other")
         root, chain, key = (
-            path and path.read_bytes() for path in (self.root_certificates, self.client_certificate, self.client_key)
+            None if path is None else path.read_bytes()
+            for path in (self.root_certificates, self.client_certificate, self.client_key)
         )
         return ClientOptions(
             endpoint=self.endpoint,
             plaintext=self.plaintext,
             instance_type=self.instance_type or "cloud",
             root_certificates=root,
-            client_certificate=(chain, key) if chain and key else None,
+            client_certificate=None if chain is None or key is None else (chain, key),
             observer=output.calls,
         )
 

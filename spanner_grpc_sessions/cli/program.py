@@ -28,7 +28,7 @@ _NAME: Final = "spanner-sessions"
 _COMPLETION: Final = "_SPANNER_SESSIONS_COMPLETE"
 # Statuses whose cause may lie on the way to the server.
 _FOR_DOCTOR: Final = frozenset({"UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED", "DEADLINE_EXCEEDED"})
-_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_SETTINGS: Final = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
 
 @click.group(

@@ -66,10 +66,13 @@ def test_create_shows_progress_on_a_terminal(
 def test_progress_and_sessions_share_a_terminal(plain: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line that moves is gone while sessions are printed: each is a whole line."""
     plain.faults.add("BatchCreateSessions", delay=0.3, times=None)
-    out, err = Terminal.of(monkeypatch, "stdout", "stderr")
+    (terminal,) = Terminal.of(monkeypatch, "stderr")
+    monkeypatch.setattr("sys.stdout", terminal)
     assert main(["create", _DATABASE, "--count", "500"]) == 0
-    assert len(_names(out.getvalue())) == 500
-    assert "creating" in err.plain
+    *sessions, last = terminal.screen
+    assert len(_names("\n".join(sessions))) == 500
+    assert last.startswith("500 sessions created in")
+    assert "creating" in terminal.plain
 
 
 def test_pipe_gets_no_progress(plain: LocalSpanner, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,8 +181,9 @@ def test_no_color_is_kept(client: SessionsClient, monkeypatch: pytest.MonkeyPatc
     client.create_session(_DATABASE)
     out, err = Terminal.of(monkeypatch, "stdout", "stderr")
     colours = []
-    for value in ("", "1"):
-        monkeypatch.setenv("NO_COLOR", value)
+    for value in (None, "1"):
+        if value is not None:
+            monkeypatch.setenv("NO_COLOR", value)
         assert main(["list", _DATABASE]) == 0
         assert main(["doctor", _DATABASE]) == 0
         printed = out.getvalue() + err.getvalue()

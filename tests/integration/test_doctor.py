@@ -182,7 +182,7 @@ def _no_token(ward: Ward) -> None:
 def _clock_ahead(ward: Ward) -> None:
     """Tokens that are signed here come from the future."""
     ahead = dt.timedelta(hours=1)
-    now = _helpers.utcnow
+    now: Callable[[], dt.datetime] = _helpers.utcnow
     ward.patch.setattr("google.auth._helpers.utcnow", lambda: now() + ahead)
 
 

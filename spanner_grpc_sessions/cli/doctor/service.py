@@ -87,7 +87,7 @@ class Permission(NamedTuple):
     """A permission, and a call that needs it and changes nothing."""
 
     name: str
-    call: Callable[[Case], object]
+    call: Callable[[Case], None]
 
     def check(self, case: Case) -> Finding:
         """Make the call."""
@@ -98,31 +98,30 @@ class Permission(NamedTuple):
         return Finding(self.name)
 
 
-def _list(case: Case) -> object:
-    return case.client.list_sessions(case.database, page_size=1, timeout=case.timeout)
+def _list(case: Case) -> None:
+    case.client.list_sessions(case.database, page_size=1, timeout=case.timeout)
 
 
-def _get(case: Case) -> object:
-    return case.client.get_session(case.session, timeout=case.timeout)
+def _get(case: Case) -> None:
+    case.client.get_session(case.session, timeout=case.timeout)
 
 
-def _select(case: Case) -> object:
-    return case.client.ping_session(case.session, timeout=case.timeout)
+def _select(case: Case) -> None:
+    case.client.ping_session(case.session, timeout=case.timeout)
 
 
-def _delete(case: Case) -> object:
+def _delete(case: Case) -> None:
     case.client.delete_session(case.session, timeout=case.timeout)
     case.session = ""
-    return None
 
 
-def _read_only(case: Case) -> object:
-    return _begin(case, {"readOnly": {"strong": True}})
+def _read_only(case: Case) -> None:
+    _begin(case, {"readOnly": {"strong": True}})
 
 
-def _read_write(case: Case) -> object:
+def _read_write(case: Case) -> None:
     transaction = _begin(case, {"readWrite": {}})
-    return _post(case, "rollback", {"transactionId": transaction["id"]})
+    _post(case, "rollback", {"transactionId": transaction["id"]})
 
 
 def _begin(case: Case, options: dict[str, Any]) -> Any:
