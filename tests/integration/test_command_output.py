@@ -391,16 +391,16 @@ def test_serve_exports_what_a_shell_needs_and_keeps_its_files(
     assert key.stat().st_mode & 0o077 == 0
 
 
-def test_serve_leaves_the_key_of_another_account(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_serve_leaves_the_key_of_another_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It says so and exits with 1."""
     key = tmp_path / "service-account.json"
     key.write_text('{"project_id": "mine"}')
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        assert main(["serve", "--directory", str(tmp_path)]) == 1
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setattr("spanner_grpc_sessions.cli.serve._signals", lambda: stopped)
+    assert main(["serve", "--directory", str(tmp_path)]) == 1
     assert "choose another directory" in capsys.readouterr().err
     assert key.read_text() == '{"project_id": "mine"}'
 
