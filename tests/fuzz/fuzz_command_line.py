@@ -9,7 +9,7 @@ from unittest import mock
 
 from hypothesis import given, strategies as st
 
-from spanner_grpc_sessions.cli import commands, program
+from spanner_grpc_sessions.cli import options, program
 from tests.fuzz.fuzz_names import names
 
 __all__ = ["fuzz"]
@@ -44,7 +44,7 @@ def fuzz(command: str, name: str, rest: list[str]) -> None:
     streams = contextlib.ExitStack()
     streams.enter_context(contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8", "strict")))
     streams.enter_context(contextlib.redirect_stderr(io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")))
-    clients = mock.patch.object(commands, "SessionsClient", reached)
+    clients = mock.patch.object(options, "SessionsClient", reached)
     with streams, clients:
         try:
             assert program.run([command, name.replace("\0", ""), *rest]) in {0, 1, 2}

@@ -12,7 +12,7 @@ from spanner_grpc_sessions.auth import credentials
 from spanner_grpc_sessions.multiplexed.rotation import Rotation
 from spanner_grpc_sessions.pool.core import Deliver, PoolCore, SessionRecord
 from spanner_grpc_sessions.pool.core.sessions import PoolSessions
-from spanner_grpc_sessions.pool.runner_async import _Timeouts
+from spanner_grpc_sessions.pool.waiters_async import Waiters
 
 _Fault = Callable[[], AbstractContextManager[Any]]
 
@@ -72,8 +72,8 @@ def _leased_twice() -> AbstractContextManager[Any]:
 
 def _answered_late() -> AbstractContextManager[Any]:
     """Callers without a session are told a moment after their deadline."""
-    real = _Timeouts._ring_at
-    return mock.patch.object(_Timeouts, "_ring_at", lambda self, until: real(self, until + 0.01))
+    real = Waiters._ring_at
+    return mock.patch.object(Waiters, "_ring_at", lambda self, until: real(self, until + 0.01))
 
 
 def _not_ended() -> AbstractContextManager[Any]:
