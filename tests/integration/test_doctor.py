@@ -16,6 +16,7 @@ import pytest
 from google.auth import _helpers
 from google.rpc import error_details_pb2
 
+from spanner_grpc_sessions.cli import main
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.certificates import make_authority
 from tests.support.emulator import Emulator
@@ -26,7 +27,6 @@ from tests.support.token_server import TokenServer
 from tests.support.waiting import until
 
 pytest.importorskip("rich", reason="the extra cli is not installed")
-main = pytest.importorskip("spanner_grpc_sessions.cli").main
 
 _DATABASE = "projects/p/instances/i/databases/d"
 _ADMIN = "https://www.googleapis.com/auth/spanner.admin"
@@ -361,6 +361,36 @@ def test_staged_failure_is_named(ward: Ward, stage: Callable[[Ward], None], step
     assert failed[step]["text"].endswith(".") or cause == "call"
     assert all(row["because"] == step for row in rows.values() if "not tried" in row["text"])
     assert rows["latency"]["status"] == "skipped"
+
+
+def test_client_certificate_is_shown(ward: Ward) -> None:
+    """Where a server asks for one."""
+    authority = make_authority()
+    plain = ward.stack.enter_context(LocalSpanner(tls=False))
+    front = ward.stack.enter_context(tls_front(plain.endpoint, authority))
+    ward.root.write_bytes(front.root)
+    files = [ward.folder / "client.pem", ward.folder / "client.key"]
+    for file, content in zip(files, authority.issue("doctor"), strict=True):
+        file.write_bytes(content)
+    arguments = ["--client-certificate", str(files[0]), "--client-key", str(files[1])]
+    status, rows = ward.examine("--endpoint", front.endpoint, "--root-certificates", str(ward.root), *arguments)
+    assert (status, {row["status"] for row in rows.values()}) == (0, {"ok"})
+    assert front.clients == ["doctor"] * 2  # the connection of the doctor, and gRPC's
+
+
+def test_what_was_not_foreseen_has_a_row(ward: Ward) -> None:
+    """As a failure of its step, with the text of the error and no secret."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("access_token=s3cret is no token")
+
+    ward.patch.setattr("spanner_grpc_sessions.cli.doctor.identity.load_credentials", fail)
+    status, rows = ward.examine()
+    assert status == 1
+    row = rows["credentials"]
+    assert (row["status"], row["cause"]) == ("failed", "unexpected")
+    assert "RuntimeError" in row["text"]
+    assert "s3cret" not in json.dumps(rows)
 
 
 @pytest.mark.parametrize(

@@ -165,10 +165,10 @@ def _context(case: Case) -> ssl.SSLContext:
         ours = Path(grpc.__file__).parent / "_cython" / "_credentials" / "roots.pem"
         context.load_verify_locations(os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH") or ours)
     if case.target.client_certificate is not None:
-        with tempfile.NamedTemporaryFile() as file:  # readable by its owner only
-            file.write(b"\n".join(case.target.client_certificate))
-            file.flush()
-            context.load_cert_chain(file.name)
+        with tempfile.TemporaryDirectory() as folder:  # open to its owner only, and gone before anything is sent
+            file = Path(folder, "client.pem")
+            file.write_bytes(b"\n".join(case.target.client_certificate))
+            context.load_cert_chain(file)
     return context
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from spanner_grpc_sessions.auth.failures import remove_secrets
 from spanner_grpc_sessions.cli.doctor import identity, network, service
 from spanner_grpc_sessions.cli.doctor.case import Case
 from spanner_grpc_sessions.cli.doctor.finding import Finding, Row, Trouble
@@ -64,4 +65,5 @@ def _checked(step: Step, case: Case) -> Finding:
     except Trouble as trouble:
         return trouble.finding
     except Exception as error:  # noqa: BLE001 - a report has a row for what was not foreseen too
+        remove_secrets(error)
         return Finding(f"{type(error).__name__}: {error}", "failed", "unexpected")
