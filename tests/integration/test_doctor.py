@@ -213,8 +213,7 @@ def _api_disabled(ward: Ward) -> None:
 
 
 def _unavailable(ward: Ward) -> None:
-    ward.arguments += ["--timeout", "0.3"]
-    ward.local.faults.add(status="UNAVAILABLE", times=None)
+    ward.local.faults.add(status="UNAVAILABLE", retry_delay=1000, times=None)
 
 
 def _no_answer(ward: Ward) -> None:
@@ -223,8 +222,7 @@ def _no_answer(ward: Ward) -> None:
 
 
 def _quota(ward: Ward) -> None:
-    ward.arguments += ["--timeout", "0.3"]
-    ward.local.faults.add(status="RESOURCE_EXHAUSTED", times=None)
+    ward.local.faults.add(status="RESOURCE_EXHAUSTED", retry_delay=1000, times=None)
 
 
 def _other_status(ward: Ward) -> None:
