@@ -15,11 +15,17 @@ STUBS_PACKAGE := spanner_grpc_sessions_pb
 PROTOS := $(wildcard protos/google/spanner/v1/*.proto)
 
 # The lowest versions that pyproject.toml allows; google-cloud-spanner asks for a higher protobuf, so it gets an
-# environment of its own, and tests/contract, which compares with it, is left to `make test`, as is tests/packaging: there
-# is one wheel for all versions. Its grpcio-status is named, because the newest one would raise grpcio.
+# environment of its own. Its grpcio-status is named, because the newest one would raise grpcio.
 LOWEST_VENV := .venv-lowest
 LOWEST_GOOGLE_VENV := .venv-lowest-google
 LOWEST_GOOGLE := google-cloud-spanner==3.71.0 grpcio-status>=1.59.0
+
+# What hangs on gRPC, protobuf and google-auth: the session RPCs, calls, tokens and conversions.
+LOWEST_TESTS := tests/local tests/support $(foreach folder,auth calls discovery errors rest service transport,tests/unit/$(folder)) \
+    tests/integration/stubs $(foreach name,life calls ends losses restart,tests/integration/pool/test_$(name).py) \
+    tests/integration/multiplexed $(filter-out $(foreach name,benchmark_servers cancellations command_output commands doctor \
+    documentation first_conversions heartbeat hostile_values interrupted_lines names signals wsgi_servers,tests/integration/test_$(name).py), \
+    $(wildcard tests/integration/test_*.py))
 
 # Other versions of Python, where they are installed, and the tests that depend on the version most.
 PYTHONS := 3.12 3.13
@@ -41,7 +47,8 @@ BENCH ?=
 BENCH_ARGS ?=
 REPORT_ARGS ?=
 # Each worker starts the servers that its tests ask for, the emulator among them.
-PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# More of them than cores, for they wait a lot.
+PYTEST := -m pytest --numprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test test-lowest test-pythons test-wheel check environments docs build stubs check-stubs watch-contract clean
@@ -102,7 +109,7 @@ test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for 
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(STUBS_VENV)/.installed  ## run the tests on the lowest versions allowed
-	THOROUGH= $(LOWEST_VENV)/bin/python $(PYTEST) $(foreach folder,contract coexistence packaging,--ignore=tests/$(folder)) $(PYTEST_ARGS)
+	THOROUGH= $(LOWEST_VENV)/bin/python $(PYTEST) $(LOWEST_TESTS) $(PYTEST_ARGS)
 	THOROUGH= $(LOWEST_GOOGLE_VENV)/bin/python $(PYTEST) tests/coexistence tests/integration/google_cloud
 
 test-pythons: $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed)  ## run unit, pool and client tests on other Pythons, where they are
@@ -115,7 +122,8 @@ test-pythons: $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed)  ## ru
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
-check: export THOROUGH := 1
+# More draws take minutes: continuous integration goes without.
+check: export THOROUGH := $(if $(CI),,1)
 check: lint types check-sync check-stubs node-peer test chaos-short test-pythons test-lowest  ## everything that has to pass, the quick ones first
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) node-peer  ## install all that `check` needs

@@ -41,8 +41,7 @@ from spanner_grpc_sessions.service import requests, rpcs
 CREATE_TIMEOUT: Final = 15.0
 PING_TIMEOUT: Final = 5.0
 DELETE_TIMEOUT: Final = 5.0
-# Calls in flight at the same time: about half of what one connection carries. Deletes, which may hang, leave room for
-# the creates and pings that callers wait for.
+# Calls in flight at once: half of what a connection carries. Deletes may hang, and callers wait for the others.
 MAX_CALLS: Final = 64
 MAX_DELETES: Final = 16
 _JOIN_TIMEOUT: Final = 1.0
@@ -94,7 +93,7 @@ class PoolRunner:
 
     def start(self) -> None:
         """Begin to fill the pool and to keep it alive, unless it was started before."""
-        self._protect(self._start)
+        self.dispatch(self._start)
 
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides. A signal does not cut it short."""
@@ -111,12 +110,15 @@ class PoolRunner:
         else:
             function(*args, **named)
 
-    def _start(self) -> None:
-        with self._lock:
-            if not (self.started or self.core.closing):
-                self.started = True
-                self._start_keeper()
-                self._dispatch(self.core.tick)
+    def _start(self, now: float) -> tuple[Effect, ...]:
+        if self.started or self.core.closing:
+            return ()
+        self.started = True
+        self._start_keeper()
+        return self.core.tick(now)
+
+    def _start_and_acquire(self, waiter: Waiter, now: float) -> tuple[Effect, ...]:  # or it misses the first failure
+        return (*self._start(now), *self.core.acquire(waiter, now))
 
     def _dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         with self._lock:
@@ -147,10 +149,8 @@ class PoolRunner:
         """Give a lease its session, waiting for one; raise if there is none in time."""
         core, waiter, since = self.core, Waiter(), self._now()
         try:
-            if not self.started:
-                self.start()
             until = inf if timeout is None else since + timeout
-            self.dispatch(core.acquire, waiter)
+            self.dispatch(core.acquire if self.started else self._start_and_acquire, waiter)
             waiter.wait(self._clock, until)
             answer = waiter.answer
             if isinstance(answer, SessionRecord):
@@ -175,8 +175,8 @@ class PoolRunner:
 
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
-        self.start()
         core, until, seen = self.core, inf if timeout is None else self._now() + timeout, self._failed
+        self.start()
         statuses = None if patient else self._caller.retry.statuses
         self.dispatch(core.fill)
         with self._lock:

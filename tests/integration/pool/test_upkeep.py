@@ -78,7 +78,8 @@ def test_idle_sessions_past_their_lifetime_are_replaced(rig: Rig) -> None:
     assert {lease.name for lease in leases} == old
     give(pool, leases)
     rig.clock.advance(201)
-    assert pool.acquire().name not in old
+    lease = pool.acquire()
+    assert lease.name not in old
     until(lambda: (len(rig.names), pool.stats().size, pool.stats().deleted) == (3, 3, 3))
     assert not old & rig.names
     assert {request.name for request in rig.requests("DeleteSession")} == old
