@@ -82,6 +82,8 @@ def _outcomes(options: ClientOptions, phase: str, way: str, support: str | None)
 @pytest.mark.parametrize(("phase", "way"), _CELLS)
 def test_children_work_or_say_what_to_do(plain_server: ClientOptions, phase: str, way: str) -> None:
     """Children work, but for those of a process that other threads keep inside gRPC: they say so."""
+    if way == "c, hook" and sys.version_info >= (3, 13):
+        pytest.skip("Python 3.13 hangs in its hook of the child where that before the fork was not called")
     outcomes, told = _outcomes(plain_server, phase, way, None)
     if (phase, way) == ("stream", "c, hook"):
         assert told == _children(phase), outcomes
