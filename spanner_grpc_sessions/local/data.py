@@ -50,7 +50,9 @@ class _Result:
 
     def stats(self, mode: int) -> result_set_pb2.ResultSetStats | None:
         if mode == spanner_pb2.ExecuteSqlRequest.PROFILE:
-            return result_set_pb2.ResultSetStats(query_stats={"rows_returned": str(len(self.rows))})
+            stats = result_set_pb2.ResultSetStats()
+            stats.query_stats.update({"rows_returned": str(len(self.rows))})
+            return stats
         if self.answer.row_count is None:
             return None
         if self.selected.partitioned:

@@ -95,6 +95,8 @@ def test_children_work_or_say_what_to_do(plain_server: ClientOptions, phase: str
 @pytest.mark.parametrize("phase", _PHASES)
 def test_the_switch_of_grpc(plain_server: ClientOptions, phase: str, support: str) -> None:
     """With GRPC_ENABLE_FORK_SUPPORT off, children of a process with an open client say so; else they work."""
+    if (phase, support) == ("stream", "1") and tuple(map(int, grpc.__version__.split(".")[:2])) < (1, 70):
+        pytest.skip("gRPC before 1.70 may itself end such a child, with exit code 64")
     outcomes, told = _outcomes(plain_server, phase, "os", support)
     if phase not in _RESTLESS:
         assert told == (_children(phase) if support == "0" and phase != "fresh" else 0), outcomes

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
 from spanner_grpc_sessions_pb import spanner_pb2, type_pb2
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
@@ -51,7 +52,9 @@ def test_statements_are_told_by_text_pattern_or_function(plain: LocalSpanner, pl
     assert run(plain_wire, session, "SELECT x FROM A").rows
     assert failure(lambda: run(plain_wire, session, "SELECT x FROM AB")).status == "UNIMPLEMENTED"
     types = {"since": type_pb2.Type(code=type_pb2.INT64)}
-    (row,) = run(plain_wire, session, "SELECT", params={"name": "Ada", "since": "5"}, param_types=types).rows
+    params = Struct()
+    params.update({"name": "Ada", "since": "5"})
+    (row,) = run(plain_wire, session, "SELECT", params=params, param_types=types).rows
     assert list(row) == ["7", "Ada"]
     assert plain.calls[-1].params == {"name": "Ada", "since": 5}
 

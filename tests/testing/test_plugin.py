@@ -67,15 +67,18 @@ def test_an_hour_passes_for_server_and_pool(local_spanner, spanner_pool):
 """
 
 MY_SERVICE = """
+from google.protobuf.struct_pb2 import Struct
 from spanner_grpc_sessions_pb import spanner_pb2, type_pb2
 
 
 def rename(pool, *, id, name):
+    params = Struct()
+    params.update({"id": str(id), "name": name})
     with pool.session() as lease:
         request = spanner_pb2.ExecuteSqlRequest(
             session=lease.name,
             sql="UPDATE Users SET name = @name WHERE id = @id",
-            params={"id": str(id), "name": name},
+            params=params,
             param_types={"id": type_pb2.Type(code=type_pb2.INT64)},
             transaction={"begin": {"read_write": {}}},
             seqno=1,
