@@ -30,7 +30,7 @@ LOWEST_TESTS := tests/local tests/support $(foreach folder,auth calls discovery 
 # Other versions of Python, where they are installed, and the tests that depend on the version most.
 PYTHONS := 3.12 3.13
 PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed $(foreach name,\
-    sessions lifecycle forks fork_table copies streams failures,tests/integration/test_$(name).py) \
+    sessions lifecycle forks fork_table copies streams failures cancellations interrupted_lines,tests/integration/test_$(name).py) \
     $(foreach pure,rest service pool/core,--ignore=tests/unit/$(pure)) -k 'not emulator'
 
 # A client that nobody here wrote, for the tests of the local server.
@@ -124,9 +124,9 @@ test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 
 # More draws take minutes: continuous integration goes without.
 check: export THOROUGH := $(if $(CI),,1)
-check: lint types check-sync check-stubs node-peer test chaos-short test-pythons test-lowest  ## everything that has to pass, the quick ones first
+check: lint types check-sync check-stubs docs node-peer test test-pythons test-lowest  ## everything that has to pass, the quick ones first
 
-environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) node-peer  ## install all that `check` needs
+environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) $(VENV)/.docs node-peer  ## install all that `check` needs
 
 docs: $(VENV)/.docs  ## build the documentation into build/docs; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs

@@ -1,4 +1,4 @@
-"""The README's example with stubs of the user's own: rows are written and read through them, on the emulator."""
+"""The example of docs/grpc-first.md with stubs of the user's own: rows are written and read on the emulator."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tests.support.emulator import Emulator
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "grpc-first.md"
 TABLE = "CREATE TABLE Singers (SingerId INT64, Name STRING(MAX)) PRIMARY KEY (SingerId)"
 
 
 def test_rows_go_through_a_stub_of_the_users_own(emulator: Emulator, plain_stubs: Path) -> None:
     """What plain protoc makes of google.spanner.v1 works on the client's channel: a commit, and a streamed query."""
-    (block,) = re.findall(r"```python\n([^`]*from google\.spanner\.v1 import.*?)```", README.read_text(), re.DOTALL)
+    (block,) = re.findall(r"```python\n([^`]*from google\.spanner\.v1 import.*?)```", PAGE.read_text(), re.DOTALL)
     program = block.replace("projects/my-app/instances/prod/databases/orders", emulator.create_database([TABLE]))
     process = subprocess.run(
         [sys.executable, "-c", program],

@@ -86,7 +86,7 @@ def rename(pool, *, id, name):
         transaction = lease.stub.ExecuteSql(request).metadata.transaction.id
         lease.stub.Commit(spanner_pb2.CommitRequest(session=lease.name, transaction_id=transaction))
 """
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def test_a_service_is_tested_over_a_local_server(run: Callable[..., pytest.RunRe
     run().assert_outcomes(passed=5)
 
 
-def test_the_test_of_the_readme_runs(pytester: pytest.Pytester) -> None:
+def test_the_test_of_the_page_runs(pytester: pytest.Pytester) -> None:
     """As it stands, for a service of a few lines."""
     (block,) = (
         block
-        for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
         if "from my_service" in block
     )
     pytester.makepyfile(my_service=MY_SERVICE, test_service=block)
