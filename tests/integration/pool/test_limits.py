@@ -65,8 +65,9 @@ def test_a_full_queue_refuses_at_once_and_has_room_again(rig: Rig) -> None:
     assert pool.stats().timeouts == 3
 
 
-def test_an_acquire_with_timeout_zero_never_waits(rig: Rig) -> None:
+def test_an_acquire_with_timeout_zero_never_waits(rig: Rig, plain: LocalSpanner) -> None:
     """It gets what is idle, and no more; what was begun for it serves the next."""
+    plain.faults.add("BatchCreateSessions", delay=0.5)
     pool = rig.pool(min_size=0, max_size=1)
     with pytest.raises(PoolTimeout, match="within 0 s"):
         pool.acquire(timeout=0)
