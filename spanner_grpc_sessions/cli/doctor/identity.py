@@ -50,7 +50,7 @@ def token(case: Case) -> Finding:
 def why_rejected(case: Case) -> Trouble | None:
     """Return what the token endpoint says of credentials whose token the server does not accept.
 
-    A token that is signed on this machine is seen by nobody before the server, which does not say what is wrong.
+    A token that is signed on this machine is first read by the server, which does not say what is wrong.
     """
     signer: Any = case.credentials
     if not hasattr(signer, "with_always_use_jwt_access"):

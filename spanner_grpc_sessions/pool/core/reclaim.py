@@ -5,7 +5,7 @@ nor does a caller have its lease. The fast path is not protected, because that w
 caller that drops a lease without a release loses its session in the same way.
 
 CPython counts references. A lease that only its record refers to cannot be released by anyone, and a record that only
-the pool refers to is in nobody's hands. What others refer to, a kept traceback for one, is never taken back.
+the pool refers to is in no caller's hands. What others refer to, a kept traceback for one, is never taken back.
 """
 
 from __future__ import annotations
