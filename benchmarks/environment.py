@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.case import Unavailable
 from benchmarks.servers import Process, Server, fixed_server, local_server
-from tests.support.emulator import Emulator, EmulatorUnavailable, running_emulator
+from spanner_grpc_sessions.testing import Emulator, EmulatorUnavailable, running_emulator
 
 if TYPE_CHECKING:
     from typing_extensions import Self

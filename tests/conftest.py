@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from spanner_grpc_sessions.testing import Emulator, EmulatorUnavailable, running_emulator
 from tests.support.colours import COLOURS, Colour
-from tests.support.emulator import Emulator, EmulatorUnavailable, running_emulator
 from tests.support.keys import share_keys
 from tests.support.servers import EmulatorServer, LocalServer, Server
 

@@ -11,7 +11,7 @@ from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 from benchmarks.case import Case, Target, Way, calls
 from benchmarks.environment import Environment
 from spanner_grpc_sessions import ClientOptions, SessionsClient, discovery
-from tests.support.emulator import Emulator
+from spanner_grpc_sessions.testing import Emulator
 
 __all__ = ["CASES"]
 

@@ -17,8 +17,8 @@ from spanner_grpc_sessions.local import LocalSpanner, server as local_server
 from spanner_grpc_sessions.local.data import DataRpcs
 from spanner_grpc_sessions.local.servicer import Servicer
 from spanner_grpc_sessions.local.status import RpcStatus
+from spanner_grpc_sessions.testing import OwnEmulator
 from tests.chaos.lies import LIES
-from tests.support.emulator import OwnEmulator
 from tests.support.keys import share_keys
 from tests.support.proxy import Proxy
 from tests.support.token_server import TokenServer

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.emulator import Emulator
+from spanner_grpc_sessions.testing import Emulator
 
 PAGE = Path(__file__).parents[2] / "docs" / "grpc-first.md"
 TABLE = "CREATE TABLE Singers (SingerId INT64, Name STRING(MAX)) PRIMARY KEY (SingerId)"

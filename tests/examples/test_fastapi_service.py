@@ -24,8 +24,8 @@ import requests
 from spanner_grpc_sessions_pb import commit_response_pb2
 
 from spanner_grpc_sessions import PoolOptions, SessionsClient
+from spanner_grpc_sessions.testing import Emulator
 from tests.examples.example import DATABASE, MESSAGE, fail, session_answers
-from tests.support.emulator import Emulator
 from tests.support.scripted import scripted_server
 from tests.support.servers import EmulatorServer
 from tests.support.waiting import WAIT, until

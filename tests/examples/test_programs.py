@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulator import Emulator
+from spanner_grpc_sessions.testing import Emulator
 from tests.support.processes import require_an_end
 
 TRANSFERS = "left after a transfer on a session of the pool: 90\nleft after a transfer on the multiplexed one: 80\n"

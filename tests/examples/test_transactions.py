@@ -13,9 +13,9 @@ import pytest
 from spanner_grpc_sessions_pb import commit_response_pb2, result_set_pb2, spanner_pb2
 
 from spanner_grpc_sessions import Aborted, ClientOptions, Internal, SessionsClient
+from spanner_grpc_sessions.testing import Emulator
 from tests.examples.example import Example, fail, session_answers
 from tests.support.colours import Colour
-from tests.support.emulator import Emulator
 from tests.support.scripted import scripted_server
 from tests.support.servers import EmulatorServer
 

@@ -18,7 +18,7 @@ import pytest
 from spanner_grpc_sessions import SessionsClient
 from spanner_grpc_sessions.cli import main
 from spanner_grpc_sessions.local import LocalSpanner
-from tests.support.emulator import Emulator
+from spanner_grpc_sessions.testing import Emulator
 from tests.support.measuring import takes
 from tests.support.terminal import Terminal
 from tests.support.waiting import WAIT, until

@@ -13,10 +13,10 @@ pytest.importorskip("googleapiclient", reason="google-api-python-client is the j
 from spanner_grpc_sessions import RpcError, SessionsClient, discovery
 from spanner_grpc_sessions.discovery.http_error import http_error
 from spanner_grpc_sessions.options import ClientOptions
+from spanner_grpc_sessions.testing import Emulator
 from tests.support.colours import Blocking, Colour
 from tests.support.day_of_work import STATEMENTS, Step, normalised, work
 from tests.support.discovery_document import check_body, google_sessions, session_methods
-from tests.support.emulator import Emulator
 
 Day = list[Step]
 

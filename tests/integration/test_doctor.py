@@ -18,8 +18,8 @@ from google.rpc import error_details_pb2
 
 from spanner_grpc_sessions.cli import main
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.testing import Emulator
 from tests.support.certificates import make_authority
-from tests.support.emulator import Emulator
 from tests.support.http_proxy import HttpProxy
 from tests.support.measuring import takes
 from tests.support.tls import tls_front

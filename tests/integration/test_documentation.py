@@ -17,8 +17,8 @@ import pytest
 
 from spanner_grpc_sessions import SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.testing import Emulator
 from tests.support.certificates import make_authority
-from tests.support.emulator import Emulator
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]

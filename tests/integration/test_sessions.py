@@ -11,8 +11,8 @@ from spanner_grpc_sessions_pb import spanner_pb2
 
 from spanner_grpc_sessions import DatabaseNotFound, NotFound, Session, SessionNotFound, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.testing import Emulator
 from tests.support.colours import Colour
-from tests.support.emulator import Emulator
 from tests.support.scripted import scripted_server
 from tests.support.servers import EmulatorServer, Server
 

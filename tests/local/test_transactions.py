@@ -11,8 +11,8 @@ from google.rpc import error_details_pb2
 from spanner_grpc_sessions_pb import mutation_pb2, spanner_pb2, spanner_pb2_grpc, transaction_pb2
 
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.testing import Emulator
 from tests.local.wire import DATABASE, Wire, failure
-from tests.support.emulator import Emulator
 
 READ_WRITE = transaction_pb2.TransactionOptions(read_write={})
 READ_ONLY = transaction_pb2.TransactionOptions(read_only={"strong": True, "return_read_timestamp": True})

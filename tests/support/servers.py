@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from spanner_grpc_sessions.local import LocalSpanner
     from spanner_grpc_sessions.options import ClientOptions
-    from tests.support.emulator import Emulator
+    from spanner_grpc_sessions.testing import Emulator
 
 __all__ = ["EmulatorServer", "LocalServer", "Server", "arrived"]
 

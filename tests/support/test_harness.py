@@ -16,8 +16,8 @@ import grpc
 import pytest
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
+from spanner_grpc_sessions.testing import Emulator, EmulatorUnavailable, running_emulator
 from tests.support.colours import Blocking, LoopThread
-from tests.support.emulator import Emulator, EmulatorUnavailable, running_emulator
 from tests.support.waiting import until
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.emulator import Emulator
+from spanner_grpc_sessions.testing import Emulator
 
 pytest_plugins = ["pytester"]
 

@@ -13,7 +13,7 @@ from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.google_cloud import SINGERS, Rig, instance_of
 
 if TYPE_CHECKING:
-    from tests.support.emulator import Emulator
+    from spanner_grpc_sessions.testing import Emulator
 
 Source = Literal["pool", "multiplexed"]
 Calls = Literal["own channel", "our channel"]

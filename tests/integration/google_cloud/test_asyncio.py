@@ -26,7 +26,7 @@ from tests.support.waiting import until_async
 
 if TYPE_CHECKING:
     from spanner_grpc_sessions.local import LocalSpanner
-    from tests.support.emulator import Emulator
+    from spanner_grpc_sessions.testing import Emulator
 
 google_exceptions = pytest.importorskip(
     "google.api_core.exceptions", reason="google-cloud-spanner, which brings google-api-core, is not installed"

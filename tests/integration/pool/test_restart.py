@@ -28,8 +28,8 @@ from spanner_grpc_sessions import (
     SpannerSessionsError,
 )
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.testing import EmulatorUnavailable, OwnEmulator
 from tests.support.colours import COLOURS, Blocking, Colour
-from tests.support.emulator import EmulatorUnavailable, OwnEmulator
 from tests.support.pools import blocking, pool_of
 from tests.support.servers import EmulatorServer, LocalServer, Server
 from tests.support.waiting import WAIT, until
