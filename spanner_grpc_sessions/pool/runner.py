@@ -91,10 +91,6 @@ class PoolRunner:
     def require_loop(self) -> None:
         """Do nothing: any thread may use the pool."""
 
-    def start(self) -> None:
-        """Begin to fill the pool and to keep it alive, unless it was started before."""
-        self.dispatch(self._start)
-
     def dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         """Tell the core of an event, and do what it decides. A signal does not cut it short."""
         self._protect(self._dispatch, event, *args, **named)
@@ -117,8 +113,12 @@ class PoolRunner:
         self._start_keeper()
         return self.core.tick(now)
 
-    def _start_and_acquire(self, waiter: Waiter, now: float) -> tuple[Effect, ...]:  # or it misses the first failure
+    # One event, or a caller could miss the failure of the first create.
+    def _start_and_acquire(self, waiter: Waiter, now: float) -> tuple[Effect, ...]:
         return (*self._start(now), *self.core.acquire(waiter, now))
+
+    def _start_and_fill(self, now: float) -> tuple[Effect, ...]:
+        return (*self._start(now), *self.core.fill(now))
 
     def _dispatch(self, event: Callable[..., tuple[Effect, ...]], *args: Any, **named: Any) -> None:
         with self._lock:
@@ -176,9 +176,8 @@ class PoolRunner:
     def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
         core, until, seen = self.core, inf if timeout is None else self._now() + timeout, self._failed
-        self.start()
         statuses = None if patient else self._caller.retry.statuses
-        self.dispatch(core.fill)
+        self.dispatch(self._start_and_fill)
         with self._lock:
             while not core.filled or core.closing:
                 error = core.last_error

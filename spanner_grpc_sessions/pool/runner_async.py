@@ -144,8 +144,8 @@ class AsyncPoolRunner:
 
     async def fill(self, timeout: float | None, *, patient: bool) -> None:
         """Wait until `min_size` sessions exist; if `patient`, also after failures that the client does not retry."""
-        self.start()
         core, until, seen = self.core, inf if timeout is None else self._clock.now() + timeout, self._failed
+        self.start()  # an eager task may fail to create sessions at once
         statuses = None if patient else self._caller.retry.statuses
         self.dispatch(core.fill)
         while not core.filled or core.closing:

@@ -46,12 +46,13 @@ The clock should go on while the machine sleeps, as the server's does.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Sequence
 from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import PoolClosed, PoolError, PoolOverloaded
 from spanner_grpc_sessions.pool.core.creation import Creation, retry_delay
+from spanner_grpc_sessions.pool.core.duplicates import Duplicates
 from spanner_grpc_sessions.pool.core.effects import Create, Deliver, Effect, Fail, LogLine, Outbox
 from spanner_grpc_sessions.pool.core.losses import Losses
 from spanner_grpc_sessions.pool.core.record import SessionRecord
@@ -62,8 +63,6 @@ from spanner_grpc_sessions.service.limits import IDLE_LIMIT, MAX_BATCH
 
 # Multiples of the golden ratio, taken modulo 1, lie about as evenly as points can: one draw spreads a whole batch.
 _GOLDEN: Final = 0.6180339887498949
-# Seconds for which a name that was given again is not used: a server that gives it a third time is broken.
-_GIVEN_AGAIN: Final = 10.0
 
 
 class PoolCore:
@@ -86,8 +85,7 @@ class PoolCore:
         self._sessions = PoolSessions(options, self._outbox)
         self._creation = Creation()
         self._counters, self._losses = PoolCounters(), Losses()
-        # Names that the server gave again, and when.
-        self._given_again: dict[str, float] = {}
+        self._duplicates = Duplicates()
         # Since when each waits, first come, first served. A plain dict is slow to find a first key after removals.
         self._waiting: OrderedDict[Any, float] = OrderedDict()
         self._delivered = self._sessions.delivered
@@ -228,14 +226,13 @@ class PoolCore:
             name: SessionRecord(name, resource, self._options, now, (draw + place * _GOLDEN) % 1)
             for place, (name, resource) in enumerate(sessions)
         }
-        for name in self._lately_given_again(now) & created.keys():
-            # A server that always gives the same one: what uses it now would lose it to the next create.
-            del created[name]
-        duplicates = self._discard_duplicates(created, now)
+        duplicates = self._duplicates.take(created, self.sessions, now)
+        for old, _ in duplicates:
+            self._discard(old, now, proven=True)
         fresh = list(created.values())
         self._sessions.add(fresh[:count], now)
         # There may be no room for more sessions than were asked for.
-        for record in (*fresh[count:], *duplicates):
+        for record in (*fresh[count:], *(new for _, new in duplicates)):
             self._sessions.delete(record)
         if not fresh:
             error = PoolError(f"the server returned {len(sessions)} names that it has given before")
@@ -262,6 +259,7 @@ class PoolCore:
         self._counters.pinged += 1
         self._losses.database_found()
         self._sessions.pinging.remove(record)
+        self._sessions.lost_in_a_row = 0
         record.mark_pinged(now)
         self._sessions.put_back(record, now, used=False)
         self._sessions.ping_next(now)
@@ -270,13 +268,15 @@ class PoolCore:
     def ping_failed(self, record: SessionRecord, now: float, draw: float, *, lost: bool = False) -> tuple[Effect, ...]:
         """Note that a ping failed.
 
-        A lost session is replaced. After another failure it is pinged again before it is handed out; after an hour of
-        silence it is replaced too, because the server may have dropped it.
+        A lost session is replaced; after many in a row, those that no ping has reached yet are replaced with it. After
+        another failure it is pinged again before it is handed out; after an hour of silence it is replaced too, because
+        the server may have dropped it.
         """
         self._sessions.pinging.remove(record)
         if lost:
-            self._lose(record, now, proven=True)
-            self._sessions.delete(record)
+            for gone in (record, *self._sessions.take_hopeless()):
+                self._lose(gone, now, proven=True)
+                self._sessions.delete(gone)
         elif now - record.alive_at() >= IDLE_LIMIT:
             self._sessions.delete(record)
         else:
@@ -382,19 +382,3 @@ class PoolCore:
         self._sessions.losing = losses.open
         if at < losses.due < inf:
             self._outbox.wake_at(losses.due)
-
-    def _lately_given_again(self, now: float) -> AbstractSet[str]:
-        if self._given_again and now > max(self._given_again.values()) + _GIVEN_AGAIN:
-            self._given_again.clear()
-        return self._given_again.keys()
-
-    def _discard_duplicates(self, created: dict[str, SessionRecord], now: float) -> list[SessionRecord]:
-        """Discard sessions whose names new ones have, and return those new ones, which are not handed out either.
-
-        A restarted emulator gives names again. The old session is gone, and its holder would use the new one.
-        """
-        duplicates = [created.pop(name) for name in tuple(created) if name in self.sessions]
-        self._given_again.update(dict.fromkeys((duplicate.name for duplicate in duplicates), now))
-        for duplicate in duplicates:
-            self._discard(self.sessions[duplicate.name], now, proven=True)
-        return duplicates

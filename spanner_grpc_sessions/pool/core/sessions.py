@@ -18,6 +18,9 @@ from spanner_grpc_sessions.pool.options import PoolOptions
 _MAX_PINGS: Final = 10
 # After a loss callers wait for those that are alive, and what the others need is known only when all were asked.
 _MAX_PINGS_AFTER_LOSS: Final = 40
+# After so many pings in a row that each found a lost session, the server has lost all of them: to ask for each takes
+# longer than to create new ones. If one is alive after all, the server drops it once it was idle for an hour.
+_HOPELESS_AFTER: Final = 100
 # A delete that failed is repeated after so many seconds, so often. By then the session is idle for an hour soon.
 _DELETE_PAUSE: Final = 60.0
 _MAX_DELETE_RETRIES: Final = 2
@@ -54,6 +57,8 @@ class PoolSessions:
         self.closing = False
         # A loss is not dealt with: others may have been lost with it.
         self.losing = False
+        # Pings that found a lost session, since one found a session alive.
+        self.lost_in_a_row = 0
         # Set aside: ready; to be pinged first; to be pinged first, after a backoff.
         self._rested: dict[SessionRecord, None] = {}
         self._stale: dict[SessionRecord, None] = {}
@@ -223,6 +228,16 @@ class PoolSessions:
         most = _MAX_PINGS_AFTER_LOSS if self.losing else _MAX_PINGS
         while len(self.pinging) < most and not self.closing and (record := next(due, None)) is not None:
             self._ping(record, now)
+
+    def take_hopeless(self) -> list[SessionRecord]:
+        """Note that a ping found a lost session; take those that are surely lost too, and are not being pinged."""
+        self.lost_in_a_row += 1
+        if self.lost_in_a_row < _HOPELESS_AFTER:
+            return []
+        hopeless = [record for record in self._stale if record.suspect]
+        for record in hopeless:
+            del self._stale[record]
+        return hopeless
 
     def shrink(self, now: float) -> None:
         """Delete a few of the sessions that are unused for long, down to `min_size`."""

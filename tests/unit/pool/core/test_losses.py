@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from spanner_grpc_sessions.pool.core.creation import retry_delay
-from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Fail, Ping
+from spanner_grpc_sessions.pool.core.effects import Create, Delete, Deliver, Effect, Fail, Ping
+from spanner_grpc_sessions.pool.core.record import SessionRecord
 from tests.unit.pool.core.driver import Pool, kinds
 
 GONE = LookupError("no such database")
@@ -38,6 +40,25 @@ def test_all_that_were_lost_are_created_by_batches() -> None:
             elif isinstance(effect, Create):
                 created.append(effect.count)
     assert created == [100, 100, 50]
+
+
+def test_after_many_lost_in_a_row_no_other_is_asked() -> None:
+    """Ten thousand pings take longer than a hundred creates; one that is alive shows that others may be."""
+    pool = Pool(min_size=1000, max_size=1000)
+    pool.now = 1.0
+    pings = _pinged(pool.do("database_lost", GONE))
+    for _ in range(99):
+        pings += _pinged(pool.do("ping_failed", pings.pop(), lost=True))
+    alive = pings.pop()
+    pings += _pinged(pool.do("pinged", alive))
+    for _ in range(99):
+        pings += _pinged(pool.do("ping_failed", pings.pop(), lost=True))
+    assert len(pings) == 40
+    effects = pool.do("ping_failed", pings.pop(), lost=True)
+    assert kinds(effects) == ["Create"] * 8, "a hundred were asked for before, and sixty wait for the last pings"
+    assert not _pinged(effects), "there is nothing left to ask for"
+    assert set(pool.core.sessions.values()) == {alive, *pings}
+    assert pool.core.stats().lost == 960
 
 
 def test_after_a_loss_a_caller_beyond_the_pings_has_a_session_created() -> None:
@@ -218,3 +239,7 @@ def test_one_name_twice_in_an_answer_is_one_session() -> None:
     pool = Pool(min_size=2, max_size=2, fill=False)
     assert pool.do("created", 2, [("a", None), ("a", None)]) == [Create(1)]
     assert len(pool.core.idle) == 1
+
+
+def _pinged(effects: Iterable[Effect]) -> list[SessionRecord]:
+    return [effect.record for effect in effects if isinstance(effect, Ping)]
