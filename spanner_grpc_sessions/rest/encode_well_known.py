@@ -90,6 +90,12 @@ def encode_struct(message: Any) -> dict[str, Any]:
 
 
 def _value_of_kind(message: Any) -> Any:
+    # To read a value and to ask for its kind take equally long, and only a zero, a false or an empty one needs both.
+    number = message.number_value
+    if number and isfinite(number):
+        return number
+    if message.bool_value:
+        return True
     kind = message.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
