@@ -44,7 +44,7 @@ class PoolOptions:
         max_lifetime: the age at which a session is replaced, below the server's limit of 28 days; up to a fifth
             earlier, so that sessions that were created together are not replaced together.
         leak_after: time after which a lease that was not released is reported; None reports none. The session of a
-            lease that was dropped is deleted within ten seconds, or after the report.
+            lease that was dropped is deleted after this report.
         delete_on_close: delete the sessions when the pool closes. Otherwise the server drops them after an hour.
 
     Raises:

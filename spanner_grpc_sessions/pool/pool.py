@@ -149,7 +149,7 @@ class SessionPool:
         """Return a session for this caller alone. Release it with `release`; better, use `session`.
 
         Keep the lease as long as its session is used: a lease that is dropped without a release cannot come back, and
-        the pool deletes its session within about ten seconds.
+        the pool deletes its session: after about ten seconds, or ten minutes where the pool is hardly used.
 
         Args:
             timeout: seconds to wait; None for no limit, 0 to try once; by default the `acquire_timeout` of the options.

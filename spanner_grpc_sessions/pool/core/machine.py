@@ -154,7 +154,8 @@ class PoolCore:
             self.contended = True
             self._creation.caller_came()
             if self._sessions.exhausted and not (self.closing or self._sessions.reclaim(now, urgent=True)):
-                return ()
+                self._outbox.wake_at(self._sessions.reclaim_at)
+                return self._outbox.empty()
         return self.serve_waiters(now)
 
     def accepted(self, waiter: Any, now: float) -> None:

@@ -20,6 +20,8 @@ from spanner_grpc_sessions.pool.core.schedule import Schedule
 # Seconds between two looks at the leased sessions; and at least, where a caller finds no session.
 RECLAIM_INTERVAL: Final = 10.0
 RECLAIM_PAUSE: Final = 1.0
+# Seconds until the next look if nothing was leased at the last one: a pool that is hardly used wakes seldom.
+RECLAIM_QUIET: Final = 600.0
 
 
 def dropped(records: Iterable[SessionRecord], delivered: Collection[Any]) -> list[SessionRecord]:

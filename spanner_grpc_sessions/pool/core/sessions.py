@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions.pool.core.effects import Delete, LogLine, Outbox, Ping
-from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL, RECLAIM_PAUSE, dropped, mislaid
+from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL, RECLAIM_PAUSE, RECLAIM_QUIET, dropped, mislaid
 from spanner_grpc_sessions.pool.core.record import PING_SPREAD, SessionRecord
 from spanner_grpc_sessions.pool.core.schedule import MAX_LOOKS, Schedule
 from spanner_grpc_sessions.pool.options import PoolOptions
@@ -72,7 +72,7 @@ class PoolSessions:
         self._unused = Schedule(lambda record: record.last_used_at + max_idle)
         self._leases_due = -inf
         # When to look for leases that were dropped; see `core.reclaim`.
-        self.reclaim_at = -inf
+        self.reclaim_at = self._reclaimed_at = -inf
         self._suspected_at = -inf
         self._suspect_due = inf
 
@@ -185,11 +185,12 @@ class PoolSessions:
         Before it comes to a caller a session can be handed out again. One whose lease was dropped is deleted: its
         caller may be using it by its name.
         """
-        if now < self.reclaim_at - (RECLAIM_INTERVAL - RECLAIM_PAUSE if urgent else 0.0):
+        if now < (self._reclaimed_at + RECLAIM_PAUSE if urgent else self.reclaim_at):
             return False
-        self.reclaim_at = now + RECLAIM_INTERVAL
+        self._reclaimed_at, self.reclaim_at = now, now + RECLAIM_QUIET
         if self.leased <= 0:
             return False
+        self.reclaim_at = now + RECLAIM_INTERVAL
         leases = 0
         lost = dropped(self.all.values(), self.delivered)
         for record in lost:
