@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from typing import Final, Protocol
 
 from spanner_grpc_sessions.runtime.deadline import Deadline
 
-# Seconds that a fork waits for a fetch. A child can never import what this thread was importing at the fork, which
-# takes a moment; what takes longer is the network, which the child can ask again.
+# Seconds that a fork waits for a fetch: what takes longer is the network, which the child can ask again.
 _FORK_WAIT: Final = 2.0
+# Seconds that it waits while the fetch imports google-auth, because a child can never import what this thread was
+# importing at the fork. That takes a moment, or longer on a busy machine.
+_IMPORT_WAIT: Final = 30.0
+_LOOK: Final = 0.05
 
 
 class Work(Protocol):
@@ -77,9 +81,21 @@ class Worker:
 
 
 def _before_fork() -> None:
-    deadline = Deadline(_FORK_WAIT)
+    fetches, imports = Deadline(_FORK_WAIT), Deadline(_IMPORT_WAIT)
     ours = [worker for worker in tuple(_workers) if worker.process == os.getpid()]
-    _forking.held = [worker for worker in ours if worker.busy.acquire(timeout=deadline.left() or 0.0)]
+    _forking.held = [worker for worker in ours if _hold(worker, fetches, imports)]
+
+
+def _hold(worker: Worker, fetches: Deadline, imports: Deadline) -> bool:
+    held = worker.busy.acquire(timeout=fetches.left() or 0.0)
+    while not held and not imports.has_passed() and _google_is_importing():
+        held = worker.busy.acquire(timeout=_LOOK)
+    return held
+
+
+def _google_is_importing() -> bool:
+    modules = [module for name, module in tuple(sys.modules.items()) if name.startswith("google.")]
+    return any(getattr(getattr(module, "__spec__", None), "_initializing", False) for module in modules)
 
 
 def _after_fork() -> None:

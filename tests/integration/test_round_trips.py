@@ -16,7 +16,7 @@ from tests.support.proxy import Proxy
 from tests.support.waiting import WAIT
 
 _DATABASE = "projects/p/instances/i/databases/d"
-_DELAY = 0.025
+_DELAY = 0.05
 # Round trips: one more than there have to be would be seen, and nothing can take less than they take.
 _FIRST, _NOISE = 4.0, 0.8
 

@@ -99,7 +99,27 @@ source.start()
 time.sleep({delay})
 report([end(start("python", lambda: token(source))), token(source)])
 """
-    assert all(text.startswith("token-") for text in _run(program, tokens.uri))
+    said = _run(program, tokens.uri)
+    assert all(text.startswith("token-") for text in said), said
+
+
+def test_a_fork_waits_for_an_import_that_takes_long(tokens: TokenServer) -> None:
+    """Longer than for a fetch, on a busy machine: the child could not import the module any more."""
+    program = """
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "requests":
+            importing.set()
+            time.sleep(2.5)
+
+importing = threading.Event()
+sys.meta_path.insert(0, Slow())
+source = tokens(credentials())
+source.start()
+importing.wait(30)
+report([end(start("python", lambda: token(source))), token(source)])
+"""
+    assert sorted(_run(program, tokens.uri)) == ["token-1", "token-1"]
 
 
 @pytest.mark.parametrize("way", ["python", "c"])
