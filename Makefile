@@ -196,7 +196,7 @@ $(STUBS_VENV)/.installed: Makefile | $(VENV)/.dev
 
 # $(1): the folder that receives the package. Two substitutions make the output live beside any other
 # google.spanner.v1 in one process: the proto package is renamed in a scratch copy, and the service path that
-# servers know is put back into the gRPC file.
+# servers know is put back into the gRPC file. A third says of which type a mapping is that a constructor takes.
 define compile_stubs
 	rm -rf build/protos $(1)/$(STUBS_PACKAGE)
 	mkdir -p build/protos $(1)/$(STUBS_PACKAGE)
@@ -213,6 +213,7 @@ define compile_stubs
 	    $(STUBS_PACKAGE)/spanner.proto
 	sed -i -e "s|'/$(STUBS_PACKAGE)\.Spanner/|'/google.spanner.v1.Spanner/|" \
 	    -e "s|'$(STUBS_PACKAGE)\.Spanner'|'google.spanner.v1.Spanner'|" $(1)/$(STUBS_PACKAGE)/spanner_pb2_grpc.py
+	sed -i -e 's|_Mapping\]|_Mapping[str, object]]|g' $(1)/$(STUBS_PACKAGE)/*_pb2.pyi
 	touch $(1)/$(STUBS_PACKAGE)/__init__.py $(1)/$(STUBS_PACKAGE)/py.typed
 endef
 

@@ -72,7 +72,7 @@ class SessionsClient:
             connection.abandon()
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
-    __reduce_ex__ = checks.uncopyable("share it, or create one in each process with the same arguments")
+    __reduce_ex__: Any = checks.uncopyable("share it, or create one in each process with the same arguments")
 
     def __enter__(self) -> Self:
         return self.open()

@@ -72,7 +72,7 @@ class AsyncSessionsClient:
             connection.abandon()
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
-    __reduce_ex__ = checks.uncopyable("share it, or create one in each process with the same arguments")
+    __reduce_ex__: Any = checks.uncopyable("share it, or create one in each process with the same arguments")
 
     async def __aenter__(self) -> Self:
         return await self.open()

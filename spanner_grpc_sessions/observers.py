@@ -170,9 +170,9 @@ class Observation:
     __slots__ = ("_first_end", "_mark", "_observer", "call", "headers", "timed")
 
     def __init__(self, call: CallInfo, observer: Observer | None) -> None:
-        self.call = call
+        self.call: CallInfo = call
         self.headers: tuple[tuple[str, str], ...] = ()
-        self.timed = wants_server_timing(observer)
+        self.timed: bool = wants_server_timing(observer)
         self._observer = observer
         self._mark: Any = None
         if observer is not None:

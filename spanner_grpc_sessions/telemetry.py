@@ -26,8 +26,8 @@ try:
     from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import Setter
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-except ImportError as error:
-    raise ImportError("telemetry needs OpenTelemetry's API: pip install 'spanner-grpc-sessions[otel]'") from error
+except ImportError as _error:
+    raise ImportError("telemetry needs OpenTelemetry's API: pip install 'spanner-grpc-sessions[otel]'") from _error
 
 from spanner_grpc_sessions._version import __version__
 from spanner_grpc_sessions.errors import InvalidName, InvalidType, checks

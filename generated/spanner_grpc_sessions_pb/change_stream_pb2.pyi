@@ -45,14 +45,14 @@ class ChangeStreamRecord(_message.Message):
             type: _type_pb2.Type
             is_primary_key: bool
             ordinal_position: int
-            def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[_type_pb2.Type, _Mapping]] = ..., is_primary_key: bool = ..., ordinal_position: _Optional[int] = ...) -> None: ...
+            def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[_type_pb2.Type, _Mapping[str, object]]] = ..., is_primary_key: bool = ..., ordinal_position: _Optional[int] = ...) -> None: ...
         class ModValue(_message.Message):
             __slots__ = ("column_metadata_index", "value")
             COLUMN_METADATA_INDEX_FIELD_NUMBER: _ClassVar[int]
             VALUE_FIELD_NUMBER: _ClassVar[int]
             column_metadata_index: int
             value: _struct_pb2.Value
-            def __init__(self, column_metadata_index: _Optional[int] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+            def __init__(self, column_metadata_index: _Optional[int] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping[str, object]]] = ...) -> None: ...
         class Mod(_message.Message):
             __slots__ = ("keys", "old_values", "new_values")
             KEYS_FIELD_NUMBER: _ClassVar[int]
@@ -61,7 +61,7 @@ class ChangeStreamRecord(_message.Message):
             keys: _containers.RepeatedCompositeFieldContainer[ChangeStreamRecord.DataChangeRecord.ModValue]
             old_values: _containers.RepeatedCompositeFieldContainer[ChangeStreamRecord.DataChangeRecord.ModValue]
             new_values: _containers.RepeatedCompositeFieldContainer[ChangeStreamRecord.DataChangeRecord.ModValue]
-            def __init__(self, keys: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ModValue, _Mapping]]] = ..., old_values: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ModValue, _Mapping]]] = ..., new_values: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ModValue, _Mapping]]] = ...) -> None: ...
+            def __init__(self, keys: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ModValue, _Mapping[str, object]]]] = ..., old_values: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ModValue, _Mapping[str, object]]]] = ..., new_values: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ModValue, _Mapping[str, object]]]] = ...) -> None: ...
         COMMIT_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
         RECORD_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
         SERVER_TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -88,12 +88,12 @@ class ChangeStreamRecord(_message.Message):
         number_of_partitions_in_transaction: int
         transaction_tag: str
         is_system_transaction: bool
-        def __init__(self, commit_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., record_sequence: _Optional[str] = ..., server_transaction_id: _Optional[str] = ..., is_last_record_in_transaction_in_partition: bool = ..., table: _Optional[str] = ..., column_metadata: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ColumnMetadata, _Mapping]]] = ..., mods: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.Mod, _Mapping]]] = ..., mod_type: _Optional[_Union[ChangeStreamRecord.DataChangeRecord.ModType, str]] = ..., value_capture_type: _Optional[_Union[ChangeStreamRecord.DataChangeRecord.ValueCaptureType, str]] = ..., number_of_records_in_transaction: _Optional[int] = ..., number_of_partitions_in_transaction: _Optional[int] = ..., transaction_tag: _Optional[str] = ..., is_system_transaction: bool = ...) -> None: ...
+        def __init__(self, commit_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., record_sequence: _Optional[str] = ..., server_transaction_id: _Optional[str] = ..., is_last_record_in_transaction_in_partition: bool = ..., table: _Optional[str] = ..., column_metadata: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.ColumnMetadata, _Mapping[str, object]]]] = ..., mods: _Optional[_Iterable[_Union[ChangeStreamRecord.DataChangeRecord.Mod, _Mapping[str, object]]]] = ..., mod_type: _Optional[_Union[ChangeStreamRecord.DataChangeRecord.ModType, str]] = ..., value_capture_type: _Optional[_Union[ChangeStreamRecord.DataChangeRecord.ValueCaptureType, str]] = ..., number_of_records_in_transaction: _Optional[int] = ..., number_of_partitions_in_transaction: _Optional[int] = ..., transaction_tag: _Optional[str] = ..., is_system_transaction: bool = ...) -> None: ...
     class HeartbeatRecord(_message.Message):
         __slots__ = ("timestamp",)
         TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
         timestamp: _timestamp_pb2.Timestamp
-        def __init__(self, timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+        def __init__(self, timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ...) -> None: ...
     class PartitionStartRecord(_message.Message):
         __slots__ = ("start_timestamp", "record_sequence", "partition_tokens")
         START_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -102,7 +102,7 @@ class ChangeStreamRecord(_message.Message):
         start_timestamp: _timestamp_pb2.Timestamp
         record_sequence: str
         partition_tokens: _containers.RepeatedScalarFieldContainer[str]
-        def __init__(self, start_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., record_sequence: _Optional[str] = ..., partition_tokens: _Optional[_Iterable[str]] = ...) -> None: ...
+        def __init__(self, start_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., record_sequence: _Optional[str] = ..., partition_tokens: _Optional[_Iterable[str]] = ...) -> None: ...
     class PartitionEndRecord(_message.Message):
         __slots__ = ("end_timestamp", "record_sequence", "partition_token")
         END_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -111,7 +111,7 @@ class ChangeStreamRecord(_message.Message):
         end_timestamp: _timestamp_pb2.Timestamp
         record_sequence: str
         partition_token: str
-        def __init__(self, end_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., record_sequence: _Optional[str] = ..., partition_token: _Optional[str] = ...) -> None: ...
+        def __init__(self, end_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., record_sequence: _Optional[str] = ..., partition_token: _Optional[str] = ...) -> None: ...
     class PartitionEventRecord(_message.Message):
         __slots__ = ("commit_timestamp", "record_sequence", "partition_token", "move_in_events", "move_out_events")
         class MoveInEvent(_message.Message):
@@ -134,7 +134,7 @@ class ChangeStreamRecord(_message.Message):
         partition_token: str
         move_in_events: _containers.RepeatedCompositeFieldContainer[ChangeStreamRecord.PartitionEventRecord.MoveInEvent]
         move_out_events: _containers.RepeatedCompositeFieldContainer[ChangeStreamRecord.PartitionEventRecord.MoveOutEvent]
-        def __init__(self, commit_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., record_sequence: _Optional[str] = ..., partition_token: _Optional[str] = ..., move_in_events: _Optional[_Iterable[_Union[ChangeStreamRecord.PartitionEventRecord.MoveInEvent, _Mapping]]] = ..., move_out_events: _Optional[_Iterable[_Union[ChangeStreamRecord.PartitionEventRecord.MoveOutEvent, _Mapping]]] = ...) -> None: ...
+        def __init__(self, commit_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., record_sequence: _Optional[str] = ..., partition_token: _Optional[str] = ..., move_in_events: _Optional[_Iterable[_Union[ChangeStreamRecord.PartitionEventRecord.MoveInEvent, _Mapping[str, object]]]] = ..., move_out_events: _Optional[_Iterable[_Union[ChangeStreamRecord.PartitionEventRecord.MoveOutEvent, _Mapping[str, object]]]] = ...) -> None: ...
     DATA_CHANGE_RECORD_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_RECORD_FIELD_NUMBER: _ClassVar[int]
     PARTITION_START_RECORD_FIELD_NUMBER: _ClassVar[int]
@@ -145,4 +145,4 @@ class ChangeStreamRecord(_message.Message):
     partition_start_record: ChangeStreamRecord.PartitionStartRecord
     partition_end_record: ChangeStreamRecord.PartitionEndRecord
     partition_event_record: ChangeStreamRecord.PartitionEventRecord
-    def __init__(self, data_change_record: _Optional[_Union[ChangeStreamRecord.DataChangeRecord, _Mapping]] = ..., heartbeat_record: _Optional[_Union[ChangeStreamRecord.HeartbeatRecord, _Mapping]] = ..., partition_start_record: _Optional[_Union[ChangeStreamRecord.PartitionStartRecord, _Mapping]] = ..., partition_end_record: _Optional[_Union[ChangeStreamRecord.PartitionEndRecord, _Mapping]] = ..., partition_event_record: _Optional[_Union[ChangeStreamRecord.PartitionEventRecord, _Mapping]] = ...) -> None: ...
+    def __init__(self, data_change_record: _Optional[_Union[ChangeStreamRecord.DataChangeRecord, _Mapping[str, object]]] = ..., heartbeat_record: _Optional[_Union[ChangeStreamRecord.HeartbeatRecord, _Mapping[str, object]]] = ..., partition_start_record: _Optional[_Union[ChangeStreamRecord.PartitionStartRecord, _Mapping[str, object]]] = ..., partition_end_record: _Optional[_Union[ChangeStreamRecord.PartitionEndRecord, _Mapping[str, object]]] = ..., partition_event_record: _Optional[_Union[ChangeStreamRecord.PartitionEventRecord, _Mapping[str, object]]] = ...) -> None: ...

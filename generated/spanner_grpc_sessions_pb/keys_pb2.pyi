@@ -16,7 +16,7 @@ class KeyRange(_message.Message):
     start_open: _struct_pb2.ListValue
     end_closed: _struct_pb2.ListValue
     end_open: _struct_pb2.ListValue
-    def __init__(self, start_closed: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., start_open: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., end_closed: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., end_open: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ...) -> None: ...
+    def __init__(self, start_closed: _Optional[_Union[_struct_pb2.ListValue, _Mapping[str, object]]] = ..., start_open: _Optional[_Union[_struct_pb2.ListValue, _Mapping[str, object]]] = ..., end_closed: _Optional[_Union[_struct_pb2.ListValue, _Mapping[str, object]]] = ..., end_open: _Optional[_Union[_struct_pb2.ListValue, _Mapping[str, object]]] = ...) -> None: ...
 
 class KeySet(_message.Message):
     __slots__ = ("keys", "ranges", "all")
@@ -26,4 +26,4 @@ class KeySet(_message.Message):
     keys: _containers.RepeatedCompositeFieldContainer[_struct_pb2.ListValue]
     ranges: _containers.RepeatedCompositeFieldContainer[KeyRange]
     all: bool
-    def __init__(self, keys: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping]]] = ..., ranges: _Optional[_Iterable[_Union[KeyRange, _Mapping]]] = ..., all: bool = ...) -> None: ...
+    def __init__(self, keys: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping[str, object]]]] = ..., ranges: _Optional[_Iterable[_Union[KeyRange, _Mapping[str, object]]]] = ..., all: bool = ...) -> None: ...

@@ -58,7 +58,7 @@ class Group(_message.Message):
     tablets: _containers.RepeatedCompositeFieldContainer[Tablet]
     leader_index: int
     generation: bytes
-    def __init__(self, group_uid: _Optional[int] = ..., tablets: _Optional[_Iterable[_Union[Tablet, _Mapping]]] = ..., leader_index: _Optional[int] = ..., generation: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, group_uid: _Optional[int] = ..., tablets: _Optional[_Iterable[_Union[Tablet, _Mapping[str, object]]]] = ..., leader_index: _Optional[int] = ..., generation: _Optional[bytes] = ...) -> None: ...
 
 class KeyRecipe(_message.Message):
     __slots__ = ("table_name", "index_name", "operation_uid", "part")
@@ -98,7 +98,7 @@ class KeyRecipe(_message.Message):
         value: _struct_pb2.Value
         random: bool
         struct_identifiers: _containers.RepeatedScalarFieldContainer[int]
-        def __init__(self, tag: _Optional[int] = ..., order: _Optional[_Union[KeyRecipe.Part.Order, str]] = ..., null_order: _Optional[_Union[KeyRecipe.Part.NullOrder, str]] = ..., type: _Optional[_Union[_type_pb2.Type, _Mapping]] = ..., identifier: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., random: bool = ..., struct_identifiers: _Optional[_Iterable[int]] = ...) -> None: ...
+        def __init__(self, tag: _Optional[int] = ..., order: _Optional[_Union[KeyRecipe.Part.Order, str]] = ..., null_order: _Optional[_Union[KeyRecipe.Part.NullOrder, str]] = ..., type: _Optional[_Union[_type_pb2.Type, _Mapping[str, object]]] = ..., identifier: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping[str, object]]] = ..., random: bool = ..., struct_identifiers: _Optional[_Iterable[int]] = ...) -> None: ...
     TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
     INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
     OPERATION_UID_FIELD_NUMBER: _ClassVar[int]
@@ -107,7 +107,7 @@ class KeyRecipe(_message.Message):
     index_name: str
     operation_uid: int
     part: _containers.RepeatedCompositeFieldContainer[KeyRecipe.Part]
-    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., operation_uid: _Optional[int] = ..., part: _Optional[_Iterable[_Union[KeyRecipe.Part, _Mapping]]] = ...) -> None: ...
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., operation_uid: _Optional[int] = ..., part: _Optional[_Iterable[_Union[KeyRecipe.Part, _Mapping[str, object]]]] = ...) -> None: ...
 
 class RecipeList(_message.Message):
     __slots__ = ("schema_generation", "recipe")
@@ -115,7 +115,7 @@ class RecipeList(_message.Message):
     RECIPE_FIELD_NUMBER: _ClassVar[int]
     schema_generation: bytes
     recipe: _containers.RepeatedCompositeFieldContainer[KeyRecipe]
-    def __init__(self, schema_generation: _Optional[bytes] = ..., recipe: _Optional[_Iterable[_Union[KeyRecipe, _Mapping]]] = ...) -> None: ...
+    def __init__(self, schema_generation: _Optional[bytes] = ..., recipe: _Optional[_Iterable[_Union[KeyRecipe, _Mapping[str, object]]]] = ...) -> None: ...
 
 class CacheUpdate(_message.Message):
     __slots__ = ("database_id", "range", "group", "key_recipes")
@@ -127,7 +127,7 @@ class CacheUpdate(_message.Message):
     range: _containers.RepeatedCompositeFieldContainer[Range]
     group: _containers.RepeatedCompositeFieldContainer[Group]
     key_recipes: RecipeList
-    def __init__(self, database_id: _Optional[int] = ..., range: _Optional[_Iterable[_Union[Range, _Mapping]]] = ..., group: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., key_recipes: _Optional[_Union[RecipeList, _Mapping]] = ...) -> None: ...
+    def __init__(self, database_id: _Optional[int] = ..., range: _Optional[_Iterable[_Union[Range, _Mapping[str, object]]]] = ..., group: _Optional[_Iterable[_Union[Group, _Mapping[str, object]]]] = ..., key_recipes: _Optional[_Union[RecipeList, _Mapping[str, object]]] = ...) -> None: ...
 
 class RoutingHint(_message.Message):
     __slots__ = ("operation_uid", "database_id", "schema_generation", "key", "limit_key", "group_uid", "split_id", "tablet_uid", "skipped_tablet_uid", "client_location")
@@ -158,4 +158,4 @@ class RoutingHint(_message.Message):
     tablet_uid: int
     skipped_tablet_uid: _containers.RepeatedCompositeFieldContainer[RoutingHint.SkippedTablet]
     client_location: str
-    def __init__(self, operation_uid: _Optional[int] = ..., database_id: _Optional[int] = ..., schema_generation: _Optional[bytes] = ..., key: _Optional[bytes] = ..., limit_key: _Optional[bytes] = ..., group_uid: _Optional[int] = ..., split_id: _Optional[int] = ..., tablet_uid: _Optional[int] = ..., skipped_tablet_uid: _Optional[_Iterable[_Union[RoutingHint.SkippedTablet, _Mapping]]] = ..., client_location: _Optional[str] = ...) -> None: ...
+    def __init__(self, operation_uid: _Optional[int] = ..., database_id: _Optional[int] = ..., schema_generation: _Optional[bytes] = ..., key: _Optional[bytes] = ..., limit_key: _Optional[bytes] = ..., group_uid: _Optional[int] = ..., split_id: _Optional[int] = ..., tablet_uid: _Optional[int] = ..., skipped_tablet_uid: _Optional[_Iterable[_Union[RoutingHint.SkippedTablet, _Mapping[str, object]]]] = ..., client_location: _Optional[str] = ...) -> None: ...

@@ -19,14 +19,14 @@ class Mutation(_message.Message):
         table: str
         columns: _containers.RepeatedScalarFieldContainer[str]
         values: _containers.RepeatedCompositeFieldContainer[_struct_pb2.ListValue]
-        def __init__(self, table: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping]]] = ...) -> None: ...
+        def __init__(self, table: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping[str, object]]]] = ...) -> None: ...
     class Delete(_message.Message):
         __slots__ = ("table", "key_set")
         TABLE_FIELD_NUMBER: _ClassVar[int]
         KEY_SET_FIELD_NUMBER: _ClassVar[int]
         table: str
         key_set: _keys_pb2.KeySet
-        def __init__(self, table: _Optional[str] = ..., key_set: _Optional[_Union[_keys_pb2.KeySet, _Mapping]] = ...) -> None: ...
+        def __init__(self, table: _Optional[str] = ..., key_set: _Optional[_Union[_keys_pb2.KeySet, _Mapping[str, object]]] = ...) -> None: ...
     class Send(_message.Message):
         __slots__ = ("queue", "key", "deliver_time", "payload")
         QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -37,7 +37,7 @@ class Mutation(_message.Message):
         key: _struct_pb2.ListValue
         deliver_time: _timestamp_pb2.Timestamp
         payload: _struct_pb2.Value
-        def __init__(self, queue: _Optional[str] = ..., key: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., deliver_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., payload: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+        def __init__(self, queue: _Optional[str] = ..., key: _Optional[_Union[_struct_pb2.ListValue, _Mapping[str, object]]] = ..., deliver_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., payload: _Optional[_Union[_struct_pb2.Value, _Mapping[str, object]]] = ...) -> None: ...
     class Ack(_message.Message):
         __slots__ = ("queue", "key", "ignore_not_found")
         QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -46,7 +46,7 @@ class Mutation(_message.Message):
         queue: str
         key: _struct_pb2.ListValue
         ignore_not_found: bool
-        def __init__(self, queue: _Optional[str] = ..., key: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., ignore_not_found: bool = ...) -> None: ...
+        def __init__(self, queue: _Optional[str] = ..., key: _Optional[_Union[_struct_pb2.ListValue, _Mapping[str, object]]] = ..., ignore_not_found: bool = ...) -> None: ...
     INSERT_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     INSERT_OR_UPDATE_FIELD_NUMBER: _ClassVar[int]
@@ -61,4 +61,4 @@ class Mutation(_message.Message):
     delete: Mutation.Delete
     send: Mutation.Send
     ack: Mutation.Ack
-    def __init__(self, insert: _Optional[_Union[Mutation.Write, _Mapping]] = ..., update: _Optional[_Union[Mutation.Write, _Mapping]] = ..., insert_or_update: _Optional[_Union[Mutation.Write, _Mapping]] = ..., replace: _Optional[_Union[Mutation.Write, _Mapping]] = ..., delete: _Optional[_Union[Mutation.Delete, _Mapping]] = ..., send: _Optional[_Union[Mutation.Send, _Mapping]] = ..., ack: _Optional[_Union[Mutation.Ack, _Mapping]] = ...) -> None: ...
+    def __init__(self, insert: _Optional[_Union[Mutation.Write, _Mapping[str, object]]] = ..., update: _Optional[_Union[Mutation.Write, _Mapping[str, object]]] = ..., insert_or_update: _Optional[_Union[Mutation.Write, _Mapping[str, object]]] = ..., replace: _Optional[_Union[Mutation.Write, _Mapping[str, object]]] = ..., delete: _Optional[_Union[Mutation.Delete, _Mapping[str, object]]] = ..., send: _Optional[_Union[Mutation.Send, _Mapping[str, object]]] = ..., ack: _Optional[_Union[Mutation.Ack, _Mapping[str, object]]] = ...) -> None: ...

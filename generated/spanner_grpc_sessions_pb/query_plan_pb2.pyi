@@ -55,7 +55,7 @@ class PlanNode(_message.Message):
     short_representation: PlanNode.ShortRepresentation
     metadata: _struct_pb2.Struct
     execution_stats: _struct_pb2.Struct
-    def __init__(self, index: _Optional[int] = ..., kind: _Optional[_Union[PlanNode.Kind, str]] = ..., display_name: _Optional[str] = ..., child_links: _Optional[_Iterable[_Union[PlanNode.ChildLink, _Mapping]]] = ..., short_representation: _Optional[_Union[PlanNode.ShortRepresentation, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., execution_stats: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    def __init__(self, index: _Optional[int] = ..., kind: _Optional[_Union[PlanNode.Kind, str]] = ..., display_name: _Optional[str] = ..., child_links: _Optional[_Iterable[_Union[PlanNode.ChildLink, _Mapping[str, object]]]] = ..., short_representation: _Optional[_Union[PlanNode.ShortRepresentation, _Mapping[str, object]]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., execution_stats: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ...) -> None: ...
 
 class QueryAdvisorResult(_message.Message):
     __slots__ = ("index_advice",)
@@ -68,7 +68,7 @@ class QueryAdvisorResult(_message.Message):
         def __init__(self, ddl: _Optional[_Iterable[str]] = ..., improvement_factor: _Optional[float] = ...) -> None: ...
     INDEX_ADVICE_FIELD_NUMBER: _ClassVar[int]
     index_advice: _containers.RepeatedCompositeFieldContainer[QueryAdvisorResult.IndexAdvice]
-    def __init__(self, index_advice: _Optional[_Iterable[_Union[QueryAdvisorResult.IndexAdvice, _Mapping]]] = ...) -> None: ...
+    def __init__(self, index_advice: _Optional[_Iterable[_Union[QueryAdvisorResult.IndexAdvice, _Mapping[str, object]]]] = ...) -> None: ...
 
 class QueryPlan(_message.Message):
     __slots__ = ("plan_nodes", "query_advice")
@@ -76,4 +76,4 @@ class QueryPlan(_message.Message):
     QUERY_ADVICE_FIELD_NUMBER: _ClassVar[int]
     plan_nodes: _containers.RepeatedCompositeFieldContainer[PlanNode]
     query_advice: QueryAdvisorResult
-    def __init__(self, plan_nodes: _Optional[_Iterable[_Union[PlanNode, _Mapping]]] = ..., query_advice: _Optional[_Union[QueryAdvisorResult, _Mapping]] = ...) -> None: ...
+    def __init__(self, plan_nodes: _Optional[_Iterable[_Union[PlanNode, _Mapping[str, object]]]] = ..., query_advice: _Optional[_Union[QueryAdvisorResult, _Mapping[str, object]]] = ...) -> None: ...

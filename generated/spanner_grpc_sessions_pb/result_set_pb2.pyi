@@ -23,7 +23,7 @@ class ResultSet(_message.Message):
     stats: ResultSetStats
     precommit_token: _transaction_pb2.MultiplexedSessionPrecommitToken
     cache_update: _location_pb2.CacheUpdate
-    def __init__(self, metadata: _Optional[_Union[ResultSetMetadata, _Mapping]] = ..., rows: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping]]] = ..., stats: _Optional[_Union[ResultSetStats, _Mapping]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping]] = ..., cache_update: _Optional[_Union[_location_pb2.CacheUpdate, _Mapping]] = ...) -> None: ...
+    def __init__(self, metadata: _Optional[_Union[ResultSetMetadata, _Mapping[str, object]]] = ..., rows: _Optional[_Iterable[_Union[_struct_pb2.ListValue, _Mapping[str, object]]]] = ..., stats: _Optional[_Union[ResultSetStats, _Mapping[str, object]]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping[str, object]]] = ..., cache_update: _Optional[_Union[_location_pb2.CacheUpdate, _Mapping[str, object]]] = ...) -> None: ...
 
 class PartialResultSet(_message.Message):
     __slots__ = ("metadata", "values", "chunked_value", "resume_token", "stats", "precommit_token", "last", "cache_update")
@@ -43,7 +43,7 @@ class PartialResultSet(_message.Message):
     precommit_token: _transaction_pb2.MultiplexedSessionPrecommitToken
     last: bool
     cache_update: _location_pb2.CacheUpdate
-    def __init__(self, metadata: _Optional[_Union[ResultSetMetadata, _Mapping]] = ..., values: _Optional[_Iterable[_Union[_struct_pb2.Value, _Mapping]]] = ..., chunked_value: bool = ..., resume_token: _Optional[bytes] = ..., stats: _Optional[_Union[ResultSetStats, _Mapping]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping]] = ..., last: bool = ..., cache_update: _Optional[_Union[_location_pb2.CacheUpdate, _Mapping]] = ...) -> None: ...
+    def __init__(self, metadata: _Optional[_Union[ResultSetMetadata, _Mapping[str, object]]] = ..., values: _Optional[_Iterable[_Union[_struct_pb2.Value, _Mapping[str, object]]]] = ..., chunked_value: bool = ..., resume_token: _Optional[bytes] = ..., stats: _Optional[_Union[ResultSetStats, _Mapping[str, object]]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping[str, object]]] = ..., last: bool = ..., cache_update: _Optional[_Union[_location_pb2.CacheUpdate, _Mapping[str, object]]] = ...) -> None: ...
 
 class ResultSetMetadata(_message.Message):
     __slots__ = ("row_type", "transaction", "undeclared_parameters")
@@ -53,7 +53,7 @@ class ResultSetMetadata(_message.Message):
     row_type: _type_pb2.StructType
     transaction: _transaction_pb2.Transaction
     undeclared_parameters: _type_pb2.StructType
-    def __init__(self, row_type: _Optional[_Union[_type_pb2.StructType, _Mapping]] = ..., transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ..., undeclared_parameters: _Optional[_Union[_type_pb2.StructType, _Mapping]] = ...) -> None: ...
+    def __init__(self, row_type: _Optional[_Union[_type_pb2.StructType, _Mapping[str, object]]] = ..., transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping[str, object]]] = ..., undeclared_parameters: _Optional[_Union[_type_pb2.StructType, _Mapping[str, object]]] = ...) -> None: ...
 
 class ResultSetStats(_message.Message):
     __slots__ = ("query_plan", "query_stats", "row_count_exact", "row_count_lower_bound")
@@ -65,4 +65,4 @@ class ResultSetStats(_message.Message):
     query_stats: _struct_pb2.Struct
     row_count_exact: int
     row_count_lower_bound: int
-    def __init__(self, query_plan: _Optional[_Union[_query_plan_pb2.QueryPlan, _Mapping]] = ..., query_stats: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., row_count_exact: _Optional[int] = ..., row_count_lower_bound: _Optional[int] = ...) -> None: ...
+    def __init__(self, query_plan: _Optional[_Union[_query_plan_pb2.QueryPlan, _Mapping[str, object]]] = ..., query_stats: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., row_count_exact: _Optional[int] = ..., row_count_lower_bound: _Optional[int] = ...) -> None: ...

@@ -29,7 +29,7 @@ class CreateSessionRequest(_message.Message):
     SESSION_FIELD_NUMBER: _ClassVar[int]
     database: str
     session: Session
-    def __init__(self, database: _Optional[str] = ..., session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+    def __init__(self, database: _Optional[str] = ..., session: _Optional[_Union[Session, _Mapping[str, object]]] = ...) -> None: ...
 
 class BatchCreateSessionsRequest(_message.Message):
     __slots__ = ("database", "session_template", "session_count")
@@ -39,13 +39,13 @@ class BatchCreateSessionsRequest(_message.Message):
     database: str
     session_template: Session
     session_count: int
-    def __init__(self, database: _Optional[str] = ..., session_template: _Optional[_Union[Session, _Mapping]] = ..., session_count: _Optional[int] = ...) -> None: ...
+    def __init__(self, database: _Optional[str] = ..., session_template: _Optional[_Union[Session, _Mapping[str, object]]] = ..., session_count: _Optional[int] = ...) -> None: ...
 
 class BatchCreateSessionsResponse(_message.Message):
     __slots__ = ("session",)
     SESSION_FIELD_NUMBER: _ClassVar[int]
     session: _containers.RepeatedCompositeFieldContainer[Session]
-    def __init__(self, session: _Optional[_Iterable[_Union[Session, _Mapping]]] = ...) -> None: ...
+    def __init__(self, session: _Optional[_Iterable[_Union[Session, _Mapping[str, object]]]] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("name", "labels", "create_time", "approximate_last_use_time", "creator_role", "multiplexed")
@@ -68,7 +68,7 @@ class Session(_message.Message):
     approximate_last_use_time: _timestamp_pb2.Timestamp
     creator_role: str
     multiplexed: bool
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., approximate_last_use_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., creator_role: _Optional[str] = ..., multiplexed: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., approximate_last_use_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., creator_role: _Optional[str] = ..., multiplexed: bool = ...) -> None: ...
 
 class GetSessionRequest(_message.Message):
     __slots__ = ("name",)
@@ -94,7 +94,7 @@ class ListSessionsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     sessions: _containers.RepeatedCompositeFieldContainer[Session]
     next_page_token: str
-    def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping[str, object]]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteSessionRequest(_message.Message):
     __slots__ = ("name",)
@@ -122,7 +122,7 @@ class RequestOptions(_message.Message):
             VALUE_FIELD_NUMBER: _ClassVar[int]
             key: str
             value: _struct_pb2.Value
-            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping[str, object]]] = ...) -> None: ...
         SECURE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
         secure_context: _containers.MessageMap[str, _struct_pb2.Value]
         def __init__(self, secure_context: _Optional[_Mapping[str, _struct_pb2.Value]] = ...) -> None: ...
@@ -134,7 +134,7 @@ class RequestOptions(_message.Message):
     request_tag: str
     transaction_tag: str
     client_context: RequestOptions.ClientContext
-    def __init__(self, priority: _Optional[_Union[RequestOptions.Priority, str]] = ..., request_tag: _Optional[str] = ..., transaction_tag: _Optional[str] = ..., client_context: _Optional[_Union[RequestOptions.ClientContext, _Mapping]] = ...) -> None: ...
+    def __init__(self, priority: _Optional[_Union[RequestOptions.Priority, str]] = ..., request_tag: _Optional[str] = ..., transaction_tag: _Optional[str] = ..., client_context: _Optional[_Union[RequestOptions.ClientContext, _Mapping[str, object]]] = ...) -> None: ...
 
 class DirectedReadOptions(_message.Message):
     __slots__ = ("include_replicas", "exclude_replicas")
@@ -159,17 +159,17 @@ class DirectedReadOptions(_message.Message):
         AUTO_FAILOVER_DISABLED_FIELD_NUMBER: _ClassVar[int]
         replica_selections: _containers.RepeatedCompositeFieldContainer[DirectedReadOptions.ReplicaSelection]
         auto_failover_disabled: bool
-        def __init__(self, replica_selections: _Optional[_Iterable[_Union[DirectedReadOptions.ReplicaSelection, _Mapping]]] = ..., auto_failover_disabled: bool = ...) -> None: ...
+        def __init__(self, replica_selections: _Optional[_Iterable[_Union[DirectedReadOptions.ReplicaSelection, _Mapping[str, object]]]] = ..., auto_failover_disabled: bool = ...) -> None: ...
     class ExcludeReplicas(_message.Message):
         __slots__ = ("replica_selections",)
         REPLICA_SELECTIONS_FIELD_NUMBER: _ClassVar[int]
         replica_selections: _containers.RepeatedCompositeFieldContainer[DirectedReadOptions.ReplicaSelection]
-        def __init__(self, replica_selections: _Optional[_Iterable[_Union[DirectedReadOptions.ReplicaSelection, _Mapping]]] = ...) -> None: ...
+        def __init__(self, replica_selections: _Optional[_Iterable[_Union[DirectedReadOptions.ReplicaSelection, _Mapping[str, object]]]] = ...) -> None: ...
     INCLUDE_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     include_replicas: DirectedReadOptions.IncludeReplicas
     exclude_replicas: DirectedReadOptions.ExcludeReplicas
-    def __init__(self, include_replicas: _Optional[_Union[DirectedReadOptions.IncludeReplicas, _Mapping]] = ..., exclude_replicas: _Optional[_Union[DirectedReadOptions.ExcludeReplicas, _Mapping]] = ...) -> None: ...
+    def __init__(self, include_replicas: _Optional[_Union[DirectedReadOptions.IncludeReplicas, _Mapping[str, object]]] = ..., exclude_replicas: _Optional[_Union[DirectedReadOptions.ExcludeReplicas, _Mapping[str, object]]] = ...) -> None: ...
 
 class ExecuteSqlRequest(_message.Message):
     __slots__ = ("session", "transaction", "sql", "params", "param_types", "resume_token", "query_mode", "partition_token", "seqno", "query_options", "request_options", "directed_read_options", "data_boost_enabled", "last_statement", "routing_hint")
@@ -198,7 +198,7 @@ class ExecuteSqlRequest(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _type_pb2.Type
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_type_pb2.Type, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_type_pb2.Type, _Mapping[str, object]]] = ...) -> None: ...
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     SQL_FIELD_NUMBER: _ClassVar[int]
@@ -229,7 +229,7 @@ class ExecuteSqlRequest(_message.Message):
     data_boost_enabled: bool
     last_statement: bool
     routing_hint: _location_pb2.RoutingHint
-    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping]] = ..., sql: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., param_types: _Optional[_Mapping[str, _type_pb2.Type]] = ..., resume_token: _Optional[bytes] = ..., query_mode: _Optional[_Union[ExecuteSqlRequest.QueryMode, str]] = ..., partition_token: _Optional[bytes] = ..., seqno: _Optional[int] = ..., query_options: _Optional[_Union[ExecuteSqlRequest.QueryOptions, _Mapping]] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping]] = ..., directed_read_options: _Optional[_Union[DirectedReadOptions, _Mapping]] = ..., data_boost_enabled: bool = ..., last_statement: bool = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping]] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping[str, object]]] = ..., sql: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., param_types: _Optional[_Mapping[str, _type_pb2.Type]] = ..., resume_token: _Optional[bytes] = ..., query_mode: _Optional[_Union[ExecuteSqlRequest.QueryMode, str]] = ..., partition_token: _Optional[bytes] = ..., seqno: _Optional[int] = ..., query_options: _Optional[_Union[ExecuteSqlRequest.QueryOptions, _Mapping[str, object]]] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping[str, object]]] = ..., directed_read_options: _Optional[_Union[DirectedReadOptions, _Mapping[str, object]]] = ..., data_boost_enabled: bool = ..., last_statement: bool = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping[str, object]]] = ...) -> None: ...
 
 class ExecuteBatchDmlRequest(_message.Message):
     __slots__ = ("session", "transaction", "statements", "seqno", "request_options", "last_statements")
@@ -241,14 +241,14 @@ class ExecuteBatchDmlRequest(_message.Message):
             VALUE_FIELD_NUMBER: _ClassVar[int]
             key: str
             value: _type_pb2.Type
-            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_type_pb2.Type, _Mapping]] = ...) -> None: ...
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_type_pb2.Type, _Mapping[str, object]]] = ...) -> None: ...
         SQL_FIELD_NUMBER: _ClassVar[int]
         PARAMS_FIELD_NUMBER: _ClassVar[int]
         PARAM_TYPES_FIELD_NUMBER: _ClassVar[int]
         sql: str
         params: _struct_pb2.Struct
         param_types: _containers.MessageMap[str, _type_pb2.Type]
-        def __init__(self, sql: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., param_types: _Optional[_Mapping[str, _type_pb2.Type]] = ...) -> None: ...
+        def __init__(self, sql: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., param_types: _Optional[_Mapping[str, _type_pb2.Type]] = ...) -> None: ...
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     STATEMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -261,7 +261,7 @@ class ExecuteBatchDmlRequest(_message.Message):
     seqno: int
     request_options: RequestOptions
     last_statements: bool
-    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping]] = ..., statements: _Optional[_Iterable[_Union[ExecuteBatchDmlRequest.Statement, _Mapping]]] = ..., seqno: _Optional[int] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping]] = ..., last_statements: bool = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping[str, object]]] = ..., statements: _Optional[_Iterable[_Union[ExecuteBatchDmlRequest.Statement, _Mapping[str, object]]]] = ..., seqno: _Optional[int] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping[str, object]]] = ..., last_statements: bool = ...) -> None: ...
 
 class ExecuteBatchDmlResponse(_message.Message):
     __slots__ = ("result_sets", "status", "precommit_token")
@@ -271,7 +271,7 @@ class ExecuteBatchDmlResponse(_message.Message):
     result_sets: _containers.RepeatedCompositeFieldContainer[_result_set_pb2.ResultSet]
     status: _status_pb2.Status
     precommit_token: _transaction_pb2.MultiplexedSessionPrecommitToken
-    def __init__(self, result_sets: _Optional[_Iterable[_Union[_result_set_pb2.ResultSet, _Mapping]]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping]] = ...) -> None: ...
+    def __init__(self, result_sets: _Optional[_Iterable[_Union[_result_set_pb2.ResultSet, _Mapping[str, object]]]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping[str, object]]] = ...) -> None: ...
 
 class PartitionOptions(_message.Message):
     __slots__ = ("partition_size_bytes", "max_partitions")
@@ -289,7 +289,7 @@ class PartitionQueryRequest(_message.Message):
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: _type_pb2.Type
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_type_pb2.Type, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_type_pb2.Type, _Mapping[str, object]]] = ...) -> None: ...
     SESSION_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     SQL_FIELD_NUMBER: _ClassVar[int]
@@ -302,7 +302,7 @@ class PartitionQueryRequest(_message.Message):
     params: _struct_pb2.Struct
     param_types: _containers.MessageMap[str, _type_pb2.Type]
     partition_options: PartitionOptions
-    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping]] = ..., sql: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., param_types: _Optional[_Mapping[str, _type_pb2.Type]] = ..., partition_options: _Optional[_Union[PartitionOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping[str, object]]] = ..., sql: _Optional[str] = ..., params: _Optional[_Union[_struct_pb2.Struct, _Mapping[str, object]]] = ..., param_types: _Optional[_Mapping[str, _type_pb2.Type]] = ..., partition_options: _Optional[_Union[PartitionOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class PartitionReadRequest(_message.Message):
     __slots__ = ("session", "transaction", "table", "index", "columns", "key_set", "partition_options")
@@ -320,7 +320,7 @@ class PartitionReadRequest(_message.Message):
     columns: _containers.RepeatedScalarFieldContainer[str]
     key_set: _keys_pb2.KeySet
     partition_options: PartitionOptions
-    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping]] = ..., table: _Optional[str] = ..., index: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., key_set: _Optional[_Union[_keys_pb2.KeySet, _Mapping]] = ..., partition_options: _Optional[_Union[PartitionOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping[str, object]]] = ..., table: _Optional[str] = ..., index: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., key_set: _Optional[_Union[_keys_pb2.KeySet, _Mapping[str, object]]] = ..., partition_options: _Optional[_Union[PartitionOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class Partition(_message.Message):
     __slots__ = ("partition_token",)
@@ -334,7 +334,7 @@ class PartitionResponse(_message.Message):
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     partitions: _containers.RepeatedCompositeFieldContainer[Partition]
     transaction: _transaction_pb2.Transaction
-    def __init__(self, partitions: _Optional[_Iterable[_Union[Partition, _Mapping]]] = ..., transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping]] = ...) -> None: ...
+    def __init__(self, partitions: _Optional[_Iterable[_Union[Partition, _Mapping[str, object]]]] = ..., transaction: _Optional[_Union[_transaction_pb2.Transaction, _Mapping[str, object]]] = ...) -> None: ...
 
 class ReadRequest(_message.Message):
     __slots__ = ("session", "transaction", "table", "index", "columns", "key_set", "limit", "resume_token", "partition_token", "request_options", "directed_read_options", "data_boost_enabled", "order_by", "lock_hint", "routing_hint")
@@ -384,7 +384,7 @@ class ReadRequest(_message.Message):
     order_by: ReadRequest.OrderBy
     lock_hint: ReadRequest.LockHint
     routing_hint: _location_pb2.RoutingHint
-    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping]] = ..., table: _Optional[str] = ..., index: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., key_set: _Optional[_Union[_keys_pb2.KeySet, _Mapping]] = ..., limit: _Optional[int] = ..., resume_token: _Optional[bytes] = ..., partition_token: _Optional[bytes] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping]] = ..., directed_read_options: _Optional[_Union[DirectedReadOptions, _Mapping]] = ..., data_boost_enabled: bool = ..., order_by: _Optional[_Union[ReadRequest.OrderBy, str]] = ..., lock_hint: _Optional[_Union[ReadRequest.LockHint, str]] = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping]] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., transaction: _Optional[_Union[_transaction_pb2.TransactionSelector, _Mapping[str, object]]] = ..., table: _Optional[str] = ..., index: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., key_set: _Optional[_Union[_keys_pb2.KeySet, _Mapping[str, object]]] = ..., limit: _Optional[int] = ..., resume_token: _Optional[bytes] = ..., partition_token: _Optional[bytes] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping[str, object]]] = ..., directed_read_options: _Optional[_Union[DirectedReadOptions, _Mapping[str, object]]] = ..., data_boost_enabled: bool = ..., order_by: _Optional[_Union[ReadRequest.OrderBy, str]] = ..., lock_hint: _Optional[_Union[ReadRequest.LockHint, str]] = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping[str, object]]] = ...) -> None: ...
 
 class BeginTransactionRequest(_message.Message):
     __slots__ = ("session", "options", "request_options", "mutation_key", "routing_hint")
@@ -398,7 +398,7 @@ class BeginTransactionRequest(_message.Message):
     request_options: RequestOptions
     mutation_key: _mutation_pb2.Mutation
     routing_hint: _location_pb2.RoutingHint
-    def __init__(self, session: _Optional[str] = ..., options: _Optional[_Union[_transaction_pb2.TransactionOptions, _Mapping]] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping]] = ..., mutation_key: _Optional[_Union[_mutation_pb2.Mutation, _Mapping]] = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping]] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., options: _Optional[_Union[_transaction_pb2.TransactionOptions, _Mapping[str, object]]] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping[str, object]]] = ..., mutation_key: _Optional[_Union[_mutation_pb2.Mutation, _Mapping[str, object]]] = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping[str, object]]] = ...) -> None: ...
 
 class CommitRequest(_message.Message):
     __slots__ = ("session", "transaction_id", "single_use_transaction", "mutations", "return_commit_stats", "request_options", "max_commit_delay", "precommit_token", "routing_hint")
@@ -420,7 +420,7 @@ class CommitRequest(_message.Message):
     max_commit_delay: _duration_pb2.Duration
     precommit_token: _transaction_pb2.MultiplexedSessionPrecommitToken
     routing_hint: _location_pb2.RoutingHint
-    def __init__(self, session: _Optional[str] = ..., transaction_id: _Optional[bytes] = ..., single_use_transaction: _Optional[_Union[_transaction_pb2.TransactionOptions, _Mapping]] = ..., mutations: _Optional[_Iterable[_Union[_mutation_pb2.Mutation, _Mapping]]] = ..., return_commit_stats: bool = ..., request_options: _Optional[_Union[RequestOptions, _Mapping]] = ..., max_commit_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping]] = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping]] = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., transaction_id: _Optional[bytes] = ..., single_use_transaction: _Optional[_Union[_transaction_pb2.TransactionOptions, _Mapping[str, object]]] = ..., mutations: _Optional[_Iterable[_Union[_mutation_pb2.Mutation, _Mapping[str, object]]]] = ..., return_commit_stats: bool = ..., request_options: _Optional[_Union[RequestOptions, _Mapping[str, object]]] = ..., max_commit_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, object]]] = ..., precommit_token: _Optional[_Union[_transaction_pb2.MultiplexedSessionPrecommitToken, _Mapping[str, object]]] = ..., routing_hint: _Optional[_Union[_location_pb2.RoutingHint, _Mapping[str, object]]] = ...) -> None: ...
 
 class RollbackRequest(_message.Message):
     __slots__ = ("session", "transaction_id")
@@ -436,7 +436,7 @@ class BatchWriteRequest(_message.Message):
         __slots__ = ("mutations",)
         MUTATIONS_FIELD_NUMBER: _ClassVar[int]
         mutations: _containers.RepeatedCompositeFieldContainer[_mutation_pb2.Mutation]
-        def __init__(self, mutations: _Optional[_Iterable[_Union[_mutation_pb2.Mutation, _Mapping]]] = ...) -> None: ...
+        def __init__(self, mutations: _Optional[_Iterable[_Union[_mutation_pb2.Mutation, _Mapping[str, object]]]] = ...) -> None: ...
     SESSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     MUTATION_GROUPS_FIELD_NUMBER: _ClassVar[int]
@@ -445,7 +445,7 @@ class BatchWriteRequest(_message.Message):
     request_options: RequestOptions
     mutation_groups: _containers.RepeatedCompositeFieldContainer[BatchWriteRequest.MutationGroup]
     exclude_txn_from_change_streams: bool
-    def __init__(self, session: _Optional[str] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping]] = ..., mutation_groups: _Optional[_Iterable[_Union[BatchWriteRequest.MutationGroup, _Mapping]]] = ..., exclude_txn_from_change_streams: bool = ...) -> None: ...
+    def __init__(self, session: _Optional[str] = ..., request_options: _Optional[_Union[RequestOptions, _Mapping[str, object]]] = ..., mutation_groups: _Optional[_Iterable[_Union[BatchWriteRequest.MutationGroup, _Mapping[str, object]]]] = ..., exclude_txn_from_change_streams: bool = ...) -> None: ...
 
 class BatchWriteResponse(_message.Message):
     __slots__ = ("indexes", "status", "commit_timestamp")
@@ -455,7 +455,7 @@ class BatchWriteResponse(_message.Message):
     indexes: _containers.RepeatedScalarFieldContainer[int]
     status: _status_pb2.Status
     commit_timestamp: _timestamp_pb2.Timestamp
-    def __init__(self, indexes: _Optional[_Iterable[int]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., commit_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, indexes: _Optional[_Iterable[int]] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping[str, object]]] = ..., commit_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ...) -> None: ...
 
 class FetchCacheUpdateRequest(_message.Message):
     __slots__ = ("database", "max_recipe_count", "max_range_count")

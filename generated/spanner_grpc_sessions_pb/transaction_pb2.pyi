@@ -51,7 +51,7 @@ class TransactionOptions(_message.Message):
         read_timestamp: _timestamp_pb2.Timestamp
         exact_staleness: _duration_pb2.Duration
         return_read_timestamp: bool
-        def __init__(self, strong: bool = ..., min_read_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., read_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exact_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., return_read_timestamp: bool = ...) -> None: ...
+        def __init__(self, strong: bool = ..., min_read_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., max_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, object]]] = ..., read_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., exact_staleness: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, object]]] = ..., return_read_timestamp: bool = ...) -> None: ...
     READ_WRITE_FIELD_NUMBER: _ClassVar[int]
     READ_ONLY_FIELD_NUMBER: _ClassVar[int]
     PARTITIONED_DML_FIELD_NUMBER: _ClassVar[int]
@@ -62,7 +62,7 @@ class TransactionOptions(_message.Message):
     partitioned_dml: TransactionOptions.PartitionedDml
     exclude_txn_from_change_streams: bool
     isolation_level: TransactionOptions.IsolationLevel
-    def __init__(self, read_write: _Optional[_Union[TransactionOptions.ReadWrite, _Mapping]] = ..., read_only: _Optional[_Union[TransactionOptions.ReadOnly, _Mapping]] = ..., partitioned_dml: _Optional[_Union[TransactionOptions.PartitionedDml, _Mapping]] = ..., exclude_txn_from_change_streams: bool = ..., isolation_level: _Optional[_Union[TransactionOptions.IsolationLevel, str]] = ...) -> None: ...
+    def __init__(self, read_write: _Optional[_Union[TransactionOptions.ReadWrite, _Mapping[str, object]]] = ..., read_only: _Optional[_Union[TransactionOptions.ReadOnly, _Mapping[str, object]]] = ..., partitioned_dml: _Optional[_Union[TransactionOptions.PartitionedDml, _Mapping[str, object]]] = ..., exclude_txn_from_change_streams: bool = ..., isolation_level: _Optional[_Union[TransactionOptions.IsolationLevel, str]] = ...) -> None: ...
 
 class Transaction(_message.Message):
     __slots__ = ("id", "read_timestamp", "precommit_token", "cache_update")
@@ -74,7 +74,7 @@ class Transaction(_message.Message):
     read_timestamp: _timestamp_pb2.Timestamp
     precommit_token: MultiplexedSessionPrecommitToken
     cache_update: _location_pb2.CacheUpdate
-    def __init__(self, id: _Optional[bytes] = ..., read_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., precommit_token: _Optional[_Union[MultiplexedSessionPrecommitToken, _Mapping]] = ..., cache_update: _Optional[_Union[_location_pb2.CacheUpdate, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[bytes] = ..., read_timestamp: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., precommit_token: _Optional[_Union[MultiplexedSessionPrecommitToken, _Mapping[str, object]]] = ..., cache_update: _Optional[_Union[_location_pb2.CacheUpdate, _Mapping[str, object]]] = ...) -> None: ...
 
 class TransactionSelector(_message.Message):
     __slots__ = ("single_use", "id", "begin")
@@ -84,7 +84,7 @@ class TransactionSelector(_message.Message):
     single_use: TransactionOptions
     id: bytes
     begin: TransactionOptions
-    def __init__(self, single_use: _Optional[_Union[TransactionOptions, _Mapping]] = ..., id: _Optional[bytes] = ..., begin: _Optional[_Union[TransactionOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, single_use: _Optional[_Union[TransactionOptions, _Mapping[str, object]]] = ..., id: _Optional[bytes] = ..., begin: _Optional[_Union[TransactionOptions, _Mapping[str, object]]] = ...) -> None: ...
 
 class MultiplexedSessionPrecommitToken(_message.Message):
     __slots__ = ("precommit_token", "seq_num")

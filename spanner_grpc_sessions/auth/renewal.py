@@ -29,8 +29,9 @@ class Renewal:
     """
 
     def __init__(self, fraction: float) -> None:
-        self.token = self.rejected = NO_TOKEN
-        self.renew_at = NEVER
+        self.token: Token = NO_TOKEN
+        self.rejected: Token = NO_TOKEN
+        self.renew_at: float = NEVER
         self.fraction = fraction
         self._failures = 0
         self._rejected_at = -NEVER

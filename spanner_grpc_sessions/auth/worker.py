@@ -40,9 +40,9 @@ class Worker:
     """
 
     def __init__(self, work: Work, changed: threading.Condition, closing: threading.Event) -> None:
-        self.process = os.getpid()
+        self.process: int = os.getpid()
         self.began: float | None = None
-        self.busy = threading.RLock()
+        self.busy: threading.RLock = threading.RLock()
         self._work = weakref.ref(work)
         self._changed = changed
         self._closing = closing

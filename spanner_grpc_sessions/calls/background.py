@@ -46,11 +46,11 @@ class BackgroundCalls:
 
     def __init__(self, caller: Caller) -> None:
         self.tokens = self
-        self.address = caller.connection.address
-        self.rpc_error = caller.connection.rpc_error
-        self.closes_within = caller.connection.closes_within
-        self.interrupted = caller.connection.interrupted
-        self.incidents = NewestFailure(caller.connection.incidents)
+        self.address: str = caller.connection.address
+        self.rpc_error: Callable[[BaseException], grpc.RpcError] = caller.connection.rpc_error
+        self.closes_within: Callable[..., bool] = caller.connection.closes_within
+        self.interrupted: Callable[[BaseException], None] = caller.connection.interrupted
+        self.incidents: NewestFailure = NewestFailure(caller.connection.incidents)
         self._caller = caller
         self._in_flight: set[Any] = set()
         # The threads of gRPC that are telling an object the outcome of a call.

@@ -15,4 +15,5 @@ class AsyncBackgroundCaller(AsyncCaller):
 
     def __init__(self, caller: AsyncCaller) -> None:
         super().__init__(caller.connection, caller.options, caller.preparation)
-        self.incidents = self._incidents = NewestFailure(caller.connection.incidents)
+        self.incidents: NewestFailure = NewestFailure(caller.connection.incidents)
+        self._incidents = self.incidents

@@ -11,7 +11,7 @@ from spanner_grpc_sessions.calls.headers import REQUEST_ID, AsyncMetadata, Metad
 from spanner_grpc_sessions.calls.preparation import Preparation, Report
 from spanner_grpc_sessions.calls.retry import Attempts
 from spanner_grpc_sessions.errors import ClientClosed, checks
-from spanner_grpc_sessions.observers import Observation, observe
+from spanner_grpc_sessions.observers import Observation, Observer, observe
 from spanner_grpc_sessions.options import DEFAULT, CallMetadata, ClientOptions, RetryOptions, Timeout
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.service.rpcs import Rpc
@@ -32,9 +32,9 @@ class AsyncCaller:
     ) -> None:
         self.connection = connection
         self.options = options
-        self.preparation = preparation or Preparation(options)
-        self.retry = options.retry
-        self.observer = options.observer
+        self.preparation: Preparation = preparation or Preparation(options)
+        self.retry: RetryOptions = options.retry
+        self.observer: Observer | None = options.observer
         self._tokens = connection.tokens
         self._incidents = connection.incidents
 

@@ -37,8 +37,10 @@ class Preparation:
             end_to_end_tracing=options.end_to_end_tracing,
             server_timing=wants_server_timing(options.observer),
         )
-        self.next_number = RequestIds().next
-        self.prepare = _in_each_process(self._prepare) if forks_without_hooks() else self._prepare
+        self.next_number: Callable[..., str] = RequestIds().next
+        self.prepare: Callable[..., tuple[Metadata, float | None]] = (
+            _in_each_process(self._prepare) if forks_without_hooks() else self._prepare
+        )
 
     def _prepare(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -14,21 +14,26 @@ from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
 from spanner_grpc_sessions.errors.rpc import Cancelled
 
+if TYPE_CHECKING:
+    _Future = grpc.Future[Any]  # generic in its stubs alone
+else:
+    _Future = grpc.Future
 
-class StubCall(CallState, grpc.Call, grpc.Future, Iterator[Any]):  # type: ignore[type-arg]  # generic in its stubs alone
+
+class StubCall(CallState, grpc.Call, _Future, Iterator[Any]):
     """gRPC's own object for a call, but for the exceptions that it raises, and repeated as the channel says."""
 
     # Ends a pause between two attempts.
     _interrupt: threading.Event | None = None
 
-    details = of_call("details")
-    initial_metadata = of_call("initial_metadata")
-    trailing_metadata = of_call("trailing_metadata")
-    is_active = of_call("is_active")
-    time_remaining = of_call("time_remaining")
-    running = of_call("running")
-    done = of_call("done")
-    traceback = of_call("traceback")
+    details: Callable[..., Any] = of_call("details")
+    initial_metadata: Callable[..., Any] = of_call("initial_metadata")
+    trailing_metadata: Callable[..., Any] = of_call("trailing_metadata")
+    is_active: Callable[..., Any] = of_call("is_active")
+    time_remaining: Callable[..., Any] = of_call("time_remaining")
+    running: Callable[..., Any] = of_call("running")
+    done: Callable[..., Any] = of_call("done")
+    traceback: Callable[..., Any] = of_call("traceback")
 
     def __next__(self) -> Any:
         while True:

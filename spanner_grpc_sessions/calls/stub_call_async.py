@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
     from spanner_grpc_sessions.observers import Observation
 
+    # They are generic in their stubs alone.
+    _UnaryUnaryCall = grpc.aio.UnaryUnaryCall[Any, Any]
+    _UnaryStreamCall = grpc.aio.UnaryStreamCall[Any, Any]
+    _StreamUnaryCall = grpc.aio.StreamUnaryCall[Any, Any]
+    _StreamStreamCall = grpc.aio.StreamStreamCall[Any, Any]
+else:
+    _UnaryUnaryCall = grpc.aio.UnaryUnaryCall
+    _UnaryStreamCall = grpc.aio.UnaryStreamCall
+    _StreamUnaryCall = grpc.aio.StreamUnaryCall
+    _StreamStreamCall = grpc.aio.StreamStreamCall
+
 
 def _of_last_call(name: str) -> Callable[..., Any]:
     async def method(self: AsyncStubCall) -> Any:
@@ -39,10 +50,10 @@ class AsyncStubCall(CallState, grpc.aio.Call):
     # The pause between two attempts.
     _pausing: asyncio.Task[bool] | None = None
 
-    time_remaining = of_call("time_remaining")
-    details = _of_last_call("details")
-    initial_metadata = _of_last_call("initial_metadata")
-    trailing_metadata = _of_last_call("trailing_metadata")
+    time_remaining: Callable[..., Any] = of_call("time_remaining")
+    details: Callable[..., Any] = _of_last_call("details")
+    initial_metadata: Callable[..., Any] = _of_last_call("initial_metadata")
+    trailing_metadata: Callable[..., Any] = _of_last_call("trailing_metadata")
 
     async def wait_for_connection(self) -> None:
         """Wait until the call is connected, as `grpc.aio.Call.wait_for_connection`."""
@@ -246,17 +257,17 @@ class _StreamedRequest(AsyncStubCall):
             self._raise_cancelled(error)
 
 
-class UnaryUnary(_UnaryAnswer, grpc.aio.UnaryUnaryCall):  # type: ignore[type-arg]  # generic in its stubs alone
+class UnaryUnary(_UnaryAnswer, _UnaryUnaryCall):
     """As `grpc.aio.UnaryUnaryCall`."""
 
 
-class UnaryStream(_StreamedAnswer, grpc.aio.UnaryStreamCall):  # type: ignore[type-arg]  # generic in its stubs alone
+class UnaryStream(_StreamedAnswer, _UnaryStreamCall):
     """As `grpc.aio.UnaryStreamCall`."""
 
 
-class StreamUnary(_StreamedRequest, _UnaryAnswer, grpc.aio.StreamUnaryCall):  # type: ignore[type-arg]  # generic in its stubs alone
+class StreamUnary(_StreamedRequest, _UnaryAnswer, _StreamUnaryCall):
     """As `grpc.aio.StreamUnaryCall`."""
 
 
-class StreamStream(_StreamedRequest, _StreamedAnswer, grpc.aio.StreamStreamCall):  # type: ignore[type-arg]  # generic in its stubs alone
+class StreamStream(_StreamedRequest, _StreamedAnswer, _StreamStreamCall):
     """As `grpc.aio.StreamStreamCall`."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from spanner_grpc_sessions.calls.call_async import AsyncCaller
+    from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 
 class AsyncStubChannel(grpc.aio.Channel):
@@ -40,7 +41,7 @@ class AsyncStubChannel(grpc.aio.Channel):
         retry: RetryOptions,
         interceptors: Iterable[grpc.aio.ClientInterceptor] = (),
     ) -> None:
-        self.connection = caller.connection
+        self.connection: AsyncConnection = caller.connection
         self._caller = caller
         self._report = report
         self._retry = retry

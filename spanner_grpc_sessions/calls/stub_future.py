@@ -37,14 +37,14 @@ class StubFuture(StubCall):
     callbacks of the caller's: gRPC cancels a call that is dropped.
     """
 
-    details = _of_last("details")
-    initial_metadata = _of_last("initial_metadata")
-    trailing_metadata = _of_last("trailing_metadata")
-    is_active = _of_last("is_active")
-    running = _of_last("running")
-    done = _of_last("done")
-    code = _of_last("code")
-    cancelled = _of_last("cancelled")
+    details: Callable[..., Any] = _of_last("details")
+    initial_metadata: Callable[..., Any] = _of_last("initial_metadata")
+    trailing_metadata: Callable[..., Any] = _of_last("trailing_metadata")
+    is_active: Callable[..., Any] = _of_last("is_active")
+    running: Callable[..., Any] = _of_last("running")
+    done: Callable[..., Any] = _of_last("done")
+    code: Callable[..., Any] = _of_last("code")
+    cancelled: Callable[..., Any] = _of_last("cancelled")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spanner_grpc_sessions.auth.token import TokenHeaders
     from spanner_grpc_sessions.calls.call import Caller
     from spanner_grpc_sessions.calls.call_async import AsyncCaller
+    from spanner_grpc_sessions.transport.incidents import Incidents
 
 # A caller's own headers take the place of ours, but for those that come with the token.
 RESERVED: Final = frozenset({"authorization", "x-goog-user-project"})
@@ -57,14 +58,14 @@ class StubRpc:
         one_request: bool,
     ) -> None:
         self.path = path
-        self.rpc = rpc_of(path)
-        self.retry = retry if one_request else RetryOptions.none()
+        self.rpc: Rpc = rpc_of(path)
+        self.retry: RetryOptions = retry if one_request else RetryOptions.none()
         self.serialize = serialize
         self.one_request = one_request
         self._preparation = caller.preparation
         self._observer = caller.observer
         self._address = caller.connection.address
-        self.incidents = caller.connection.incidents
+        self.incidents: Incidents = caller.connection.incidents
         self._report = report
 
     @property
@@ -207,7 +208,7 @@ class CallState:
         self._call, self._token = attempt
         self._rpc = rpc
         self._name = name
-        self.request_id = request_id
+        self.request_id: str = request_id
         self._connection = connection
         self._observation = observation
         self._again = again

@@ -30,7 +30,13 @@ _CONNECTING: Final = (
 )
 
 
-class _Type(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]  # generic only since click 8.3
+else:
+    _ParamType = click.ParamType
+
+
+class _Type(_ParamType):
     """A type made of a function, whose `ValueError` is the message of wrong usage."""
 
     def __init__(self, name: str, convert: Callable[[str], Any]) -> None:

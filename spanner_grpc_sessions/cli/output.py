@@ -30,7 +30,7 @@ class Calls:
     """
 
     def __init__(self) -> None:
-        self.last_attempts = 0
+        self.last_attempts: int = 0
         self._under_way: dict[int, CallInfo] = {}
 
     def begin(self, call: CallInfo) -> tuple[tuple[tuple[str, str], ...], None]:
@@ -63,8 +63,8 @@ class Output:
     """
 
     def __init__(self) -> None:
-        self.people = Console(stderr=True, highlight=False)
-        self.calls = Calls()
+        self.people: Console = Console(stderr=True, highlight=False)
+        self.calls: Calls = Calls()
         self._live: Live | None = None
 
     @property
@@ -185,7 +185,7 @@ class Work:
     """
 
     def __init__(self, what: str, total: int, calls: Calls) -> None:
-        self.done = 0
+        self.done: int = 0
         self._started = time.monotonic()
         self._calls = calls
         self._progress = Progress(

@@ -21,7 +21,7 @@ class Response(dict[str, str]):
     def __init__(self, status: int) -> None:
         super().__init__({"status": str(status), "content-type": "application/json; charset=UTF-8"})
         self.status = status
-        self.reason = _PHRASES[status]
+        self.reason: str = _PHRASES[status]
 
 
 class HttpError(SpannerSessionsError):

@@ -91,9 +91,9 @@ class Request:
         self._query = query
         self._body = body
         self._path = http_rule(rpc).path_of(quote(name, safe=_SAFE))
-        self.methodId = f"spanner.projects.instances.databases.sessions.{method}"
-        self.method = http_rule(rpc).http_method
-        self.uri = f"{_BASE}{self._path}?{urlencode(query)}"
+        self.methodId: str = f"spanner.projects.instances.databases.sessions.{method}"
+        self.method: str = http_rule(rpc).http_method
+        self.uri: str = f"{_BASE}{self._path}?{urlencode(query)}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self.uri}>"

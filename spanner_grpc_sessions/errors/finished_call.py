@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import grpc.aio
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
+
+if TYPE_CHECKING:
+    _Future = grpc.Future[Any]  # generic in its stubs alone
+else:
+    _Future = grpc.Future
 
 Metadata = tuple[tuple[str, str | bytes], ...] | grpc.aio.Metadata
 
@@ -38,7 +43,7 @@ class Code:
         return self._code.name
 
 
-class FinishedCall(grpc.aio.AioRpcError, grpc.Call, grpc.Future):  # type: ignore[type-arg]  # generic in its stubs alone
+class FinishedCall(grpc.aio.AioRpcError, grpc.Call, _Future):
     """A call that has failed, and the exception that says so."""
 
     _code: grpc.StatusCode
@@ -50,8 +55,8 @@ class FinishedCall(grpc.aio.AioRpcError, grpc.Call, grpc.Future):  # type: ignor
         # AioRpcError takes a status, and makes the text of it.
         Exception.__init__(self, *args)
 
-    __str__ = Exception.__str__
-    __repr__ = Exception.__repr__
+    __str__: Callable[..., str] = Exception.__str__
+    __repr__: Callable[..., str] = Exception.__repr__
 
     def __reduce__(self) -> Any:
         return Exception.__reduce__(self)

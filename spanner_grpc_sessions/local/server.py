@@ -108,7 +108,7 @@ class LocalSpanner:
         token_lifetime: float = 3600.0,
     ) -> None:
         existing = None if databases is None else checks.texts("databases", databases)
-        self.faults = checks.optional("faults", faults, Faults) or Faults()
+        self.faults: Faults = checks.optional("faults", faults, Faults) or Faults()
         self._tls = checks.boolean("tls", tls)
         self._clock = time.time if clock is None else clock
         self._advanced = 0.0

@@ -35,8 +35,8 @@ class TokenEndpoint:
     """
 
     def __init__(self, authority: Authority, faults: Faults, gate: Gate, lifetime: float) -> None:
-        self.uri = ""
-        self.requests = 0
+        self.uri: str = ""
+        self.requests: int = 0
         self._authority = authority
         self._faults = faults
         self._gate = gate

@@ -51,7 +51,7 @@ class ServiceAccount:
     """A service account with its own RSA key, made in memory."""
 
     def __init__(self) -> None:
-        self.key_id = secrets.token_hex(20)
+        self.key_id: str = secrets.token_hex(20)
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._verifier: crypt.Verifier = crypt.RSAVerifier(self._key.public_key())
 

@@ -77,7 +77,7 @@ class Rotation:
     """
 
     def __init__(self, options: MultiplexedOptions) -> None:
-        self.due = inf
+        self.due: float = inf
         self.waiting: WeakSet[Waiter] = WeakSet()
         self._exists = self._lost = self._database_is_gone = False
         self._options = options

@@ -106,7 +106,7 @@ class MultiplexedSession:
             self._end()
             warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
-    __reduce_ex__ = checks.uncopyable("share it, or hand its name to another process: any may use it")
+    __reduce_ex__: Any = checks.uncopyable("share it, or hand its name to another process: any may use it")
 
     def __enter__(self) -> Self:
         return self.open()

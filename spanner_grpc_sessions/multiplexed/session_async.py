@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spanner_grpc_sessions_pb import spanner_pb2_grpc
 
@@ -104,7 +104,7 @@ class AsyncMultiplexedSession:
                 keeper.get_loop().call_soon_threadsafe(keeper.cancel)
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1, source=self)
 
-    __reduce_ex__ = checks.uncopyable("share it, or hand its name to another process: any may use it")
+    __reduce_ex__: Any = checks.uncopyable("share it, or hand its name to another process: any may use it")
 
     async def __aenter__(self) -> Self:
         return await self.open()

@@ -37,7 +37,9 @@ class _AnyLease:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if hasattr(self, '_owner') else ' released'}>"
 
-    __reduce_ex__ = checks.uncopyable("only its holder may use and release it; hand on its name, or acquire another")
+    __reduce_ex__: Any = checks.uncopyable(
+        "only its holder may use and release it; hand on its name, or acquire another"
+    )
 
     @property
     def name(self) -> str:

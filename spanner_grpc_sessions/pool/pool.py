@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolError, checks
@@ -79,7 +79,7 @@ class SessionPool:
             self._runner.abandon()
             warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
-    __reduce_ex__ = checks.uncopyable("share it, or create one in each process with a client of its own")
+    __reduce_ex__: Any = checks.uncopyable("share it, or create one in each process with a client of its own")
 
     def __enter__(self) -> Self:
         try:

@@ -6,7 +6,7 @@ import warnings
 from asyncio import get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import PoolError, checks
@@ -79,7 +79,7 @@ class AsyncSessionPool:
             self._runner.abandon()
             warnings.warn(text, ResourceWarning, stacklevel=1, source=self)
 
-    __reduce_ex__ = checks.uncopyable("share it, or create one in each process with a client of its own")
+    __reduce_ex__: Any = checks.uncopyable("share it, or create one in each process with a client of its own")
 
     async def __aenter__(self) -> Self:
         try:

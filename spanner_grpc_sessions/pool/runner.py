@@ -21,6 +21,7 @@ from spanner_grpc_sessions.calls.background import BackgroundCalls
 from spanner_grpc_sessions.client import SessionsClient
 from spanner_grpc_sessions.errors import PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.observers import PoolWatch
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
 from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_INTERVAL
@@ -51,11 +52,11 @@ class PoolRunner:
     """The lock, the thread and the calls of one pool; `core` decides."""
 
     def __init__(self, client: SessionsClient, database: str, options: PoolOptions, clock: Clock) -> None:
-        self.core = PoolCore(options)
-        self.started = False
-        self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
+        self.core: PoolCore = PoolCore(options)
+        self.started: bool = False
+        self.leaks: LeakDetector | None = None if options.leak_after is None else LeakDetector(options.leak_after)
         self._caller = client._caller  # noqa: SLF001 - one library
-        self.watch = watch_core(self.core, self._caller, database, options)
+        self.watch: PoolWatch = watch_core(self.core, self._caller, database, options)
         self._calls = BackgroundCalls(self._caller)
         self._database = database
         self._warnings = Warnings(database)

@@ -19,6 +19,7 @@ from spanner_grpc_sessions_pb import spanner_pb2_grpc
 from spanner_grpc_sessions.client_async import AsyncSessionsClient
 from spanner_grpc_sessions.errors import ClientClosed, PoolClosed, copy_to_raise
 from spanner_grpc_sessions.errors.rpc import DatabaseNotFound, RpcError, SessionNotFound
+from spanner_grpc_sessions.observers import PoolWatch
 from spanner_grpc_sessions.options import RetryOptions
 from spanner_grpc_sessions.pool.core import Create, Delete, Deliver, Effect, Fail, Ping, PoolCore, SessionRecord, WakeAt
 from spanner_grpc_sessions.pool.core.effects import LogLine
@@ -44,12 +45,12 @@ class AsyncPoolRunner:
     """The tasks and the calls of one pool; `core` decides. For the tasks of one event loop, `loop` once it is used."""
 
     def __init__(self, client: AsyncSessionsClient, database: str, options: PoolOptions, clock: Clock) -> None:
-        self.core = PoolCore(options)
-        self.started = False
+        self.core: PoolCore = PoolCore(options)
+        self.started: bool = False
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.leaks = None if options.leak_after is None else LeakDetector(options.leak_after)
+        self.leaks: LeakDetector | None = None if options.leak_after is None else LeakDetector(options.leak_after)
         self._caller = client._caller  # noqa: SLF001 - one library
-        self.watch = watch_core(self.core, self._caller, database, options)
+        self.watch: PoolWatch = watch_core(self.core, self._caller, database, options)
         self._database = database
         self._warnings = Warnings(database)
         self._template = (options.labels, options.creator_role)

@@ -25,9 +25,9 @@ class Functions:
     def __init__(self, writer: type[Writer], well_known: Mapping[str, Function], namespace: Mapping[str, Any]) -> None:
         self._writer = writer
         self.well_known = well_known
-        self.namespace = dict(namespace)
+        self.namespace: dict[str, Any] = dict(namespace)
         self.names: dict[Hashable, str] = {}
-        self.numbers = itertools.count()
+        self.numbers: itertools.count[int] = itertools.count()
 
     def of(self, descriptor: Descriptor) -> Function:
         """Return the function for the messages of a descriptor, and compile it at the first request."""

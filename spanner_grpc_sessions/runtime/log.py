@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors.checks import one_line
@@ -21,7 +22,7 @@ class _Log:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self.isEnabledFor = logger.isEnabledFor
+        self.isEnabledFor: Callable[[int], bool] = logger.isEnabledFor
 
     def debug(self, text: str, *args: object) -> None:
         self._tell(logging.DEBUG, text, args)

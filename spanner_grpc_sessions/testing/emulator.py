@@ -168,7 +168,7 @@ class OwnEmulator:
         self._grpc_port, self._rest_port = _free_ports(2)
         self._running = ExitStack()
         self._group = 0
-        self.emulator = Emulator(f"127.0.0.1:{self._grpc_port}", f"127.0.0.1:{self._rest_port}", version)
+        self.emulator: Emulator = Emulator(f"127.0.0.1:{self._grpc_port}", f"127.0.0.1:{self._rest_port}", version)
 
     def __enter__(self) -> Self:
         self.start()

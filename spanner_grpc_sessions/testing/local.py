@@ -17,7 +17,7 @@ class ClockedSpanner(LocalSpanner):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.pool_clock = MovableClock()
+        self.pool_clock: MovableClock = MovableClock()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, for the sessions and for what waits by `pool_clock`.

@@ -32,10 +32,10 @@ class PooledChannel:
     __slots__ = ("channel", "in_flight", "number", "sessions")
 
     def __init__(self, channel: Any, number: int) -> None:
-        self.channel = channel
-        self.number = number
+        self.channel: Any = channel
+        self.number: int = number
         self.in_flight: set[object] = set()
-        self.sessions = 0
+        self.sessions: int = 0
 
 
 _UNBOUND: Final = PooledChannel(None, 0)
@@ -45,7 +45,9 @@ class Affinity:
     """Which channel each session is bound to: evenly, by its first use. Safe to share between threads."""
 
     def __init__(self, channels: Sequence[Any]) -> None:
-        self.channels = tuple(PooledChannel(channel, number) for number, channel in enumerate(channels, 1))
+        self.channels: tuple[PooledChannel, ...] = tuple(
+            PooledChannel(channel, number) for number, channel in enumerate(channels, 1)
+        )
         # None stands for a multiplexed session, which any channel may serve.
         self._channel_of: dict[str, PooledChannel | None] = {}
         self._binding = Lock()
@@ -192,7 +194,7 @@ class ChannelPool:
     """Several channels to one target as one, which closes them."""
 
     def __init__(self, channels: Sequence[grpc.Channel]) -> None:
-        self.channels = tuple(channels)
+        self.channels: tuple[grpc.Channel, ...] = tuple(channels)
         self._affinity = Affinity(self.channels)
 
     def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:
@@ -229,7 +231,7 @@ class AsyncChannelPool:
     """Several asyncio channels to one target as one, which closes them."""
 
     def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
-        self.channels = tuple(channels)
+        self.channels: tuple[grpc.aio.Channel, ...] = tuple(channels)
         self._affinity = Affinity(self.channels)
 
     def unary_unary(self, path: str, *args: Any, **kwargs: Any) -> Any:

@@ -56,12 +56,12 @@ class Connection:
     CLOSED_ERROR: Final = ValueError
 
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
-        self.address = target.address
-        self.on_emulator = target.security == Security.PLAINTEXT
+        self.address: str = target.address
+        self.on_emulator: bool = target.security == Security.PLAINTEXT
         self.tokens = tokens
-        self.incidents = Incidents(target.address, tokens)
+        self.incidents: Incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}
-        self.closing = threading.Event()
+        self.closing: threading.Event = threading.Event()
         self._target = target
         self._options = options
         self._has_choice = options.channels > 1

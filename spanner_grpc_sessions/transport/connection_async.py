@@ -52,12 +52,12 @@ class AsyncConnection:
     CLOSED_ERROR: Final = grpc.aio.UsageError
 
     def __init__(self, target: Target, options: ClientOptions, tokens: Tokens) -> None:
-        self.address = target.address
-        self.on_emulator = target.security == Security.PLAINTEXT
+        self.address: str = target.address
+        self.on_emulator: bool = target.security == Security.PLAINTEXT
         self.tokens = tokens
-        self.incidents = Incidents(target.address, tokens)
+        self.incidents: Incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}
-        self.closing = asyncio.Event()
+        self.closing: asyncio.Event = asyncio.Event()
         self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._target = target

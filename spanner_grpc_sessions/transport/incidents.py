@@ -29,7 +29,7 @@ class Incidents:
     """
 
     def __init__(self, address: str, tokens: Tokens) -> None:
-        self.lost = False
+        self.lost: bool = False
         self._address = address
         self._tokens = tokens
         self._since = 0.0

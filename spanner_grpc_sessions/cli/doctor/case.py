@@ -31,7 +31,7 @@ class Request:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.skew: float | None = None
-        self.inner = HttpRequest()
+        self.inner: HttpRequest = HttpRequest()
         self._clock = clock
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

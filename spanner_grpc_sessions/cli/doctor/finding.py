@@ -58,4 +58,4 @@ class Trouble(Exception):
 
     def __init__(self, cause: str, text: str, **data: Any) -> None:
         super().__init__(text)
-        self.finding = Finding(text, "failed", cause, data)
+        self.finding: Finding = Finding(text, "failed", cause, data)

@@ -29,8 +29,8 @@ class Creation:
 
     def __init__(self) -> None:
         # Sessions that were asked for and are not answered yet.
-        self.in_flight = 0
-        self.retry_at = -inf
+        self.in_flight: int = 0
+        self.retry_at: float = -inf
         self.last_error: Exception | None = None
         self._failures = 0
         self._fatal = False

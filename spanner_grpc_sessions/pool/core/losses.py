@@ -21,8 +21,8 @@ class Losses:
     """
 
     def __init__(self) -> None:
-        self.open = False
-        self.due = inf
+        self.open: bool = False
+        self.due: float = inf
         # Lost sessions that no line has told yet, and those that no second line has.
         self._new = self._lost = 0
         self._created_before = 0

@@ -45,7 +45,7 @@ The clock should go on while the machine sleeps, as the server's does.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from math import inf
 from typing import Any, Final
@@ -89,10 +89,11 @@ class PoolCore:
         # Since when each waits, first come, first served. A plain dict is slow to find a first key after removals.
         self._waiting: OrderedDict[Any, float] = OrderedDict()
         self._delivered = self._sessions.delivered
-        self.max_size = options.max_size
-        self.idle = self._sessions.idle
-        self.sessions = self._sessions.all
-        self.contended = self.closing = False
+        self.max_size: int = options.max_size
+        self.idle: deque[SessionRecord] = self._sessions.idle
+        self.sessions: dict[str, SessionRecord] = self._sessions.all
+        self.contended: bool = False
+        self.closing: bool = False
 
     def __repr__(self) -> str:
         stats = self.stats()

@@ -36,23 +36,26 @@ class SessionRecord:
     )
 
     def __init__(self, name: str, resource: Any, options: PoolOptions, now: float, draw: float) -> None:
-        self.name = name
-        self.resource = resource
+        self.name: str = name
+        self.resource: Any = resource
         # The lease, or the waiter that it was delivered to; None while it is not leased.
         self.holder: Any = None
         # The fast path notes when it takes a session, and not when it gives it back.
-        self.created_at = self.pinged_at = self.last_used_at = now
-        self.keep_alive_after = options.keep_alive_after * (1 - PING_SPREAD * draw)
+        self.created_at: float = now
+        self.pinged_at: float = now
+        self.last_used_at: float = now
+        self.keep_alive_after: float = options.keep_alive_after * (1 - PING_SPREAD * draw)
         # After either, the server is asked first: a ping that is due may be late.
-        self.validate_after = min(options.validate_after, options.keep_alive_after)
-        self.expires_at = now + options.max_lifetime * (1 - _LIFE_SPREAD * draw)
+        self.validate_after: float = min(options.validate_after, options.keep_alive_after)
+        self.expires_at: float = now + options.max_lifetime * (1 - _LIFE_SPREAD * draw)
         # A discarded session is not handed out again. A lost one does not exist on the server: it is not deleted.
-        self.discarded = self.lost = False
+        self.discarded: bool = False
+        self.lost: bool = False
         # A suspect one is pinged from `retry_at` on. The fast path hands out the others until `valid_until`.
-        self.suspect = False
-        self.failures = 0
-        self.retry_at = -inf
-        self.valid_until = min(now + self.validate_after, self.expires_at)
+        self.suspect: bool = False
+        self.failures: int = 0
+        self.retry_at: float = -inf
+        self.valid_until: float = min(now + self.validate_after, self.expires_at)
 
     def __repr__(self) -> str:
         return f"SessionRecord({self.name!r})"

@@ -53,12 +53,12 @@ class PoolSessions:
         # What failed to be deleted, and when that is tried again.
         self._undeleted: dict[SessionRecord, float] = {}
         # The discarded ones that are still leased.
-        self.discarded = 0
+        self.discarded: int = 0
         self.closing = False
         # A loss is not dealt with: others may have been lost with it.
         self.losing = False
         # Pings that found a lost session, since one found a session alive.
-        self.lost_in_a_row = 0
+        self.lost_in_a_row: int = 0
         # Set aside: ready; to be pinged first; to be pinged first, after a backoff.
         self._rested: dict[SessionRecord, None] = {}
         self._stale: dict[SessionRecord, None] = {}
@@ -72,7 +72,8 @@ class PoolSessions:
         self._unused = Schedule(lambda record: record.last_used_at + max_idle)
         self._leases_due = -inf
         # When to look for leases that were dropped; see `core.reclaim`.
-        self.reclaim_at = self._reclaimed_at = -inf
+        self.reclaim_at: float = -inf
+        self._reclaimed_at = -inf
         self._suspected_at = -inf
         self._suspect_due = inf
 
