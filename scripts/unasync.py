@@ -49,6 +49,13 @@ RULES: Final = [
         (r"import REQUEST_ID, AsyncMetadata, ", "import REQUEST_ID, "),
         # Names.
         (r"\bspanner_v1\._async\.", "spanner_v1."),
+        (
+            r"from spanner_grpc_sessions\.google_cloud\.bases_async import AbstractSessionPool, Session\n",
+            (
+                "from google.cloud.spanner_v1.pool import AbstractSessionPool\n"
+                "from google.cloud.spanner_v1.session import Session\n"
+            ),
+        ),
         (r"\bAsyncIterator\b", "Iterator"),
         (r"\bAsync(?=[A-Z])", ""),
         (r"\bSpannerAsyncStub\b", "SpannerStub"),

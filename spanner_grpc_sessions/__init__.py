@@ -38,7 +38,9 @@ _NAMES = {
     "pool.pool": "SessionPool",
     "pool.pool_async": "AsyncSessionPool",
     "pool.stats": "PoolStats",
-    "service.types": "ListSessionsBody Session SessionsBody",
+    "service.types": (
+        "BatchCreateSessionsRequest CreateSessionRequest ListSessionsBody Session SessionTemplate SessionsBody"
+    ),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 

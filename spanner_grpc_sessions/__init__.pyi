@@ -51,9 +51,12 @@ from spanner_grpc_sessions.pool.pool import SessionPool as SessionPool
 from spanner_grpc_sessions.pool.pool_async import AsyncSessionPool as AsyncSessionPool
 from spanner_grpc_sessions.pool.stats import PoolStats as PoolStats
 from spanner_grpc_sessions.service.types import (
+    BatchCreateSessionsRequest as BatchCreateSessionsRequest,
+    CreateSessionRequest as CreateSessionRequest,
     ListSessionsBody as ListSessionsBody,
     Session as Session,
     SessionsBody as SessionsBody,
+    SessionTemplate as SessionTemplate,
 )
 
 __version__: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.calls.answers import rest_of
@@ -19,12 +19,26 @@ from spanner_grpc_sessions.transport.channel import resolve
 from spanner_grpc_sessions.transport.connection import Connection
 
 if TYPE_CHECKING:
+    from typing import Literal, TypedDict
+
     import grpc
     from google.auth.credentials import Credentials
     from spanner_grpc_sessions_pb import spanner_pb2_grpc
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
+    from spanner_grpc_sessions.service.types import (
+        BatchCreateSessionsRequest,
+        CreateSessionRequest,
+        ListSessionsBody,
+        Session,
+        SessionsBody,
+    )
+
+    class _RestOptions(TypedDict, total=False):
+        query: Mapping[str, Any] | None
+        timeout: Timeout
+        retry: RetryOptions | None
+        metadata: CallMetadata
 
 
 class SessionsClient:
@@ -301,6 +315,35 @@ class SessionsClient:
         from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
 
         return call_credentials(self._connection.tokens)
+
+    # Which method a path names, no type checker reads. A body may tell.
+    @overload
+    def rest(
+        self, http_method: Literal["POST"], path: str, body: CreateSessionRequest, **options: Unpack[_RestOptions]
+    ) -> Session: ...
+
+    @overload
+    def rest(
+        self, http_method: Literal["POST"], path: str, body: BatchCreateSessionsRequest, **options: Unpack[_RestOptions]
+    ) -> SessionsBody: ...
+
+    @overload
+    def rest(
+        self, http_method: Literal["DELETE"], path: str, body: None = None, **options: Unpack[_RestOptions]
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def rest(
+        self,
+        http_method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: CallMetadata = (),
+    ) -> Any: ...
 
     def rest(
         self,

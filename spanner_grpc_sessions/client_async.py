@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from spanner_grpc_sessions.auth import tokens_for
 from spanner_grpc_sessions.calls.answers import rest_of
@@ -18,13 +18,27 @@ from spanner_grpc_sessions.transport.channel import resolve
 from spanner_grpc_sessions.transport.connection_async import AsyncConnection
 
 if TYPE_CHECKING:
+    from typing import Literal, TypedDict
+
     import grpc
     import grpc.aio
     from google.auth.credentials import Credentials
     from spanner_grpc_sessions_pb import spanner_pb2_grpc
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
+    from spanner_grpc_sessions.service.types import (
+        BatchCreateSessionsRequest,
+        CreateSessionRequest,
+        ListSessionsBody,
+        Session,
+        SessionsBody,
+    )
+
+    class _RestOptions(TypedDict, total=False):
+        query: Mapping[str, Any] | None
+        timeout: Timeout
+        retry: RetryOptions | None
+        metadata: CallMetadata
 
 
 class AsyncSessionsClient:
@@ -304,6 +318,35 @@ class AsyncSessionsClient:
         from spanner_grpc_sessions.auth.call_credentials import call_credentials  # noqa: PLC0415 - seldom needed
 
         return call_credentials(self._connection.tokens)
+
+    # Which method a path names, no type checker reads. A body may tell.
+    @overload
+    async def rest(
+        self, http_method: Literal["POST"], path: str, body: CreateSessionRequest, **options: Unpack[_RestOptions]
+    ) -> Session: ...
+
+    @overload
+    async def rest(
+        self, http_method: Literal["POST"], path: str, body: BatchCreateSessionsRequest, **options: Unpack[_RestOptions]
+    ) -> SessionsBody: ...
+
+    @overload
+    async def rest(
+        self, http_method: Literal["DELETE"], path: str, body: None = None, **options: Unpack[_RestOptions]
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def rest(
+        self,
+        http_method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        timeout: Timeout = DEFAULT,
+        retry: RetryOptions | None = None,
+        metadata: CallMetadata = (),
+    ) -> Any: ...
 
     async def rest(
         self,

@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 
 from google.cloud.spanner_v1._async.database import Database
 from google.cloud.spanner_v1._async.database_sessions_manager import DatabaseSessionsManager
-from google.cloud.spanner_v1._async.pool import AbstractSessionPool
-from google.cloud.spanner_v1._async.session import Session
 from google.cloud.spanner_v1._opentelemetry_tracing import add_span_event, get_current_span
 
 from spanner_grpc_sessions.errors import PoolError, checks
 from spanner_grpc_sessions.errors.rpc import RpcError
+from spanner_grpc_sessions.google_cloud.bases_async import AbstractSessionPool, Session
 from spanner_grpc_sessions.google_cloud.common import (
     check_database,
     end,

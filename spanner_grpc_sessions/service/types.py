@@ -1,10 +1,17 @@
-"""The shapes of the REST bodies that the session methods return, for type checkers. Pure: nothing here runs."""
+"""The shapes of the REST bodies of the session methods, for type checkers. Pure: nothing here runs."""
 
 from __future__ import annotations
 
 from typing import TypedDict
 
-__all__ = ["ListSessionsBody", "Session", "SessionsBody"]
+__all__ = [
+    "BatchCreateSessionsRequest",
+    "CreateSessionRequest",
+    "ListSessionsBody",
+    "Session",
+    "SessionTemplate",
+    "SessionsBody",
+]
 
 
 class _Always(TypedDict):
@@ -36,3 +43,27 @@ class ListSessionsBody(TypedDict, total=False):
 
     sessions: list[Session]
     nextPageToken: str
+
+
+class SessionTemplate(TypedDict, total=False):
+    """What is asked of a session, in the body of `sessions.create` and `sessions.batchCreate`."""
+
+    labels: dict[str, str]
+    creatorRole: str
+    multiplexed: bool
+
+
+class CreateSessionRequest(TypedDict):
+    """The body of `sessions.create`. `rest()` takes other mappings too, and answers with `Any` then."""
+
+    session: SessionTemplate
+
+
+class _SessionCount(TypedDict):
+    sessionCount: int
+
+
+class BatchCreateSessionsRequest(_SessionCount, total=False):
+    """The body of `sessions.batchCreate`. `rest()` takes other mappings too, and answers with `Any` then."""
+
+    sessionTemplate: SessionTemplate
