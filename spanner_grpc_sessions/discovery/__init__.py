@@ -10,6 +10,7 @@ It covers the sessions resource. On an `AsyncSessionsClient`, `execute()` is awa
 from spanner_grpc_sessions.discovery.http_error import HttpError
 from spanner_grpc_sessions.discovery.service import (
     AsyncRequest,
+    AsyncSessions,
     Databases,
     Instances,
     Projects,
@@ -19,4 +20,15 @@ from spanner_grpc_sessions.discovery.service import (
     build,
 )
 
-__all__ = ["AsyncRequest", "Databases", "HttpError", "Instances", "Projects", "Request", "Service", "Sessions", "build"]
+__all__ = [
+    "AsyncRequest",
+    "AsyncSessions",
+    "Databases",
+    "HttpError",
+    "Instances",
+    "Projects",
+    "Request",
+    "Service",
+    "Sessions",
+    "build",
+]
