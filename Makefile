@@ -36,6 +36,10 @@ PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed
 # A client that nobody here wrote, for the tests of the local server.
 NODE_PEER := @google-cloud/spanner@9.0.0
 
+# The type checker of editors, which runs on Node too.
+PYRIGHT_PACKAGE := pyright@1.1.414
+PYRIGHT := build/pyright/node_modules/.bin/pyright
+
 # Of `make simulate`: how many runs, and how long each is. `python -m tests.simulation seed 7 --days 30` repeats one.
 SEEDS ?= 1000
 DAYS ?= 30
@@ -100,8 +104,14 @@ lint: dev  ## check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: dev  ## check the types of library, tests, benchmarks and examples
+# pyright fails where the type of a public name is not known. It lists all modules too: only the errors and the score are shown.
+types: dev build/pyright/.installed  ## check the types of library, tests, benchmarks and examples, and that none is missing
 	$(BIN)/mypy
+	if ! [ -x $(PYRIGHT) ]; then echo "no pyright here: its checks are skipped"; exit; fi; \
+	PATH="$$PWD/$(BIN):$$PATH"; \
+	$(PYRIGHT) --pythonversion 3.10 tests/typing/api.py || exit 1; \
+	$(PYRIGHT) --ignoreexternal --verifytypes spanner_grpc_sessions > build/pyright/report.txt; passed=$$?; \
+	grep -B 1 -A 1 -e ' error: ' -e ' score: ' build/pyright/report.txt; exit $$passed
 
 node-peer: build/node/.installed  ## install Google's client for Node, for the tests of the local server; nothing where npm is missing
 
@@ -137,7 +147,7 @@ test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 check: export THOROUGH := $(if $(CI),,1)
 check: lint types check-sync check-stubs docs node-peer test test-pythons test-lowest  ## everything that has to pass, the quick ones first
 
-environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) $(VENV)/.docs node-peer  ## install all that `check` needs
+environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) $(VENV)/.docs node-peer build/pyright/.installed  ## install all that `check` needs
 
 docs: $(VENV)/.docs  ## build the documentation into build/docs; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
@@ -160,6 +170,11 @@ $(VENV)/.dev: pyproject.toml
 $(VENV)/.docs: $(VENV)/.dev
 	$(UV_INSTALL) --python $(BIN)/python --group docs
 	touch $@
+
+build/pyright/.installed: Makefile
+	mkdir -p build/pyright
+	if command -v npm > /dev/null && npm install --silent --no-fund --no-audit --prefix build/pyright $(PYRIGHT_PACKAGE); then \
+	    touch $@; else echo "npm cannot install pyright here"; fi
 
 build/node/.installed: Makefile
 	mkdir -p build/node
