@@ -16,12 +16,12 @@ from spanner_grpc_sessions.errors.checks import short
 from spanner_grpc_sessions.errors.rpc import RpcError
 from spanner_grpc_sessions.rest.routes import http_rule
 from spanner_grpc_sessions.service.rpcs import RPCS, Rpc
-from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from spanner_grpc_sessions.discovery.keywords import Keywords, ListKeywords
+    from spanner_grpc_sessions.service.types import ListSessionsBody, Session, SessionsBody
 
 _Answer = TypeVar("_Answer")
 # The sessions resource at the end of a chain: `Sessions`, or `AsyncSessions`.
@@ -325,7 +325,7 @@ class _AnySessions(_Resource, Generic[_Created, _Batch, _Page, _Body, _Parts]):
         return self._request_class(self._client, method, rpc, name, {**query, "alt": "json"}, body)
 
 
-class Sessions(_AnySessions[Session, SessionsBody, ListSessionsBody, dict[str, Any], list[dict[str, Any]]]):
+class Sessions(_AnySessions["Session", "SessionsBody", "ListSessionsBody", dict[str, Any], list[dict[str, Any]]]):
     """The resource `projects.instances.databases.sessions`.
 
     Each method returns the `Request` of an RPC. All of them also take the keywords that every method of Google's client
@@ -340,9 +340,9 @@ class Sessions(_AnySessions[Session, SessionsBody, ListSessionsBody, dict[str, A
 
 class AsyncSessions(
     _AnySessions[
-        Coroutine[Any, Any, Session],
-        Coroutine[Any, Any, SessionsBody],
-        Coroutine[Any, Any, ListSessionsBody],
+        Coroutine[Any, Any, "Session"],
+        Coroutine[Any, Any, "SessionsBody"],
+        Coroutine[Any, Any, "ListSessionsBody"],
         Coroutine[Any, Any, dict[str, Any]],
         Coroutine[Any, Any, list[dict[str, Any]]],
     ]
