@@ -319,7 +319,7 @@ class AsyncSessionsClient:
 
         return call_credentials(self._connection.tokens)
 
-    # Which method a path names, no type checker reads. A body may tell.
+    # Type checkers cannot tell from a path which method it names, but some bodies fit only one.
     @overload
     async def rest(
         self, http_method: Literal["POST"], path: str, body: CreateSessionRequest, **options: Unpack[_RestOptions]

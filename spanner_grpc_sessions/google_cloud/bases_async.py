@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Google's decorators make Any of its asyncio classes. Of the sync ones, which it generates from them, the names are
-    # the same, and nothing that they take or return has a type.
+    # To type checkers Google's asyncio classes are Any, because of how they are decorated. The sync ones are generated
+    # from them: they have the same names, and no annotations that could contradict a coroutine.
     from google.cloud.spanner_v1.pool import AbstractSessionPool
     from google.cloud.spanner_v1.session import Session
 else:
