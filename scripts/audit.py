@@ -31,15 +31,17 @@ def main() -> int:
     if not audit.stdout:
         print(audit.stderr, "not audited: the service did not answer", sep="\n", file=sys.stderr)
         return 2
-    return _report(json.loads(audit.stdout)["dependencies"])
+    return report(json.loads(audit.stdout)["dependencies"])
 
 
-def _report(packages: list[dict[str, Any]]) -> int:
+def report(packages: list[dict[str, Any]]) -> int:
+    """Print what pip-audit found out about packages; return the exit status."""
     vulnerable = 0
     for package in packages:
         for found in package.get("vulns", ()):
             vulnerable = 1
-            print(f"{package['name']} {package['version']}: {found['id']}, fixed in {found['fix_versions'] or 'none'}")
+            fixed = ", ".join(found["fix_versions"]) or "no version yet"
+            print(f"{package['name']} {package['version']}: {found['id']}, fixed in {fixed}")
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     print(f"{len(packages) - len(skipped)} of {len(packages)} packages audited")
     if skipped:
