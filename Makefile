@@ -33,8 +33,11 @@ PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed
     sessions lifecycle forks fork_table copies streams failures cancellations interrupted_lines,tests/integration/test_$(name).py) \
     $(foreach pure,rest service pool/core,--ignore=tests/unit/$(pure)) -k 'not emulator'
 
-# What `make matrix` runs on each Python, on the highest and on the lowest versions.
-MATRIX_TESTS ?= $(PYTHONS_TESTS)
+# What `make matrix` runs on each Python, on the highest and on the lowest versions: a minute for each of a dozen. Sessions,
+# threads, streams and ends over real servers, and what is nearest to gRPC. The targets above run more, on fewer.
+MATRIX_TESTS ?= $(foreach name,sessions lifecycle streams copies,tests/integration/test_$(name).py) \
+    $(foreach folder,pool transport,tests/unit/$(folder)) -k 'not emulator'
+MATRIX_PYTHONS ?=
 
 # What looks at a release has an environment of its own: pip-audit brings thirty packages.
 RELEASE_VENV := .venv-release
@@ -136,8 +139,8 @@ test-pythons: $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed)  ## ru
 	    else echo "no Python $$version here: its tests are skipped"; fi; \
 	done
 
-matrix: dev  ## run MATRIX_TESTS= on each Python here from 3.10 to 3.15, on highest and lowest versions; DOWNLOAD=1
-	THOROUGH= $(BIN)/python scripts/matrix.py $(if $(DOWNLOAD),--download) -- \
+matrix: dev  ## run MATRIX_TESTS= on each Python here from 3.10 to 3.15 (MATRIX_PYTHONS=), on highest and lowest versions; DOWNLOAD=1
+	THOROUGH= $(BIN)/python scripts/matrix.py $(if $(DOWNLOAD),--download) $(addprefix --python ,$(MATRIX_PYTHONS)) -- \
 	    --numprocesses 4 --dist worksteal $(MATRIX_TESTS) $(PYTEST_ARGS)
 
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it

@@ -1,6 +1,6 @@
 """Runs tests on each Python of this machine, with the highest and with the lowest versions that pyproject.toml allows.
 
-    python scripts/matrix.py [--download] -- PYTEST ARGUMENTS
+    python scripts/matrix.py [--download] [--python VERSION ...] -- PYTEST ARGUMENTS
 
 It ends in a table: what was installed, and how the tests ended. Exit status 1: some tests failed, or there is no Python
 to run them on. With --download, uv downloads the Pythons that are missing.
@@ -28,7 +28,7 @@ PACKAGES: Final = ("grpcio", "protobuf", "google-auth")
 OUTCOMES: Final = ("passed", "failed", "skipped")
 # The floors are older than the newest Pythons and have no wheels for them. There the lowest version with a wheel is
 # taken, instead of compiling gRPC for half an hour.
-ONLY_WHEELS: Final = ("--no-build-package", "grpcio", "--no-build-package", "protobuf")
+ONLY_WHEELS: Final = ("--only-binary", "grpcio", "--only-binary", "protobuf")
 
 
 @dataclass
@@ -51,9 +51,10 @@ def main() -> int:
     """Run the tests on every Python with both choices; return the exit status."""
     parser = argparse.ArgumentParser(description="Run tests on each Python, on the highest and the lowest versions.")
     parser.add_argument("--download", action="store_true", help="let uv download the Pythons that are missing")
+    parser.add_argument("--python", action="append", choices=PYTHONS, help="only this version; may be repeated")
     parser.add_argument("pytest", nargs="+", help="the arguments of pytest")
     arguments = parser.parse_args()
-    interpreters = {version: _find(version, download=arguments.download) for version in PYTHONS}
+    interpreters = {version: _find(version, download=arguments.download) for version in arguments.python or PYTHONS}
     runs = [
         _run(interpreter, resolution, arguments.pytest)
         for interpreter in filter(None, interpreters.values())
