@@ -33,6 +33,15 @@ PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed
     sessions lifecycle forks fork_table copies streams failures cancellations interrupted_lines,tests/integration/test_$(name).py) \
     $(foreach pure,rest service pool/core,--ignore=tests/unit/$(pure)) -k 'not emulator'
 
+# What `make matrix` runs on each Python, on the highest and on the lowest versions: a minute for each of a dozen. Sessions,
+# threads, streams and ends over real servers, and what is nearest to gRPC. The targets above run more, on fewer.
+MATRIX_TESTS ?= $(foreach name,sessions lifecycle streams copies,tests/integration/test_$(name).py) \
+    $(foreach folder,pool transport,tests/unit/$(folder)) -k 'not emulator'
+MATRIX_PYTHONS ?=
+
+# What looks at a release has an environment of its own: pip-audit brings thirty packages.
+RELEASE_VENV := .venv-release
+
 # A client that nobody here wrote, for the tests of the local server.
 NODE_PEER := @google-cloud/spanner@9.0.0
 
@@ -55,7 +64,7 @@ REPORT_ARGS ?=
 PYTEST := -m pytest --numprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test coverage test-lowest test-pythons test-wheel check environments docs build stubs check-stubs watch-contract clean
+.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test coverage test-lowest test-pythons matrix test-wheel release-check audit check environments docs build stubs check-stubs watch-contract clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -140,6 +149,10 @@ test-pythons: $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed)  ## ru
 	    else echo "no Python $$version here: its tests are skipped"; fi; \
 	done
 
+matrix: dev  ## run MATRIX_TESTS= on each Python here from 3.10 to 3.15 (MATRIX_PYTHONS=), on highest and lowest versions; DOWNLOAD=1
+	THOROUGH= $(BIN)/python scripts/matrix.py $(if $(DOWNLOAD),--download) $(addprefix --python ,$(MATRIX_PYTHONS)) -- \
+	    --numprocesses 4 --dist worksteal $(MATRIX_TESTS) $(PYTEST_ARGS)
+
 test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 	$(BIN)/python -m pytest tests/packaging
 
@@ -155,6 +168,14 @@ docs: $(VENV)/.docs  ## build the documentation into build/docs; a warning is an
 build: dev  ## build wheel and sdist into dist/
 	rm -rf dist
 	$(BIN)/uv build --quiet
+
+release-check: build test-wheel $(RELEASE_VENV)/.installed  ## check wheel, sdist, workflows and dependencies; OFFLINE=1 without `audit`
+	$(RELEASE_VENV)/bin/twine check --strict dist/*
+	$(RELEASE_VENV)/bin/zizmor --offline --quiet .github/workflows
+	$(if $(OFFLINE),@echo "dependencies are not audited",$(RELEASE_VENV)/bin/python scripts/audit.py)
+
+audit: $(RELEASE_VENV)/.installed  ## look up known vulnerabilities of the dependencies; fails where the index does not tell
+	$(RELEASE_VENV)/bin/python scripts/audit.py
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -185,7 +206,7 @@ define install_lowest
 	$(BIN)/uv venv --quiet --clear --python '$(OLD_PYTHON)' $(@D)
 	$(UV_INSTALL) --python $(@D)/bin/python --resolution lowest-direct --editable '.[cli]' \
 	    $(foreach requirement,$(1),'$(requirement)')
-	$(UV_INSTALL) --python $(@D)/bin/python hypothesis pytest pytest-xdist
+	$(UV_INSTALL) --python $(@D)/bin/python --group test
 	touch $@
 endef
 
@@ -203,6 +224,11 @@ $(VENV)-3.%/.installed: pyproject.toml Makefile | $(VENV)/.dev
 	        $(UV_INSTALL) --python $(@D)/bin/python --editable . --group dev && touch $@; exit; \
 	    fi; \
 	done
+
+$(RELEASE_VENV)/.installed: pyproject.toml | $(VENV)/.dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RELEASE_VENV)
+	$(UV_INSTALL) --python $(RELEASE_VENV)/bin/python --group release
+	touch $@
 
 $(STUBS_VENV)/.installed: Makefile | $(VENV)/.dev
 	$(BIN)/uv venv --quiet --clear --python '$(OLD_PYTHON)' $(STUBS_VENV)
@@ -243,4 +269,4 @@ watch-contract: $(STUBS_VENV)/.installed  ## compare protos/ with the newest one
 	$(STUBS_VENV)/bin/python scripts/watch_contract.py
 
 clean:  ## remove what the targets build
-	rm -rf build dist $(VENV) $(STUBS_VENV) $(LOWEST_VENV) $(LOWEST_GOOGLE_VENV) $(addprefix $(VENV)-,$(PYTHONS)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist $(VENV) $(STUBS_VENV) $(RELEASE_VENV) $(LOWEST_VENV) $(LOWEST_GOOGLE_VENV) $(addprefix $(VENV)-,$(PYTHONS)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
