@@ -27,7 +27,9 @@ napoleon_use_ivar = True
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_class_signature = "separated"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_preserve_defaults = True
+# `after_fork` is for the library alone.
+autodoc_default_options = {"members": True, "exclude-members": "after_fork"}
 # The stubs are generated, and gRPC's classes have no pages of their own here.
 suppress_warnings = ["myst.xref_missing"]
 
