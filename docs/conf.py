@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from spanner_grpc_sessions import __version__
@@ -27,7 +28,9 @@ napoleon_use_ivar = True
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_class_signature = "separated"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_preserve_defaults = True
+# `after_fork` is for the library alone.
+autodoc_default_options = {"members": True, "exclude-members": "after_fork"}
 # The stubs are generated, and gRPC's classes have no pages of their own here.
 suppress_warnings = ["myst.xref_missing"]
 
@@ -36,11 +39,27 @@ default_role = "code"
 
 
 def setup(app: Any) -> None:
-    """Have the tables of docstrings, which are Markdown's, read as reStructuredText's."""
+    """Prepare docstrings for Sphinx, and leave out what autodoc would show of constructors without parameters."""
     app.connect("autodoc-process-docstring", _convert_tables)
+    # Before napoleon, which has 500.
+    app.connect("autodoc-process-docstring", _keep_colons, priority=400)
+    app.connect("autodoc-skip-member", _skip_member)
+
+
+def _skip_member(_app: Any, _what: str, name: str, member: Any, _skip: bool, _options: Any) -> bool | None:
+    if name == "__init__":
+        return set(inspect.signature(member).parameters) <= {"self", "args", "kwargs"} or None
+    return name == "__new__" or None
+
+
+def _keep_colons(_app: Any, what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Keep napoleon from reading the words before a colon as the type of a property."""
+    if what == "property" and lines:
+        lines[0] = f": {lines[0]}"
 
 
 def _convert_tables(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Turn the tables of docstrings, which are Markdown's, into reStructuredText's."""
     converted: list[str] = []
     for line in lines:
         if not line.startswith("|"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError, SpannerSessionsError
-from spanner_grpc_sessions.errors.checks import short
+from spanner_grpc_sessions.errors.checks import counted, short
 from spanner_grpc_sessions.runtime.log import log
 
 __all__ = ["CallInfo", "Observer", "PoolCounts", "PoolInfo", "PoolObserver"]
@@ -200,9 +200,10 @@ class Observation:
         if log.isEnabledFor(logging.DEBUG):
             # No token, no metadata, no request, no answer.
             milliseconds = (time.monotonic() - call.started) * 1e3
-            line = "%s of %s: %s after %.1f ms, %d attempts, request id %s"
+            line = "%s of %s: %s after %.1f ms, %s, request id %s"
             name = _shown(call.resource)
-            log.debug(line, call.method, name, call.status, milliseconds, call.attempts, call.request_id)
+            attempts = counted(call.attempts, "attempt")
+            log.debug(line, call.method, name, call.status, milliseconds, attempts, call.request_id)
         if self._observer is not None:
             self._observer.end(call, self._mark)
 

@@ -1,4 +1,4 @@
-"""One attempt of a read-write transaction: the requests that it sends, and what their answers tell. No I/O."""
+"""One attempt of a read-write transaction: the requests that it sends, and what it takes from their answers. No I/O."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Attempt:
 
     Args:
         session: name of the session.
-        previous: id of the attempt before, on a multiplexed session. It hands on its age, so that retries win in the
-            end; an ordinary session remembers by itself.
+        previous: id of the attempt before, on a multiplexed session. The new attempt inherits its age, so that retries
+            win in the end; an ordinary session does that by itself.
 
     Attributes:
         id: of the transaction; empty until it has begun.
@@ -73,5 +73,5 @@ class Attempt:
         )
 
     def rollback(self) -> spanner_pb2.RollbackRequest:
-        """Return the request that gives the locks back."""
+        """Return the request that releases the locks."""
         return spanner_pb2.RollbackRequest(session=self._session, transaction_id=self.id)

@@ -9,21 +9,22 @@ from google.protobuf.struct_pb2 import Value
 from spanner_grpc_sessions_pb import result_set_pb2
 
 Cell: TypeAlias = "str | float | bool | list[Cell] | dict[str, Cell] | None"
-"""A value as JSON has it. Which text stands for which type, the documentation of TypeCode says: an INT64 is a str."""
+"""A value as in JSON. The documentation of TypeCode says how each type is written: an INT64 is a str."""
 
 _MOST_HELD = 100
-"""Pieces that wait for a resume token, at most: they take memory."""
+"""The most pieces that wait for a resume token: they take memory."""
 
 
 class RowJoiner:
     """The rows of one stream, which may break and be resumed.
 
     Pieces since the last resume token come again when the stream is resumed, so their rows are held back until the next
-    one. If none comes for long, rows are given all the same: until the next token the stream cannot be resumed.
+    token. If none comes for long, the rows are returned all the same, and the stream cannot be resumed until the next
+    token.
 
     Attributes:
         resume_token: for the request that resumes the stream.
-        resumable: whether it can be, without giving rows twice.
+        resumable: whether it can be resumed without returning rows twice.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class RowJoiner:
         self._chunked = False
 
     def add(self, piece: result_set_pb2.PartialResultSet) -> list[list[Cell]]:
-        """Take the next piece, and return the rows that are certain by it."""
+        """Take the next piece, and return the rows that are final now."""
         self._held.append(piece)
         if piece.resume_token:
             self.resume_token, self.resumable = piece.resume_token, True
@@ -94,7 +95,7 @@ def to_cell(value: Value) -> Cell:
 
 
 def join(head: Cell, tail: Cell) -> Cell:
-    """Return the value that was cut into these two.
+    """Return the value that was split into these two.
 
     Strings are joined; lists too, and where they meet, two strings, lists or objects become one by the same rules;
     objects key by key.

@@ -42,14 +42,14 @@ router = APIRouter()
 
 
 class NewSinger(BaseModel):
-    """What a caller says of a singer."""
+    """A singer as callers send it."""
 
     name: str
     genres: list[str] = []
 
 
 class Singer(NewSinger):
-    """What the service says of one."""
+    """A singer as the service answers it."""
 
     id: str
 
@@ -73,7 +73,7 @@ Opened = Annotated[Sessions, Depends(sessions)]
 
 @router.post("/singers", status_code=201)
 async def create_singer(singer: NewSinger, opened: Opened) -> Singer:
-    """Write a singer, under an id that is spread over the servers of the table."""
+    """Write a singer, with a random id, which spreads the rows over the servers of the table."""
     created = Singer(id=str(uuid.uuid4()), **singer.model_dump())
     row = {"SingerId": created.id, "Name": created.name, "Genres": created.genres}
     async with opened.pool.session() as lease:
@@ -100,7 +100,7 @@ async def get_singer(singer_id: str, opened: Opened) -> Singer:
 
 
 def to_singer(row: list[Any]) -> Singer:
-    """Return a row of the table as the service says it."""
+    """Return the singer of a row of the table."""
     return Singer(id=row[0], name=row[1], genres=row[2] or [])
 
 
@@ -110,13 +110,13 @@ async def health(opened: Opened) -> dict[str, Any]:
     return opened.pool.stats()._asdict()
 
 
-async def come_again(_request: Request, error: PoolError) -> JSONResponse:
-    """Turn a caller away for a moment: all sessions are in use."""
+async def answer_busy(_request: Request, error: PoolError) -> JSONResponse:
+    """Ask the caller to try again in a second: all sessions are in use."""
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
 
 
-async def say_it_as_rest(_request: Request, error: RpcError) -> JSONResponse:
-    """Answer as Spanner's REST API would, which names databases and tables: show less to callers outside."""
+async def answer_as_rest(_request: Request, error: RpcError) -> JSONResponse:
+    """Answer with the error of Spanner's REST API. It names databases and tables: show less to callers outside."""
     body = error.to_rest()
     return JSONResponse(body, body["error"]["code"])
 
@@ -137,14 +137,14 @@ def create_app(database: str, options: PoolOptions = POOL) -> FastAPI:
     app = FastAPI(
         title="Singers",
         lifespan=lifespan,
-        exception_handlers={PoolTimeout: come_again, PoolOverloaded: come_again, RpcError: say_it_as_rest},
+        exception_handlers={PoolTimeout: answer_busy, PoolOverloaded: answer_busy, RpcError: answer_as_rest},
     )
     app.include_router(router)
     return app
 
 
 def main() -> None:
-    """Serve until the end is asked for."""
+    """Serve until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(description="Serve the singers of a Spanner database.")
     parser.add_argument("database", help="projects/{project}/instances/{instance}/databases/{database}")
     parser.add_argument("--host", default="127.0.0.1")

@@ -1,4 +1,4 @@
-"""Mutations, committed in one piece in asyncio. `mutations` is its mirror image.
+"""Mutations, committed in one piece in asyncio. `mutations` is the sync form.
 
 python docs/examples/mutations_async.py projects/my-app/instances/prod/databases/orders
 """
@@ -24,8 +24,8 @@ async def write(
     """Commit mutations on a session of a pool, in a transaction of their own: one round trip.
 
     Raises:
-        Unavailable, DeadlineExceeded: they may be committed or not. To write them again is right only for mutations
-            that bear it, as `insert_or_update` does.
+        Unavailable, DeadlineExceeded: they may be committed or not. Write them again only if that is safe, as with
+            `insert_or_update`.
         RpcError: they are not committed.
     """
     retries = Retries(timeout)

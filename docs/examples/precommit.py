@@ -1,4 +1,4 @@
-"""What a multiplexed session asks of a read-write transaction: its newest token, and a mutation as a key."""
+"""What a multiplexed session needs of a read-write transaction: its newest token, and a mutation as a key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = (
     | result_set_pb2.PartialResultSet
     | spanner_pb2.ExecuteBatchDmlResponse
 )
-"""What may bring a token."""
+"""What may have a token."""
 
 
 class NewestToken:

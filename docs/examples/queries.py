@@ -1,4 +1,4 @@
-"""A query whose rows come as a stream that survives a broken connection. `queries_async` is its mirror image.
+"""A query whose rows come as a stream that survives a broken connection. `queries_async` is the asyncio form.
 
 python docs/examples/queries.py projects/my-app/instances/prod/databases/orders
 """

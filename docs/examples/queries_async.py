@@ -1,4 +1,4 @@
-"""A query whose rows come as a stream that survives a broken connection, in asyncio. `queries` is its mirror image.
+"""A query whose rows come as a stream that survives a broken connection, in asyncio. `queries` is the sync form.
 
 python docs/examples/queries_async.py projects/my-app/instances/prod/databases/orders
 """

@@ -1,4 +1,4 @@
-"""When to try again: waits that grow, never shorter than the server asks, all before one deadline."""
+"""When to try again: after waits that grow and are never shorter than the server asks, all within one deadline."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Retries:
         return max(self._deadline - time.monotonic(), 0.0)
 
     def delay(self, error: RpcError) -> float:
-        """Return the seconds to wait after a failed attempt: at random, so that rivals do not meet again.
+        """Return the seconds to wait after a failed attempt: random, so that rivals do not collide again.
 
         Raises:
-            RpcError: the one that was given, if the wait would pass the deadline.
+            RpcError: the given one, if the wait would pass the deadline.
         """
         delay = max(random.uniform(0, self._longest), error.retry_delay or 0.0)  # noqa: S311 - jitter, not a secret
         self._longest = min(self._longest * _MULTIPLIER, _MAX_DELAY)

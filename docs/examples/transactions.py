@@ -1,4 +1,4 @@
-"""A read-write transaction with DML, run again when it is aborted. `transactions_async` is its mirror image.
+"""A read-write transaction with DML, run again when it is aborted. `transactions_async` is the asyncio form.
 
 python docs/examples/transactions.py projects/my-app/instances/prod/databases/orders
 """
@@ -31,7 +31,7 @@ _ROLLBACK_TIMEOUT = 5.0
 
 
 class Transaction:
-    """What the work of a transaction can do. It is good for the one call that it is given to."""
+    """What the work of a transaction can do. Use it only within the call that receives it."""
 
     def __init__(self, stub: spanner_pb2_grpc.SpannerStub, attempt: Attempt, retries: Retries) -> None:
         self._stub = stub
@@ -44,7 +44,7 @@ class Transaction:
         params: Mapping[str, Any] | None = None,
         param_types: Mapping[str, type_pb2.Type] | None = None,
     ) -> result_set_pb2.ResultSet:
-        """Run a query or a DML statement, one after the other.
+        """Run a query or a DML statement. Statements run one after the other.
 
         Raises:
             Aborted: leave it to `run_in_transaction`.
@@ -96,7 +96,7 @@ def retry_aborted(session: Lease | MultiplexedSession, run: Callable[[Attempt], 
             time.sleep(retries.delay(error))
         except BaseException:
             if attempt.id:
-                # The error that is on its way says more than one of the rollback; left alone, the server rolls back.
+                # The first error says more than one of the rollback. Without a rollback, the server rolls back itself.
                 with contextlib.suppress(SpannerSessionsError):
                     session.stub.Rollback(attempt.rollback(), timeout=_ROLLBACK_TIMEOUT)
             raise
@@ -120,7 +120,7 @@ def commit(
 
 
 def open_accounts(transaction: Transaction) -> None:
-    """Make the two accounts of this example, unless they are there."""
+    """Create the two accounts of this example, unless they exist."""
     transaction.execute("INSERT OR IGNORE INTO Accounts (AccountId, Balance) VALUES (1, 100), (2, 0)")
 
 
@@ -135,7 +135,7 @@ def transfer(transaction: Transaction, amount: int = 10) -> int:
     (row,) = transaction.execute(take, params, types).rows
     left = int(row.values[0].string_value)
     if left < 0:
-        raise ValueError(f"account 1 has not the {amount} that were asked for")
+        raise ValueError(f"account 1 has less than {amount}")
     transaction.execute("UPDATE Accounts SET Balance = Balance + @amount WHERE AccountId = 2", params, types)
     return left
 

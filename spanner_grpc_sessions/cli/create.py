@@ -28,8 +28,14 @@ _WORKERS: Final = 4
 )
 @click.argument("database", type=DATABASE, metavar="DATABASE")
 @click.option("--count", type=click.IntRange(min=1), default=1, metavar="N", help="Number of sessions (default: 1).")
-@click.option("--label", type=LABEL, multiple=True, metavar="KEY=VALUE", help="Can be given several times.")
-@click.option("--creator-role", metavar="ROLE", help="Database role of the session.")
+@click.option(
+    "--label",
+    type=LABEL,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A label of the sessions; can be given several times.",
+)
+@click.option("--creator-role", metavar="ROLE", help="Database role of the sessions.")
 @click.option("--multiplexed", is_flag=True, help="Create a multiplexed session.")
 @connects()
 def create(
@@ -43,7 +49,7 @@ def create(
 ) -> None:
     """Create sessions.
 
-    DATABASE is projects/P/instances/I/databases/D. Prints each session, as soon as it exists.
+    DATABASE is projects/P/instances/I/databases/D. Prints each session as soon as it exists.
     """
     labels = dict(label)
     if len(labels) < len(label):

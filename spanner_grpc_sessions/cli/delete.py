@@ -33,12 +33,20 @@ _WORKERS: Final = 16
     )
 )
 @click.argument("names", nargs=-1, metavar="[NAME]... | -")
-@click.option("--all", "database", type=DATABASE, metavar="DATABASE", help="All sessions of a database.")
-@click.option("--filter", "filter_", default="", metavar="FILTER", help="Of --all: labels.KEY:* or labels.KEY:TEXT.")
-@click.option("--older-than", type=DURATION, metavar="AGE", help="Of --all: of at least this age: 90s, 30m, 2h, 1d.")
+@click.option("--all", "database", type=DATABASE, metavar="DATABASE", help="Delete all sessions of a database.")
+@click.option(
+    "--filter",
+    "filter_",
+    default="",
+    metavar="FILTER",
+    help="With --all: only with a label, labels.KEY:* or labels.KEY:TEXT.",
+)
+@click.option(
+    "--older-than", type=DURATION, metavar="AGE", help="With --all: only of at least this age: 90s, 30m, 2h, 1d."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Print the sessions, and delete none.")
-@click.option("--missing-ok", is_flag=True, help="A session that is gone already is no error (never one for --all).")
+@click.option("--missing-ok", is_flag=True, help="Ignore sessions that do not exist, as --all does.")
 @connects()
 def delete(
     output: Output,
@@ -54,7 +62,7 @@ def delete(
     """Delete sessions, up to the first error.
 
     NAME is projects/P/instances/I/databases/D/sessions/S. "-" reads names, or sessions as `list` prints them, from
-    standard input, one a line. Filters are checked here too: emulators ignore them.
+    standard input, one per line. Filters are checked here too: emulators ignore them.
     """
     selection = Selection(filter_, older_than)
     if (database is None) == (not names):

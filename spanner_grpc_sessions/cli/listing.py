@@ -30,9 +30,11 @@ TIMEOUT: Final = 60.0
     ),
 )
 @click.argument("database", type=DATABASE, metavar="DATABASE")
-@click.option("--filter", "filter_", default="", metavar="FILTER", help="labels.KEY:* or labels.KEY:TEXT.")
-@click.option("--older-than", type=DURATION, metavar="AGE", help="Sessions of at least this age: 90s, 30m, 2h, 1d.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The number of sessions to stop at.")
+@click.option(
+    "--filter", "filter_", default="", metavar="FILTER", help="Only with a label: labels.KEY:* or labels.KEY:TEXT."
+)
+@click.option("--older-than", type=DURATION, metavar="AGE", help="Only of at least this age: 90s, 30m, 2h, 1d.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after this many sessions.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON on a terminal too.")
 @connects(timeout=TIMEOUT)
 def list_(

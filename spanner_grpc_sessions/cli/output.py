@@ -19,6 +19,8 @@ from spanner_grpc_sessions.observers import CallInfo
 
 # Seconds without a word after which a terminal is told what a command waits for.
 _SILENT: Final = 1.0
+# Below this, seconds are shown with a digit after the point.
+_IN_TENTHS: Final = 10.0
 _LOGGER: Final = logging.getLogger("spanner_grpc_sessions")
 
 
@@ -111,7 +113,8 @@ class Output:
                 self.tell(f"{begin}{work.done:,} of {total:,} sessions {done}")
             raise
         if total > 1 and self.people.is_terminal:
-            self.tell(f"{work.done:,} sessions {done} in {ago(work.seconds)}")
+            took = f"{work.seconds:.1f}s" if work.seconds < _IN_TENTHS else ago(work.seconds)
+            self.tell(f"{work.done:,} sessions {done} in {took}")
 
     @contextmanager
     def _moving(self, renderable: Any) -> Iterator[None]:

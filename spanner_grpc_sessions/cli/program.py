@@ -38,7 +38,8 @@ _SETTINGS: Final = {"help_option_names": ["--help", "-h"], "max_content_width": 
         "spanner-sessions doctor $DB",
         "spanner-sessions create $DB --local",
         "spanner-sessions COMMAND --help",
-        'eval "$(_SPANNER_SESSIONS_COMPLETE=bash_source spanner-sessions)"   # or zsh_source, fish_source',
+        "# Completion in bash; zsh_source and fish_source are for zsh and fish:",
+        'eval "$(_SPANNER_SESSIONS_COMPLETE=bash_source spanner-sessions)"',
     ),
 )
 @click.version_option(__version__, message="%(version)s")
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (RpcError, CredentialsError, ClientClosed) as error:
-        print(json.dumps(_rest_body(error)), file=sys.stderr)
+        print(json.dumps(_rest_body(error), indent=2 if sys.stderr.isatty() else None), file=sys.stderr)
         if sys.stderr.isatty() and (isinstance(error, CredentialsError) or getattr(error, "status", "") in _FOR_DOCTOR):
             print(f"{_NAME} doctor DATABASE finds out why", file=sys.stderr)
         return 1

@@ -60,7 +60,7 @@ def serve(output: Output, port: int, plaintext: bool, export: bool, directory: P
     try:
         spanner.start()
     except RuntimeError as error:
-        raise SpannerSessionsError(f"cannot listen on port {port}: {error}") from error
+        raise SpannerSessionsError(f"cannot listen on port {port}: another program may be using it") from error
     with spanner, ExitStack() as stack:
         environment = spanner.environment() if plaintext else stack.enter_context(_files(spanner, directory))
         output.write(_exports(environment) if export else f"{json.dumps(environment)}\n")

@@ -1,10 +1,12 @@
 """google-cloud-spanner on this library's sessions and connections. Loads nothing of it before a name is used.
 
-    from spanner_grpc_sessions.google_cloud import SessionPool, use
+For example::
+
+    from spanner_grpc_sessions import SessionPool, SessionsClient, google_cloud
 
     with SessionsClient() as client, SessionPool(client, name) as pool:
         database = spanner.Client().instance("prod").database("orders", pool=google_cloud.SessionPool(pool))
-        use(database, client)
+        google_cloud.use(database, client)
 
 `SessionPool` and `MultiplexedSession` are what google-cloud-spanner takes as `pool=`; `use` puts the data calls of a
 `Database` on a client's connections. Each has its twin for google-cloud-spanner's asyncio. google-cloud-spanner is not

@@ -54,8 +54,8 @@ def to_rest(message: Message) -> Any:
         message: any proto3 message; those of google.spanner.v1 become a dict. Extensions of proto2 are left out.
 
     Returns:
-        JSON-compatible values, equal to those of `google.protobuf.json_format.MessageToDict`: int64 as a string, bytes
-        as base64, enums by name (unknown ones by number), timestamps as RFC 3339 strings.
+        JSON-compatible values, equal to those of `google.protobuf.json_format.MessageToDict`, with int64 as a string,
+        bytes as base64, enums by name (unknown ones by number) and timestamps as RFC 3339 strings.
 
     Raises:
         InvalidValue: the message holds a value that has no JSON form, such as a timestamp in the year 10000.

@@ -104,7 +104,7 @@ class Connection:
                     # Otherwise the first call would wait for its token first, and for the connection afterwards.
                     for single in _channels_of(channel):
                         connectivity(single)
-                log.info("opened %r", self)
+                log.info("opened a client of %s, %s", self.address, self._target.security)
             return self.channel
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class Connection:
             ready.set()
         if channel is not None:
             channel.close()
-            log.info("closed %r", self)
+            log.info("closed the client of %s, %s", self.address, self._target.security)
         self.tokens.close()
 
     def abandon(self) -> None:

@@ -89,7 +89,7 @@ class AsyncConnection:
                 # Otherwise the first call would wait for its token first, and for the connection afterwards.
                 for single in _channels_of(self.channel):
                     single.get_state(try_to_connect=True)
-            log.info("opened %r", self)
+            log.info("opened a client of %s, %s", self.address, self._target.security)
         if self.loop is not loop:
             raise ClientClosed("the client was opened in another event loop; create one client per loop")
         return self.channel
@@ -105,7 +105,7 @@ class AsyncConnection:
             stream.cancel()
         if channel is not None:
             await channel.close()
-            log.info("closed %r", self)
+            log.info("closed the client of %s, %s", self.address, self._target.security)
         await self.tokens.close_async()
 
     def abandon(self) -> None:

@@ -482,6 +482,14 @@ def test_people_are_told_what_was_not_tried(ward: Ward, capsys: pytest.CaptureFi
     ]
 
 
+def test_people_are_told_of_warnings_at_the_end(ward: Ward, capsys: pytest.CaptureFixture[str]) -> None:
+    """They do not fail the command."""
+    ward.local.faults.add("CreateSession", delay=0.001)
+    ward.local.faults.add("CreateSession", status="INVALID_ARGUMENT", message="no")
+    assert main(["doctor", _DATABASE, *ward.arguments]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "no step failed; warnings: multiplexed"
+
+
 def test_local_server_of_the_doctor_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     """`--local` shows what the report of a server looks like that is well."""
     assert main(["doctor", _DATABASE, "--local"]) == 0

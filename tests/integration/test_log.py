@@ -59,10 +59,10 @@ def test_opening_and_closing_are_logged_once(
         client.open()
         client.delete_session(client.create_session(_DATABASE)["name"])
         client.open()
-        assert _lines(caplog, logging.INFO) == [f"opened {local.endpoint} TLS open"]
+        assert _lines(caplog, logging.INFO) == [f"opened a client of {local.endpoint}, TLS"]
         client.close()
         client.close()
-    assert _lines(caplog, logging.INFO)[1:] == [f"closed {local.endpoint} TLS closed"]
+    assert _lines(caplog, logging.INFO)[1:] == [f"closed the client of {local.endpoint}, TLS"]
     assert len(caplog.records) == 2
 
 
@@ -95,10 +95,10 @@ def test_every_call_is_logged_at_debug(local: LocalSpanner, colour: Colour, capl
         f"ExecuteStreamingSql of {name}: OK",
     ]
     assert [line.partition(" ms, ")[2] for line in lines] == [
-        f"1 attempts, request id {ids[0]}",
+        f"1 attempt, request id {ids[0]}",
         f"2 attempts, request id {ids[2]}",
-        f"1 attempts, request id {ids[3]}",
-        f"1 attempts, request id {ids[4]}",
+        f"1 attempt, request id {ids[3]}",
+        f"1 attempt, request id {ids[4]}",
     ]
 
 

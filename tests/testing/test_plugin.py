@@ -66,26 +66,6 @@ def test_an_hour_passes_for_server_and_pool(local_spanner, spanner_pool):
         assert lease.name not in before
 """
 
-MY_SERVICE = """
-from google.protobuf.struct_pb2 import Struct
-from spanner_grpc_sessions_pb import spanner_pb2, type_pb2
-
-
-def rename(pool, *, id, name):
-    params = Struct()
-    params.update({"id": str(id), "name": name})
-    with pool.session() as lease:
-        request = spanner_pb2.ExecuteSqlRequest(
-            session=lease.name,
-            sql="UPDATE Users SET name = @name WHERE id = @id",
-            params=params,
-            param_types={"id": type_pb2.Type(code=type_pb2.INT64)},
-            transaction={"begin": {"read_write": {}}},
-            seqno=1,
-        )
-        transaction = lease.stub.ExecuteSql(request).metadata.transaction.id
-        lease.stub.Commit(spanner_pb2.CommitRequest(session=lease.name, transaction_id=transaction))
-"""
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
@@ -102,13 +82,11 @@ def test_a_service_is_tested_over_a_local_server(run: Callable[..., pytest.RunRe
 
 
 def test_the_test_of_the_page_runs(pytester: pytest.Pytester) -> None:
-    """As it stands, for a service of a few lines."""
-    (block,) = (
-        block
-        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-        if "from my_service" in block
-    )
-    pytester.makepyfile(my_service=MY_SERVICE, test_service=block)
+    """As it stands, and so does the service."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (service,) = (block for block in blocks if block.startswith("# my_service.py"))
+    (test,) = (block for block in blocks if "from my_service" in block)
+    pytester.makepyfile(my_service=service, test_service=test)
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 

@@ -33,19 +33,22 @@ _TIMEOUT: Final = 10.0
 @click.option("--json", "json_", is_flag=True, help="Print each step as a line of JSON on standard output.")
 @connects(timeout=_TIMEOUT)
 def doctor(output: Output, where: Where, database: str, json_: bool) -> None:
-    """Find out why sessions cannot be created, or what they take.
+    """Find out why sessions cannot be created, and how long each step takes.
 
-    DATABASE is projects/P/instances/I/databases/D. Goes from the environment by DNS, TCP, TLS, HTTP/2, credentials and
-    token to the first RPC, twenty more, multiplexed sessions and each permission. Creates a session and deletes it.
-    Exits with 1 if a step failed.
+    DATABASE is projects/P/instances/I/databases/D. Checks the environment, DNS, TCP, TLS, HTTP/2, credentials, token,
+    the first RPC, twenty more, multiplexed sessions and each permission. Creates a session and deletes it. Exits with
+    1 if a step failed.
     """
     failed: list[str] = []
+    warned: list[str] = []
     left_out: list[str] = []
     with where.means(output) as (credentials, options):
         timeout = _TIMEOUT if where.timeout is DEFAULT or where.timeout is None else where.timeout
         for row in take(Case(database, options, output, credentials, timeout)):
             if row.finding.status == "failed":
                 failed.append(row.step)
+            elif row.finding.status == "warning":
+                warned.append(row.step)
             if json_:
                 output.bodies(row.body())
             elif row.because:
@@ -53,7 +56,7 @@ def doctor(output: Output, where: Where, database: str, json_: bool) -> None:
             else:
                 show(output, row)
     if not json_:
-        _conclude(output, failed, left_out)
+        _conclude(output, failed, warned, left_out)
     if failed:
         click.get_current_context().exit(1)
 
@@ -63,11 +66,13 @@ def label(step: str) -> str:
     return step.partition(":")[0]
 
 
-def _conclude(output: Output, failed: list[str], left_out: list[str]) -> None:
+def _conclude(output: Output, failed: list[str], warned: list[str], left_out: list[str]) -> None:
     if left_out:
         output.tell(f"not tried: {', '.join(dict.fromkeys(left_out))}")
     if failed:
         output.tell(f"failed: {', '.join(failed)}", "bold red")
+    elif warned:
+        output.tell(f"no step failed; warnings: {', '.join(warned)}", "yellow")
     else:
         output.tell("every step succeeded", "bold green")
 

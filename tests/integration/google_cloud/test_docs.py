@@ -21,10 +21,8 @@ def test_the_example_runs(emulator: Emulator) -> None:
     _, project, _, instance, _, database = name.split("/")
     for old, new in (
         ("projects/my-app/instances/prod/databases/orders", name),
-        (
-            'Client("my-app").instance("prod").database("orders"',
-            f'Client("{project}").instance("{instance}").database("{database}"',
-        ),
+        ('Client("my-app").instance("prod")', f'Client("{project}").instance("{instance}")'),
+        ('instance.database("orders"', f'instance.database("{database}"'),
     ):
         assert old in program
         program = program.replace(old, new)
