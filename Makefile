@@ -158,7 +158,7 @@ test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 
 # More draws take minutes: continuous integration goes without.
 check: export THOROUGH := $(if $(CI),,1)
-check: lint types check-sync check-stubs docs node-peer test test-pythons test-lowest  ## everything that has to pass, the quick ones first
+check: lint types check-sync check-stubs docs node-peer test chaos-short test-pythons test-lowest  ## everything that has to pass, the quick ones first
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) $(VENV)/.docs node-peer build/pyright/.installed  ## install all that `check` needs
 
