@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-import grpc.experimental
 
 from spanner_grpc_sessions.errors import InvalidValue, SpannerSessionsError
 from spanner_grpc_sessions.errors.connecting import explained
@@ -280,6 +279,10 @@ def _ask(error: grpc.RpcError, question: str) -> Any:
     answer = getattr(error, question, None)
     try:
         return answer() if callable(answer) else None
-    except grpc.experimental.UsageError:
-        # A stream that is read on one thread and was cancelled here has no trailers.
-        return None
+    except Exception as failure:
+        from grpc.experimental import UsageError  # noqa: PLC0415 - 1 ms that only some streams need
+
+        if isinstance(failure, UsageError):
+            # A stream that is read on one thread and was cancelled here has no trailers.
+            return None
+        raise
