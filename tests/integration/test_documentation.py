@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -83,3 +85,15 @@ def test_example_runs(
             if "SessionNotFound" in block:
                 client.delete_session(name)
             _run(page, block, {"client": client, "name": name, "__name__": "example"})
+
+
+def test_the_figures_of_the_readme_are_those_of_the_stored_run() -> None:
+    """A reader can look up each of them."""
+    stored = json.loads((_ROOT / "benchmarks/results/latest.json").read_text(encoding="utf-8"))
+    found = {target["title"]: target["found"]["median"] for case in stored["cases"] for target in case["targets"]}
+    readme = " ".join((_ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"takes {found['one call: over the bare stub with our headers'] - 1:.0%} longer" in readme
+    assert f"and {found['one call: over the bare stub'] - 1:.0%} longer than one that sends none" in readme
+    assert f"takes {found['one call: times as fast as gapic with its plugin']:.1f} times as long" in readme
+    year, month, day = map(int, stored["date"][:10].split("-"))
+    assert f"measured on {date(year, month, day):%-d %B %Y}" in readme
