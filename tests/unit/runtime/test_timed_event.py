@@ -1,0 +1,60 @@
+"""Waiting in asyncio until an event or a time, whichever comes first."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from spanner_grpc_sessions.runtime.clock import TimedEvent
+from tests.support.waiting import WAIT
+
+
+async def _waiting(event: TimedEvent, seconds: float = WAIT) -> asyncio.Task[None]:
+    """Return a task that waits by now."""
+    task = asyncio.ensure_future(event.wait_within(seconds))
+    await asyncio.sleep(0)
+    return task
+
+
+def test_a_set_wakes_all_that_wait() -> None:
+    """Those of asyncio's own wait too."""
+
+    async def run() -> None:
+        event = TimedEvent()
+        tasks = [await _waiting(event), await _waiting(event), asyncio.ensure_future(event.wait())]
+        await asyncio.sleep(0)
+        event.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), WAIT)
+        await asyncio.wait_for(event.wait_within(WAIT), WAIT)
+        event.clear()
+        assert not (await _waiting(event, 0.01)).done()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.01])
+def test_a_time_ends_the_wait(seconds: float) -> None:
+    """The event is not set by that."""
+
+    async def run() -> None:
+        event = TimedEvent()
+        await event.wait_within(seconds)
+        assert not event.is_set()
+
+    asyncio.run(run())
+
+
+def test_a_cancellation_that_comes_with_the_event_is_not_lost() -> None:
+    """`asyncio.wait_for` of Python 3.11 loses it; and nothing is left of the wait."""
+
+    async def run() -> None:
+        event = TimedEvent()
+        task = await _waiting(event)
+        event.set()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not event._waiting
+
+    asyncio.run(run())
