@@ -130,8 +130,9 @@ node-peer: build/node/.installed  ## install Google's client for Node, for the t
 test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for some
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
-# These set a trace function of their own, in the place of the one that sees what is reached.
-TRACING_TESTS := tests/support/test_interrupting.py tests/unit/rest/test_first_use.py tests/unit/runtime/test_threads.py \
+# These set a trace function of their own, in the place of the one that sees what is reached, or look at what is imported
+# and at how long the loop stands still, to which that adds.
+TRACING_TESTS := tests/unit/test_house.py tests/integration/test_heartbeat.py tests/support/test_interrupting.py tests/unit/rest/test_first_use.py tests/unit/runtime/test_threads.py \
     $(foreach name,test_first_conversions test_interrupted_lines pool/test_interrupted_lines,tests/integration/$(name).py)
 
 coverage: dev  ## run the tests and tell what they do not reach; fail below 95% of the branches
