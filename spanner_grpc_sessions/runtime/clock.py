@@ -15,39 +15,6 @@ _Result = TypeVar("_Result")
 _MAX_TIMER: Final = 86_400.0
 
 
-class TimedEvent(asyncio.Event):
-    """An event that can be waited for until a time, without the task that asyncio needs for that."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    def set(self) -> None:
-        """Wake all that wait."""
-        super().set()
-        for waiter in self._waiting:
-            _wake(waiter)
-
-    async def wait_within(self, seconds: float) -> None:
-        """Wait until it is set, or so many seconds, at most a day: the caller looks again."""
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        timer = loop.call_later(min(max(seconds, 0.0), _MAX_TIMER), _wake, waiter)
-        self._waiting.add(waiter)
-        if self.is_set():
-            _wake(waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiting.discard(waiter)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
 class Clock:
     """Seconds that go on while the machine sleeps, where the system counts them: the server's go on too.
 
@@ -73,9 +40,9 @@ class Clock:
         lock.acquire(timeout=min(left, threading.TIMEOUT_MAX))
         return True
 
-    async def wait_async(self, event: TimedEvent, until: float) -> None:
+    async def wait_async(self, event: asyncio.Event, until: float) -> None:
         """Wait in asyncio until the event is set, or until that time."""
-        await event.wait_within(until - self.now())
+        await event_within(event, until - self.now())
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""
@@ -84,6 +51,16 @@ class Clock:
 
 # The real one.
 CLOCK: Final = Clock()
+
+
+async def event_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait until an event is set, or so many seconds, at most a day: the caller looks again."""
+    # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the event.
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((waiting,), timeout=min(max(seconds, 0.0), _MAX_TIMER))
+    finally:
+        waiting.cancel()
 
 
 def start_background_task(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
