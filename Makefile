@@ -29,7 +29,8 @@ LOWEST_TESTS := tests/local tests/support $(foreach folder,auth calls discovery 
 
 # Other versions of Python, where they are installed, and the tests that depend on the version most.
 PYTHONS := 3.12 3.13
-# Of the older one, in continuous integration, what the newer one does not have: how it forks and cancels.
+# In continuous integration, of the older one what the newer one does not have: how it forks and cancels; and of the newer
+# one no unit tests, which hardly depend on the version.
 OLDER_TESTS := $(foreach name,pool/test_cancellations multiplexed/test_cancellations test_cancellations test_lifecycle \
     test_forks test_fork_table,tests/integration/$(name).py) -k 'not emulator'
 PYTHONS_TESTS := tests/unit tests/integration/pool tests/integration/multiplexed $(foreach name,\
@@ -67,7 +68,7 @@ REPORT_ARGS ?=
 PYTEST := -m pytest --numprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test coverage test-lowest test-pythons matrix test-wheel release-check audit check environments docs build stubs check-stubs watch-contract clean
+.PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test coverage test-lowest test-pythons matrix test-wheel release-check audit check check-static check-tests environments docs build stubs check-stubs watch-contract clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -151,7 +152,7 @@ test-pythons: $(PYTHONS:%=test-python-%)  ## run unit, pool and client tests on 
 test-python-%: $(VENV)-%/.installed
 	if [ -x $(VENV)-$*/bin/python ]; then \
 	    THOROUGH= $(VENV)-$*/bin/python $(PYTEST) \
-	        $(if $(and $(CI),$(filter $(firstword $(PYTHONS)),$*)),$(OLDER_TESTS),$(PYTHONS_TESTS)) $(PYTEST_ARGS); \
+	        $(if $(and $(CI),$(filter $(firstword $(PYTHONS)),$*)),$(OLDER_TESTS),$(if $(CI),$(filter-out tests/unit,$(PYTHONS_TESTS)),$(PYTHONS_TESTS))) $(PYTEST_ARGS); \
 	else echo "no Python $* here: its tests are skipped"; fi
 
 matrix: dev  ## run MATRIX_TESTS= on each Python here from 3.10 to 3.15 (MATRIX_PYTHONS=), on highest and lowest versions; DOWNLOAD=1
@@ -163,7 +164,11 @@ test-wheel: dev  ## install the wheel alone, away from the checkout, and try it
 
 # More draws take minutes: continuous integration goes without.
 check: export THOROUGH := $(if $(CI),,1)
-check: lint types check-sync check-stubs docs node-peer test chaos-short test-pythons test-lowest  ## everything that has to pass, the quick ones first
+check: check-static check-tests  ## everything that has to pass, the quick ones first
+
+check-tests: node-peer test chaos-short test-pythons test-lowest  ## all tests, on all versions
+
+check-static: lint types check-sync check-stubs docs  ## everything that has to pass without running a test
 
 environments: $(VENV)/.dev $(STUBS_VENV)/.installed $(LOWEST_VENV)/.installed $(LOWEST_GOOGLE_VENV)/.installed $(foreach version,$(PYTHONS),$(VENV)-$(version)/.installed) $(VENV)/.docs node-peer build/pyright/.installed  ## install all that `check` needs
 
