@@ -334,15 +334,7 @@ class SessionsClient:
 
     @overload
     def rest(
-        self,
-        http_method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: CallMetadata = (),
+        self, http_method: str, path: str, body: Mapping[str, Any] | None = None, **options: Unpack[_RestOptions]
     ) -> Any: ...
 
     def rest(

@@ -337,15 +337,7 @@ class AsyncSessionsClient:
 
     @overload
     async def rest(
-        self,
-        http_method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        timeout: Timeout = DEFAULT,
-        retry: RetryOptions | None = None,
-        metadata: CallMetadata = (),
+        self, http_method: str, path: str, body: Mapping[str, Any] | None = None, **options: Unpack[_RestOptions]
     ) -> Any: ...
 
     async def rest(
