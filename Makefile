@@ -136,7 +136,7 @@ test: dev $(STUBS_VENV)/.installed  ## run all tests; PYTEST_ARGS="-k name" for 
 TRACING_TESTS := tests/unit/test_house.py tests/integration/test_heartbeat.py tests/support/test_interrupting.py tests/unit/rest/test_first_use.py tests/unit/runtime/test_threads.py \
     $(foreach name,test_first_conversions test_interrupted_lines pool/test_interrupted_lines,tests/integration/$(name).py)
 
-coverage: dev  ## run the tests and tell what they do not reach; fail below 95% of the branches
+coverage: dev  ## run the tests and tell what they do not reach; fail below 95% of lines and branches together
 	rm -rf build/coverage
 	mkdir -p build/coverage
 	THOROUGH= $(BIN)/python -m coverage run $(PYTEST) $(TRACING_TESTS:%=--ignore=%) $(PYTEST_ARGS)
