@@ -24,7 +24,7 @@ from spanner_grpc_sessions.auth.token import NEVER, NO_TOKEN, Token, TokenHeader
 from spanner_grpc_sessions.auth.worker import Worker
 from spanner_grpc_sessions.errors import ClientClosed, CredentialsError
 from spanner_grpc_sessions.runtime.backoff import backoff
-from spanner_grpc_sessions.runtime.clock import CLOCK, event_within
+from spanner_grpc_sessions.runtime.clock import CLOCK, TimedEvent
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import reset_after_fork
 from spanner_grpc_sessions.runtime.log import log
@@ -87,7 +87,7 @@ class TokenSource:
         self._alone = threading.Lock()
         self._wanted: _Answer | None = None
         self._worker: Worker | None = None
-        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, TimedEvent]] = set()
 
     def __repr__(self) -> str:
         return f"TokenSource({self._renewal.token!r})"
@@ -312,13 +312,13 @@ class TokenSource:
 
     async def _notified(self, deadline: Deadline, is_over: Callable[[], bool]) -> None:
         """Wait in asyncio until `is_over`, which is called again at each notification, or until the deadline."""
-        event = asyncio.Event()
+        event = TimedEvent()
         waiter = (asyncio.get_running_loop(), event)
         with self._lock:
             self._waiters.add(waiter)
         try:
             while not is_over() and (patience := self._patience(deadline)):
-                await event_within(event, patience)
+                await event.wait_within(patience)
                 event.clear()
         finally:
             # Not left to the end of the request: a thousand calls may give up before.

@@ -30,7 +30,7 @@ from spanner_grpc_sessions.multiplexed.rotation import (
 )
 from spanner_grpc_sessions.options import RetryOptions, check_timeout
 from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
-from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, start_background_task
+from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, TimedEvent, start_background_task
 from spanner_grpc_sessions.runtime.fork import notice_fork, reset_after_fork, retain_after_fork
 from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service import requests, rpcs
@@ -88,7 +88,7 @@ class AsyncMultiplexedSession:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._creation: asyncio.Task[str] | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._changed = TimedEvent()
         self._background = AsyncBackgroundCaller(caller)
         reset_after_fork(self)
 
@@ -225,7 +225,7 @@ class AsyncMultiplexedSession:
     def after_fork(self) -> None:
         """Go on with the same session in a forked child."""
         retain_after_fork((self._keeper, self._creation))
-        self._changed = asyncio.Event()
+        self._changed = TimedEvent()
         self._background = AsyncBackgroundCaller(self._client._caller)  # noqa: SLF001 - one library
         self._rotation.waiting.clear()
         self._loop = self._keeper = self._creation = None
@@ -341,7 +341,7 @@ class AsyncMultiplexedSession:
         return self._rotation.next_look(self._clock.now())
 
 
-async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: asyncio.Event, clock: Clock) -> None:
+async def _keep(reference: weakref.ref[AsyncMultiplexedSession], changed: TimedEvent, clock: Clock) -> None:
     """Replace a session in time, as long as it is referenced; the body of its task."""
     while (session := reference()) is not None:
         changed.clear()

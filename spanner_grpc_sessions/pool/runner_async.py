@@ -32,7 +32,7 @@ from spanner_grpc_sessions.pool.waiters_async import Waiter, Waiters
 from spanner_grpc_sessions.pool.warnings import Warnings
 from spanner_grpc_sessions.pool.watched import watch_core
 from spanner_grpc_sessions.runtime.backoff import AFTER_FAILURE
-from spanner_grpc_sessions.runtime.clock import Clock, event_within, start_background_task
+from spanner_grpc_sessions.runtime.clock import Clock, TimedEvent, start_background_task
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.log import log
 from spanner_grpc_sessions.service import requests, rpcs
@@ -67,7 +67,7 @@ class AsyncPoolRunner:
         # Until when each caller of `close` waits.
         self._closers: dict[object, float] = {}
         self._abandoned = False
-        self._changed = asyncio.Event()
+        self._changed = TimedEvent()
         self._waiters = Waiters(clock)
 
     @property
@@ -177,7 +177,7 @@ class AsyncPoolRunner:
             self.dispatch(core.close)
             self._wake()
             while not (core.closed if drain else core.settled) and (left := deadline.left()) != 0.0:
-                await event_within(self._changed, RECLAIM_INTERVAL if left is None else min(left, RECLAIM_INTERVAL))
+                await self._changed.wait_within(RECLAIM_INTERVAL if left is None else min(left, RECLAIM_INTERVAL))
                 self.dispatch(core.tick)
             if len(self._closers) == 1:
                 await self._end_tasks(closer)
@@ -206,7 +206,7 @@ class AsyncPoolRunner:
     def _wake(self) -> None:
         # The old event wakes all who wait now; a new one is for the next.
         self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed = TimedEvent()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:

@@ -15,6 +15,45 @@ _Result = TypeVar("_Result")
 _MAX_TIMER: Final = 86_400.0
 
 
+class TimedEvent(asyncio.Event):
+    """An event that can be waited for until a time, without the task that asyncio needs for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until_a_time: set[asyncio.Future[None]] = set()
+
+    def set(self) -> None:
+        """Wake all that wait, and let none wait until it is cleared."""
+        super().set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake all that now wait until a time, and stay as it is."""
+        for waiter in self._until_a_time:
+            _wake(waiter)
+
+    async def wait_within(self, seconds: float) -> None:
+        """Wait until it is set, or so many seconds, at most a day: the caller looks again."""
+        if self.is_set():
+            # A caller that looks again and again must not hold up the task that makes true what it looks for.
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        timer = loop.call_later(min(max(seconds, 0.0), _MAX_TIMER), _wake, waiter)
+        self._until_a_time.add(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._until_a_time.discard(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 class Clock:
     """Seconds that go on while the machine sleeps, where the system counts them: the server's go on too.
 
@@ -40,9 +79,9 @@ class Clock:
         lock.acquire(timeout=min(left, threading.TIMEOUT_MAX))
         return True
 
-    async def wait_async(self, event: asyncio.Event, until: float) -> None:
+    async def wait_async(self, event: TimedEvent, until: float) -> None:
         """Wait in asyncio until the event is set, or until that time."""
-        await event_within(event, until - self.now())
+        await event.wait_within(until - self.now())
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""
@@ -51,16 +90,6 @@ class Clock:
 
 # The real one.
 CLOCK: Final = Clock()
-
-
-async def event_within(event: asyncio.Event, seconds: float) -> None:
-    """Wait until an event is set, or so many seconds, at most a day: the caller looks again."""
-    # `asyncio.wait_for` of Python 3.11 drops a cancellation that comes together with the event.
-    waiting = asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait((waiting,), timeout=min(max(seconds, 0.0), _MAX_TIMER))
-    finally:
-        waiting.cancel()
 
 
 def start_background_task(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:

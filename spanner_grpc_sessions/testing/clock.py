@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, Final
 
 from spanner_grpc_sessions.errors import checks
-from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, event_within
+from spanner_grpc_sessions.runtime.clock import CLOCK, Clock, TimedEvent
 
 # Seconds that a clock which stands still is waited for: a forgotten waiter wakes up in the end, and its test fails.
 _HANG_TIMEOUT: Final = 60.0
@@ -28,7 +28,7 @@ class MovableClock(Clock):
         self._ahead = 0.0
         self._conditions: set[threading.Condition] = set()
         self._locks: set[threading.Lock] = set()
-        self._events: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._events: set[tuple[asyncio.AbstractEventLoop, TimedEvent]] = set()
         self._alarms: list[tuple[float, _Alarm]] = []
         self._lock = threading.Lock()
         real = CLOCK.now
@@ -50,7 +50,7 @@ class MovableClock(Clock):
                 lock.release()
         for loop, event in tuple(self._events):
             if not loop.is_closed():
-                loop.call_soon_threadsafe(event.set)
+                loop.call_soon_threadsafe(event.wake)
         self._ring()
 
     def wait(self, condition: threading.Condition, until: float) -> None:
@@ -69,12 +69,14 @@ class MovableClock(Clock):
         self._locks.discard(lock)
         return left > 0
 
-    async def wait_async(self, event: asyncio.Event, until: float) -> None:
+    async def wait_async(self, event: TimedEvent, until: float) -> None:
         """Wait in asyncio until the event is set or the clock is moved, or until that time."""
-        self._events.add((asyncio.get_running_loop(), event))
-        left = self._left(until)
-        if left > 0:
-            await event_within(event, left)
+        entry = (asyncio.get_running_loop(), event)
+        self._events.add(entry)
+        try:
+            await event.wait_within(max(self._left(until), 0.0))
+        finally:
+            self._events.discard(entry)
 
     def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""

@@ -13,7 +13,7 @@ import grpc.aio
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.runtime.clock import event_within, task_is_cancelled
+from spanner_grpc_sessions.runtime.clock import TimedEvent, task_is_cancelled
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import (
     mark_grpc_unusable,
@@ -57,7 +57,7 @@ class AsyncConnection:
         self.tokens = tokens
         self.incidents: Incidents = Incidents(target.address, tokens)
         self._calls: dict[Rpc, Callable[..., Any]] = {}
-        self.closing: asyncio.Event = asyncio.Event()
+        self.closing: TimedEvent = TimedEvent()
         self.streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loop: asyncio.AbstractEventLoop | None = None
         self._target = target
@@ -203,7 +203,7 @@ class AsyncConnection:
 
     async def closes_within(self, seconds: float) -> bool:
         """Wait so long, and return whether the connection was closed before."""
-        await event_within(self.closing, seconds)
+        await self.closing.wait_within(seconds)
         return self.closing.is_set()
 
     def after_fork(self) -> None:

@@ -265,6 +265,7 @@ def test_connecting_to_a_silent_host_ends_at_the_deadline(client: SessionsClient
     proxy.cut()
     with pytest.raises((DeadlineExceeded, Unavailable)):
         client.create_session(_DATABASE, timeout=0.2)
+    until(lambda: proxy.accepted >= 2)
     proxy.freeze()
     proxy.resume()
     _assert_works(client)

@@ -96,7 +96,8 @@ def test_what_runs_in_the_background_takes_a_cancellation_at_any_moment(plain: L
             pool._runner._wake()
             for _ in range(steps):
                 await asyncio.sleep(0)
-            (keeper,) = pool._runner._tasks
+            keeper = pool._runner._keeper
+            assert keeper is not None
             keeper.cancel()
             await asyncio.wait([keeper], timeout=1)
             assert keeper.cancelled()

@@ -6,9 +6,9 @@ from spanner_grpc_sessions.multiplexed.rotation import MultiplexedOptions, Rotat
 
 
 def test_processes_that_start_together_replace_their_sessions_one_after_the_other() -> None:
-    """Each draws the time, of which it takes up to a fifth off, for each session anew."""
+    """Each draws the time, of which it takes up to half off, for each session anew."""
     rotation, times = Rotation(MultiplexedOptions(replace_after=1000.0)), []
     for draw in (0.0, 0.5, 1.0):
         rotation.created(50.0, draw)
         times.append(rotation.due)
-    assert times == [1050.0, 950.0, 850.0]
+    assert times == [1050.0, 800.0, 550.0]
