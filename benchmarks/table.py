@@ -25,10 +25,18 @@ def print_case(case: CaseResult) -> None:
     print(f"\n{case['name']}: {case['title']} ({case['rounds']} rounds, {case['seconds']:.0f} s)", flush=True)
     for way, reason in case["missing"].items():
         print(f"  {way or 'left out'}: {reason}")
+    print(_row("", ("median", "p99", "CPU"), f"times of {case['baseline']}", ""))
     for way_ in case["ways"]:
-        columns = (time_text(way_["median"]), time_text(way_["p99"]), time_text(way_["cpu"]), _ratio(way_["ratio"]))
-        others = " ".join(f"{name} {value:.4g}" for name, value in way_["figures"].items())
-        print(f"  {way_['name']:46}" + "".join(f"{column:>12}" for column in columns) + f"  {others}", flush=True)
+        times = (time_text(way_["median"]), time_text(way_["p99"]), time_text(way_["cpu"]))
+        others = [
+            f"server {time_text(value)}" if name == "server" else figure_text(name, value)
+            for name, value in way_["figures"].items()
+        ]
+        print(_row(way_["name"], times, _ratio(way_["ratio"]), ", ".join(others)), flush=True)
+
+
+def _row(name: str, times: Sequence[str], ratio: str, others: str) -> str:
+    return f"  {name:46}{''.join(f'{time:>10}' for time in times)}{ratio:>34}  {others}".rstrip()
 
 
 def print_targets(cases: Sequence[CaseResult]) -> bool:
