@@ -8,9 +8,9 @@ from typing import Any, Final
 
 _WIDTH: Final = 640
 _HEIGHT: Final = 190
-_LEFT: Final = 46
+_LEFT: Final = 60
 _BOTTOM: Final = 24
-_TOP: Final = 10
+_TOP: Final = 16
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2733; --dim: #66727f; --line: #d8dee5; --paper: #fff; --card: #f7f9fb;
@@ -37,7 +37,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
   padding: .9rem 1rem; min-width: 0; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--dim); font-size: 12px; }
-@media (max-width: 40rem) { svg text { font-size: 19px; } body { padding: .8rem; } }
+@media (max-width: 40rem) { svg text { font-size: 19px; } body { padding: .8rem; }
+  td:first-child { white-space: normal; min-width: 9rem; } }
 .grid { stroke: var(--line); stroke-width: 1; }
 .now { stroke: var(--now); } .former { stroke: var(--former); } .now, .former { fill: none; stroke-width: 1.6; }
 .mean { stroke: var(--dim); stroke-width: 1.2; stroke-dasharray: 5 4; }
@@ -69,7 +70,8 @@ time, tokens over 150 s and multiplexed sessions not at all. The figures say not
 load, and the processes share nothing but its outages.</p>
 <p><span class="key" style="--c: var(--now)">as the library is</span> &ensp;
 <span class="key" style="--c: var(--former)">without spreads</span> &ensp;
-<span class="dim">- - mean of what is measured; each plot has 360 points, averages of the time between them</span></p>
+<span class="dim">- - mean of what is measured; each plot has 360 points, averages of the time between them;
+what is outside of the time that is measured may go beyond its top</span></p>
 <main>{sections}</main></body></html>
 """
 
@@ -104,8 +106,12 @@ def _plot(result: dict[str, Any], kind: str) -> str:
     now, former = result["series"][kind], (result.get("without_spreads") or {}).get("series", {}).get(kind)
     measures = [measure for measure in result["measures"] if measure["kind"] == kind]
     # What is outside, such as the first tokens of all, may be far higher.
-    part = slice(*(round(len(now) * measures[0][end] / result["seconds"]) for end in ("since", "until")))
-    top = _nice(max([*now[part], *(former[part] if former else ()), measures[0]["mean"]]))
+    parts = [
+        slice(*(round(len(now) * measure[end] / result["seconds"]) for end in ("since", "until")))
+        for measure in measures
+    ]
+    shown = [value for series in (now, former or []) for part in parts for value in series[part]]
+    top = _nice(max([*shown, measures[0]["mean"]]))
     y = _y(measures[0]["mean"], top)
     return (
         f"<h3>{kind} per second</h3>"
