@@ -67,6 +67,9 @@ REPORT_ARGS ?=
 # More of them than cores, for they wait a lot.
 PYTEST := -m pytest --numprocesses 4 --dist worksteal
 
+# Hundreds of tests start processes, each of which would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo serve bench bench-report chaos soak fuzz chaos-short simulate sync check-sync lint types node-peer test coverage test-lowest test-pythons matrix test-wheel release-check audit check check-static check-tests environments docs build stubs check-stubs watch-contract clean
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -70,39 +70,57 @@ def run(request: pytest.FixtureRequest, plain_stubs: Path) -> Run:
     return run_process
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("order", WITH_US, ids="-".join)
-class TestWithUs:
-    """What holds in a process that uses our stubs."""
+class Imported(NamedTuple):
+    """What a process reports that imported the parties in an order, under a protobuf implementation."""
 
-    def test_exactly_those_are_refused_that_are_refused_without_us(
-        self, run: Run, order: tuple[str, ...], implementation: str
-    ) -> None:
-        """Every order of imports works, and no library fails to import because of ours."""
-        others = tuple(party for party in order if party != "ours")
-        clashes = run(others, implementation)["refused"] if len(others) > 1 else {}
-        assert run(order, implementation)["refused"].keys() == clashes.keys()
+    order: tuple[str, ...]
+    implementation: str
+    report: dict[str, Any]
 
-    def test_all_stubs_read_what_any_of_them_wrote(self, run: Run, order: tuple[str, ...], implementation: str) -> None:
-        """A Session, with a plain Timestamp in it, has the same bytes and fields for all writers and readers."""
-        report = run(order, implementation)
-        present = set(order) - report["refused"].keys()
-        assert report["protobuf"] == implementation
-        assert report["written"].keys() == present
-        assert len(set(report["written"].values())) == 1
-        assert report["read"] == {
-            f"{reader}<{writer}": [NAME, LABELS, SECONDS, True]
-            for reader, writer in itertools.product(present, repeat=2)
-        }
+    @property
+    def present(self) -> set[str]:
+        """The parties that could be imported."""
+        refused: dict[str, str] = self.report["refused"]
+        return set(self.order) - refused.keys()
 
-    def test_every_stub_calls_and_our_messages_pickle(
-        self, run: Run, order: tuple[str, ...], implementation: str
-    ) -> None:
-        """Each party's own stub calls CreateSession, on gRPC's channel and on our client's; our message pickles."""
-        report = run(order, implementation)
-        assert report["created"] == dict.fromkeys(set(order) - report["refused"].keys(), NAME)
-        assert report["on ours"] == report["created"]
-        assert report["pickled"]
+
+# Of the module, so that pytest runs the tests of one process side by side, in one worker.
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(WITH_US, IMPLEMENTATIONS),
+    ids=lambda param: "-".join((*param[0], param[1])),
+)
+def imported(request: pytest.FixtureRequest, run: Run) -> Imported:
+    """A process that uses our stubs."""
+    order, implementation = request.param
+    return Imported(order, implementation, run(order, implementation))
+
+
+def test_exactly_those_are_refused_that_are_refused_without_us(run: Run, imported: Imported) -> None:
+    """Every order of imports works, and no library fails to import because of ours."""
+    others = tuple(party for party in imported.order if party != "ours")
+    clashes = run(others, imported.implementation)["refused"] if len(others) > 1 else {}
+    assert imported.report["refused"].keys() == clashes.keys()
+
+
+def test_all_stubs_read_what_any_of_them_wrote(imported: Imported) -> None:
+    """A Session, with a plain Timestamp in it, has the same bytes and fields for all writers and readers."""
+    report = imported.report
+    assert report["protobuf"] == imported.implementation
+    assert report["written"].keys() == imported.present
+    assert len(set(report["written"].values())) == 1
+    assert report["read"] == {
+        f"{reader}<{writer}": [NAME, LABELS, SECONDS, True]
+        for reader, writer in itertools.product(imported.present, repeat=2)
+    }
+
+
+def test_every_stub_calls_and_our_messages_pickle(imported: Imported) -> None:
+    """Each party's own stub calls CreateSession, on gRPC's channel and on our client's; our message pickles."""
+    report = imported.report
+    assert report["created"] == dict.fromkeys(imported.present, NAME)
+    assert report["on ours"] == report["created"]
+    assert report["pickled"]
 
 
 @pytest.mark.parametrize("order", WITHOUT_US, ids="-".join)
