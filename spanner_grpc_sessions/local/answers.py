@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -99,13 +100,21 @@ def fits_statement(sql: Statement) -> Callable[[Call], bool]:
         InvalidType: it is none of these.
     """
     if callable(sql):
-        return lambda call: bool(call.sql) and bool(sql(call))
+        return partial(_is_chosen, sql)
     if isinstance(sql, re.Pattern):
         return lambda call: sql.fullmatch(call.sql.strip()) is not None
     if not isinstance(sql, str):
         raise InvalidType(f"sql must be a str, a compiled pattern or a function of the call, got {short(sql)}")
     text = checks.text("sql", sql).strip()
     return lambda call: call.sql.strip() == text
+
+
+def _is_chosen(choose: Callable[[Call], bool], call: Call) -> bool:
+    try:
+        return bool(call.sql) and bool(choose(call))
+    except Exception as error:
+        text = f"the function of an answer that chooses calls raised {type(error).__name__}: {error}"
+        raise RpcStatus("INTERNAL", text) from error
 
 
 def fits_table(table: str, index: str) -> Callable[[Call], bool]:

@@ -110,7 +110,9 @@ class LocalSpanner:
         existing = None if databases is None else checks.texts("databases", databases)
         self.faults: Faults = checks.optional("faults", faults, Faults) or Faults()
         self._tls = checks.boolean("tls", tls)
-        self._clock = time.time if clock is None else clock
+        if clock is not None:
+            checks.function("clock", clock)
+        self._clock = clock or time.time
         self._advanced = 0.0
         self._store = SessionStore(partial(secrets.token_urlsafe, 48), existing)
         self._answers = Answers()
@@ -271,7 +273,8 @@ class LocalSpanner:
         Raises:
             InvalidValue: `seconds` is negative or not finite.
         """
-        self._advanced += checks.number("seconds", seconds, 0, inf, below=True)
+        seconds = checks.number("seconds", seconds, 0, inf, below=True)
+        self._advanced += seconds  # in one step, because no Python code runs in between
 
     def forget(self, name: str) -> None:
         """Drop a session, as Spanner may do at any time.

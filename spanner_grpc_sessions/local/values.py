@@ -87,11 +87,11 @@ def encode(value: Any, kind: Type) -> Value:
 
     None is NULL. TIMESTAMP takes a datetime with a time zone, DATE a date, NUMERIC a Decimal or an int, BYTES bytes,
     UUID a UUID, JSON whatever `json.dumps` takes, STRUCT a sequence or a mapping; all but JSON, BOOL, BYTES, ARRAY and
-    STRUCT also take the text that is on the wire.
+    STRUCT also take a text as it is on the wire.
 
     Raises:
         InvalidType: the value has the wrong type.
-        InvalidValue: the value is out of range.
+        InvalidValue: the value is out of range, or a text is not as it would be on the wire.
     """
     if value is None:
         return Value(null_value=NullValue.NULL_VALUE)
@@ -104,11 +104,24 @@ def encode(value: Any, kind: Type) -> Value:
     if name not in _ENCODERS:
         raise InvalidValue(f"values of type {name} cannot be given: use one of {', '.join(_ENCODERS)}, ARRAY, STRUCT")
     takes, encoder = _ENCODERS[name]
-    # bool is an int to Python alone.
-    if not isinstance(value, takes) or (isinstance(value, bool) and bool not in takes):
+    # To Python alone, a bool is an int and a datetime a date.
+    is_another = any(isinstance(value, kind) and kind not in takes for kind in (bool, datetime))
+    if not isinstance(value, takes) or (is_another and object not in takes):
         expected = " or ".join(sorted({each.__name__ for each in takes}))
         raise InvalidType(f"a value of type {name} must be {expected}, got {short(value)}")
+    if isinstance(value, str):
+        _check_text(name, value)
     return encoder(value)
+
+
+def _check_text(name: str, value: str) -> None:
+    checks.text(f"a value of type {name}", value)
+    try:
+        is_right = name not in _TEXTS or _TEXTS[name](value)
+    except (ValueError, ArithmeticError):
+        is_right = False
+    if not is_right:
+        raise InvalidValue(f"a value of type {name} must be as Spanner sends it, got {short(value)}")
 
 
 def _list(values: Iterator[Value]) -> Value:
@@ -165,6 +178,17 @@ def _json(value: Any) -> Value:
         raise InvalidValue(f"a value of type JSON must be JSON: {error}") from error
 
 
+# Whether a text is what the type has on the wire; some raise an error if it is not.
+_TEXTS: Final[dict[str, Callable[[str], bool]]] = {
+    "INT64": lambda text: str(int(text)) == text and int(text) in _INT64,
+    "ENUM": lambda text: str(int(text)) == text and int(text) in _INT64,
+    "FLOAT64": lambda text: text in {"NaN", "Infinity", "-Infinity"},
+    "FLOAT32": lambda text: text in {"NaN", "Infinity", "-Infinity"},
+    "TIMESTAMP": lambda text: bool(_datetime(text)),
+    "DATE": lambda text: date.fromisoformat(text).isoformat() == text,
+    "NUMERIC": lambda text: Decimal(text).is_finite(),
+    "UUID": lambda text: str(uuid.UUID(text)) == text.lower(),
+}
 # What each type takes, and its form on the wire.
 _ENCODERS: Final[dict[str, tuple[tuple[type, ...], Callable[[Any], Value]]]] = {
     "BOOL": ((bool,), lambda value: Value(bool_value=value)),
@@ -176,7 +200,7 @@ _ENCODERS: Final[dict[str, tuple[tuple[type, ...], Callable[[Any], Value]]]] = {
     "STRING": ((str,), _text),
     "BYTES": ((bytes,), _base64),
     "NUMERIC": ((Decimal, int, str), _text),
-    "JSON": ((object, bool), _json),
+    "JSON": ((object,), _json),
     "INTERVAL": ((str,), _text),
     "UUID": ((uuid.UUID, str), _text),
     "PROTO": ((bytes,), _base64),

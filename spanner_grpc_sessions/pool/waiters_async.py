@@ -28,7 +28,7 @@ class Waiters:
         self._clock = clock
         self._heap: list[tuple[float, int, Waiter]] = []
         self._serial = itertools.count()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._rings_at = inf
         self._sweep_at = _MIN_SWEEP
         self._failing: deque[tuple[Waiter, Exception | None]] = deque()

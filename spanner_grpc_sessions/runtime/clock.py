@@ -83,7 +83,7 @@ class Clock:
         """Wait in asyncio until the event is set, or until that time."""
         await event.wait_within(until - self.now())
 
-    def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+    def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.Handle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""
         return asyncio.get_running_loop().call_later(max(until - self.now(), 0.0), function, *arguments)
 

@@ -28,7 +28,8 @@ class MovableClock(Clock):
         self._ahead = 0.0
         self._conditions: set[threading.Condition] = set()
         self._locks: set[threading.Lock] = set()
-        self._events: set[tuple[asyncio.AbstractEventLoop, TimedEvent]] = set()
+        # An entry for each waiter: some share an event.
+        self._events: list[tuple[asyncio.AbstractEventLoop, TimedEvent]] = []
         self._alarms: list[tuple[float, _Alarm]] = []
         self._lock = threading.Lock()
         real = CLOCK.now
@@ -40,7 +41,9 @@ class MovableClock(Clock):
         Raises:
             InvalidValue: `seconds` is negative or not finite.
         """
-        self._ahead += checks.number("seconds", seconds, 0, inf, below=True)
+        seconds = checks.number("seconds", seconds, 0, inf, below=True)
+        with self._lock:
+            self._ahead += seconds
         for condition in tuple(self._conditions):
             with condition:
                 condition.notify_all()
@@ -72,13 +75,13 @@ class MovableClock(Clock):
     async def wait_async(self, event: TimedEvent, until: float) -> None:
         """Wait in asyncio until the event is set or the clock is moved, or until that time."""
         entry = (asyncio.get_running_loop(), event)
-        self._events.add(entry)
+        self._events.append(entry)
         try:
             await event.wait_within(max(self._left(until), 0.0))
         finally:
-            self._events.discard(entry)
+            self._events.remove(entry)
 
-    def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+    def alarm(self, until: float, function: Callable[..., None], *arguments: Any) -> asyncio.Handle:
         """Have the running event loop call a function at that time, unless the handle is cancelled before."""
         loop = asyncio.get_running_loop()
         alarm = _Alarm(loop, function, arguments)
@@ -91,7 +94,7 @@ class MovableClock(Clock):
 
     def _left(self, until: float) -> float:
         left = until - self.now()
-        return left if left <= 0 or self._running else _HANG_TIMEOUT
+        return min(left, threading.TIMEOUT_MAX) if left <= 0 or self._running else _HANG_TIMEOUT
 
     def _ring(self) -> None:
         with self._lock:
@@ -102,12 +105,12 @@ class MovableClock(Clock):
             alarm.ring()
 
 
-class _Alarm(asyncio.TimerHandle):
-    """What its loop is to call, unless it is cancelled before."""
+class _Alarm(asyncio.Handle):
+    """What its loop is to call, unless it is cancelled before. No `TimerHandle`, which uvloop cannot cancel."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, function: Callable[..., None], arguments: Any) -> None:
         self._target = loop
-        super().__init__(0.0, function, arguments, loop)
+        super().__init__(function, arguments, loop)
 
     def ring(self) -> None:
         if not self._target.is_closed():

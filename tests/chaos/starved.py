@@ -5,6 +5,7 @@ Memory may be missing anywhere, so MemoryError may come out of any call: what mu
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import resource
 import sys
@@ -17,6 +18,8 @@ from tests.chaos.side import DATABASE
 from tests.support.token_server import refreshed_credentials
 
 _SECONDS: Final = 1.0
+# After this it tells where its threads are, for the fault is about to take it as hung.
+_HUNG: Final = 20.0
 _TIMEOUT: Final = 2.0
 
 
@@ -31,6 +34,7 @@ def _check(client: SessionsClient, pool: SessionPool, number: int, hoard: list[b
 
 def main() -> None:
     """Work, and keep a megabyte more each time until there is no more."""
+    faulthandler.dump_traceback_later(_HUNG)
     given: dict[str, Any] = json.loads(sys.argv[1])
     credentials = refreshed_credentials(given["token_uri"])
     options = ClientOptions(endpoint=given["endpoint"], root_certificates=given["root"].encode())
@@ -40,7 +44,8 @@ def main() -> None:
     ):
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         limit = used + int(given["megabytes"] * 1e6)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
         hoard: list[bytes] = []
         end, number = time.monotonic() + _SECONDS, 0
         while time.monotonic() < end:
@@ -52,7 +57,6 @@ def main() -> None:
             except Exception as error:  # noqa: BLE001 - told
                 print(repr(error))  # noqa: T201 - its answer
         hoard.clear()
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
