@@ -308,7 +308,8 @@ class TokenSource:
         now = self._timer()
         if now >= self._warned_at + _BETWEEN_WARNINGS:
             self._warned_at = now
-            log.warning("could not renew the token: %s: %s", type(error).__name__, text_of(error))
+            what = "get a" if self._renewal.token is NO_TOKEN else "renew the"
+            log.warning("could not %s token: %s: %s", what, type(error).__name__, text_of(error))
 
     async def _notified(self, deadline: Deadline, is_over: Callable[[], bool]) -> None:
         """Wait in asyncio until `is_over`, which is called again at each notification, or until the deadline."""

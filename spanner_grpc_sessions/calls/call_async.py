@@ -125,7 +125,7 @@ class AsyncCaller:
         self, error: BaseException, call: Callable[..., Any], request: Any, headers: Metadata, attempts: Attempts
     ) -> Any:
         while True:
-            pause = attempts.next_delay_after(self.connection.rpc_error(error))
+            pause = attempts.next_delay_after(await self.connection.rpc_error(error))
             if pause is None:
                 return attempts.rpc.response_class()
             if await self.connection.closes_within(pause):

@@ -13,7 +13,7 @@ import grpc.aio
 from spanner_grpc_sessions.calls.stub_rpc import CallState, of_call
 from spanner_grpc_sessions.errors import ClientClosed, SpannerSessionsError
 from spanner_grpc_sessions.errors.finished_call import as_failed_call
-from spanner_grpc_sessions.runtime.clock import task_is_cancelled
+from spanner_grpc_sessions.runtime.clock import let_scope_cancel, task_is_cancelled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -115,10 +115,11 @@ class AsyncStubCall(CallState, grpc.aio.Call):
             self._pausing = None
         return closed
 
-    def _raise_cancelled(self, error: asyncio.CancelledError) -> None:
+    async def _raise_cancelled(self, error: asyncio.CancelledError) -> None:
         """Raise what a reader gets whose call was cancelled: by the end of the client, or by its caller."""
         if not self._connection.closing.is_set() or task_is_cancelled():
             self._end(error)
+            await let_scope_cancel()
             raise error
         failure = self._failure(error)
         self._end(failure)
@@ -168,7 +169,14 @@ class _UnaryAnswer(AsyncStubCall):
             self._task.add_done_callback(lambda _: fn(self))
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (self._task or self._answer()).__await__()
+        return (self._answer() if self._task is None else self._answer_of(self._task)).__await__()
+
+    async def _answer_of(self, task: asyncio.Task[Any]) -> Any:
+        try:
+            return await task
+        except asyncio.CancelledError:
+            await let_scope_cancel()
+            raise
 
     async def _answer(self) -> Any:
         while True:
@@ -177,7 +185,7 @@ class _UnaryAnswer(AsyncStubCall):
             except grpc.RpcError as error:  # noqa: PERF203 - once per attempt
                 await self._repeat_or_raise(error)
             except asyncio.CancelledError as error:
-                self._raise_cancelled(error)
+                await self._raise_cancelled(error)
             else:
                 if self._observation is not None:
                     if self._observation.timed:
@@ -223,7 +231,7 @@ class _StreamedAnswer(AsyncStubCall):
                 await self._repeat_or_raise(error)
                 self._connection.streams.add(self._call)
             except asyncio.CancelledError as error:
-                self._raise_cancelled(error)
+                await self._raise_cancelled(error)
             else:
                 if self._attempts is not None:
                     self._settle()
@@ -254,7 +262,7 @@ class _StreamedRequest(AsyncStubCall):
         except grpc.RpcError as error:
             await self._repeat_or_raise(error)
         except asyncio.CancelledError as error:
-            self._raise_cancelled(error)
+            await self._raise_cancelled(error)
 
 
 class UnaryUnary(_UnaryAnswer, _UnaryUnaryCall):

@@ -62,6 +62,7 @@ def run(arguments: Sequence[str] | None) -> int:
         return shell_complete(program, {}, _NAME, _COMPLETION, completion)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _open_streams()
         return _run(given)
     except (InvalidValue, InvalidType) as error:
         print(f"{_NAME}: {error}", file=sys.stderr)
@@ -78,6 +79,16 @@ def run(arguments: Sequence[str] | None) -> int:
     except (SpannerSessionsError, OSError) as error:
         print(f"{_NAME}: {error}", file=sys.stderr)
         return 1
+
+
+def _open_streams() -> None:
+    """Open what the shell has closed, which is None in Python; raise if the output of the command would be lost."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        raise InvalidValue("standard output is closed")
 
 
 def _run(arguments: list[str]) -> int:

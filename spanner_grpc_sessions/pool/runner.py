@@ -384,7 +384,7 @@ class PoolRunner:
             self._failed += 1
             fatal = is_permanent(answer)
             self.dispatch(self.core.create_failed, count, answer, draw=draw, fatal=fatal)
-            return count
+            return None if isinstance(answer, PoolClosed) else count
         self.dispatch(self.core.created, count, [(session.name, session) for session in answer.session], draw=draw)
         return None
 

@@ -292,7 +292,9 @@ class AsyncPoolRunner:
         failure = of_job("BatchCreateSessions", error)
         self._failed += 1
         self.dispatch(self.core.create_failed, count, failure, draw=_draw(), fatal=is_permanent(failure))
-        self._warnings.create_failed(count, failure, self._clock.now())
+        # The end of the pool or of its opening is no failure of the server.
+        if not isinstance(error, asyncio.CancelledError | PoolClosed):
+            self._warnings.create_failed(count, failure, self._clock.now())
 
     async def _ping(self, record: SessionRecord) -> None:
         try:

@@ -101,6 +101,14 @@ def start_background_task(coroutine: Coroutine[Any, Any, _Result]) -> asyncio.Ta
     return Context().run(asyncio.Task, coroutine, loop=asyncio.get_running_loop())
 
 
+async def let_scope_cancel() -> None:
+    """Let a cancel scope of anyio, which cancels a task again until it ends, cancel this one once more.
+
+    gRPC takes a cancellation and raises one of its own, without the text by which a scope tells its own from others.
+    """
+    await asyncio.sleep(0)
+
+
 def task_is_cancelled() -> bool:
     """Return whether the current task is being cancelled, so that a CancelledError in it is its own."""
     task = asyncio.current_task()

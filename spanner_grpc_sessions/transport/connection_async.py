@@ -13,7 +13,7 @@ import grpc.aio
 from spanner_grpc_sessions.errors import ClientClosed
 from spanner_grpc_sessions.errors.connecting import why_final
 from spanner_grpc_sessions.options import ClientOptions
-from spanner_grpc_sessions.runtime.clock import TimedEvent, task_is_cancelled
+from spanner_grpc_sessions.runtime.clock import TimedEvent, let_scope_cancel, task_is_cancelled
 from spanner_grpc_sessions.runtime.deadline import Deadline
 from spanner_grpc_sessions.runtime.fork import (
     mark_grpc_unusable,
@@ -152,7 +152,7 @@ class AsyncConnection:
                 try:
                     await probe(b"", timeout=PROBE_TIMEOUT)
                 except self.CALL_ERRORS as error:
-                    return reason_of(self.rpc_error(error))
+                    return reason_of(await self.rpc_error(error))
         return ""
 
     def ready(self, rpc: Rpc, request: Any) -> tuple[Callable[..., Any], int]:
@@ -193,9 +193,10 @@ class AsyncConnection:
         self._calls[rpc] = call
         return call
 
-    def rpc_error(self, error: BaseException) -> grpc.RpcError:
+    async def rpc_error(self, error: BaseException) -> grpc.RpcError:
         """Return the error of a call as gRPC's; raise `ClientClosed` if the end of the connection caused it."""
         if isinstance(error, asyncio.CancelledError) and (not self.closing.is_set() or task_is_cancelled()):
+            await let_scope_cancel()
             raise error
         if self.closing.is_set() or not isinstance(error, grpc.RpcError):
             raise ClientClosed.during_call() from error
