@@ -98,7 +98,9 @@ def test_an_object_of_a_request_is_a_dict() -> None:
     """Whatever its type was meant to be."""
     value = Value()
     value.struct_value.update({"a": 1, "b": [True, None]})
-    assert decode(value) == {"a": 1, "b": [True, None]}
+    decoded = decode(value)
+    assert type(decoded) is dict  # the message equals one too
+    assert decoded == {"a": 1, "b": [True, None]}
 
 
 @given(st.text())

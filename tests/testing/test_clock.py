@@ -51,7 +51,8 @@ def test_a_clock_that_stands_still_rings_when_it_is_moved() -> None:
 
 def test_loops_that_are_closed_are_left_alone() -> None:
     """A clock outlives them: what waited there is gone."""
-    clock, event, names = MovableClock(running=False), TimedEvent(), []
+    clock, event = MovableClock(running=False), TimedEvent()
+    names: list[str] = []
     loop = asyncio.new_event_loop()
     waiting = clock.wait_async(event, clock.now() + 10)
 

@@ -257,6 +257,8 @@ def test_a_call_in_asyncio_tells_its_metadata_and_its_connection(local: LocalSpa
             assert (await call.code(), await call.details()) == (grpc.StatusCode.OK, "")
             assert len(await call.trailing_metadata()) == 0
             assert (await call).name
+            if retry.statuses:
+                local.faults.add("CreateSession", status="UNAVAILABLE")
             local.faults.add("CreateSession", status="NOT_FOUND", message="no such database")
             call = client.stub.CreateSession(request)
             assert await call.details() == "no such database"
@@ -264,7 +266,7 @@ def test_a_call_in_asyncio_tells_its_metadata_and_its_connection(local: LocalSpa
                 await call
 
     asyncio.run(test())
-    assert len(local.calls) == (3 if retry.statuses else 2)
+    assert len(local.calls) == (4 if retry.statuses else 2)
 
 
 def test_streams_without_a_thread(local: LocalSpanner) -> None:

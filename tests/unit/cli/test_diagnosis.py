@@ -115,5 +115,5 @@ def test_credentials_are_told_by_whose_they_are() -> None:
 @pytest.mark.parametrize(("account", "text"), [("ada@example.com", "user ada@example.com"), ("", "the gcloud login")])
 def test_credentials_of_a_user_are_told_by_the_account(account: str, text: str) -> None:
     """Gcloud writes it into the file of a login, in newer versions."""
-    login = user_credentials.Credentials(None, account=account)  # type: ignore[no-untyped-call]  # typed in part only
+    login = user_credentials.Credentials(None, account=account)
     assert diagnosis.described(login) == text
