@@ -185,6 +185,7 @@ def test_the_multiplexed_session_is_asked_for_on_the_server(plain: LocalSpanner)
         await adapter.put(session)
         await adapter.clear()
         assert await session.exists()
+        assert (await adapter.get()).name == session.name
         plain.forget(session.name)
         assert not await session.exists()
         await until_async(lambda: adapter._session.name != session.name)
