@@ -22,6 +22,7 @@ from spanner_grpc_sessions import (
     google_cloud,
 )
 from tests.support.google_cloud import instance_of
+from tests.support.servers import arrived
 from tests.support.waiting import until_async
 
 if TYPE_CHECKING:
@@ -184,8 +185,10 @@ def test_the_multiplexed_session_is_asked_for_on_the_server(plain: LocalSpanner)
         await session.create()
         await adapter.put(session)
         await adapter.clear()
+        created = arrived(plain, "CreateSession")
         assert await session.exists()
-        assert (await adapter.get()).name == session.name
+        assert await rows_of(database, "SELECT 1") == [[1]]
+        assert arrived(plain, "CreateSession") == created
         plain.forget(session.name)
         assert not await session.exists()
         await until_async(lambda: adapter._session.name != session.name)
