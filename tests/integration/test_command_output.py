@@ -169,6 +169,31 @@ def test_list_is_a_table_on_a_terminal(
     assert err.plain.splitlines()[-1] == "1 session"
 
 
+def test_list_of_none_is_a_line_on_a_terminal(plain: LocalSpanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a table."""
+    out, err = Terminal.of(monkeypatch, "stdout", "stderr")
+    assert main(["list", _DATABASE]) == 0
+    assert out.plain == ""
+    assert err.plain.splitlines()[-1] == "0 sessions"
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+def test_list_that_fails_shows_what_it_has_found(
+    plain: LocalSpanner, client: SessionsClient, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """Before the error; where it has found none, the error alone."""
+    client.batch_create_sessions(_DATABASE, 3)
+    monkeypatch.setattr("spanner_grpc_sessions.local.store._MAX_PAGE", 2)
+    for _ in range(pages):
+        plain.faults.add("ListSessions", delay=0.001)
+    plain.faults.add("ListSessions", status="PERMISSION_DENIED", times=None)
+    out, err = Terminal.of(monkeypatch, "stdout", "stderr")
+    assert main(["list", _DATABASE]) == 1
+    assert ("2 sessions" in err.plain, "0 sessions" in err.plain) == (pages > 0, False)
+    assert bool(out.plain) is (pages > 0)
+    assert "PERMISSION_DENIED" in err.plain
+
+
 def test_list_keeps_to_json_where_it_is_asked_to(client: SessionsClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on a terminal."""
     names = {body["name"] for body in client.batch_create_sessions(_DATABASE, 3)["session"]}
@@ -278,6 +303,21 @@ def test_dry_run_deletes_nothing(
     names = _all(plain)
     assert main(["delete", "--dry-run", *(["--all", _DATABASE] if chosen == "--all" else names)]) == 0
     assert set(_names(capsys.readouterr().out)) == names == _all(plain)
+
+
+def test_dry_run_is_a_table_on_a_terminal(
+    plain: LocalSpanner, client: SessionsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of `list`; of names alone there is nothing to show in one."""
+    client.batch_create_sessions(_DATABASE, 2)
+    names = _all(plain)
+    for arguments, is_table in ((["--all", _DATABASE], True), ([*names], False)):
+        out, err = Terminal.of(monkeypatch, "stdout", "stderr")
+        assert main(["delete", "--dry-run", *arguments]) == 0
+        assert ("idle" in out.plain) is is_table
+        assert ("2 sessions" in err.plain) is is_table
+        assert all((name in out.plain) is not is_table for name in names)
+    assert _all(plain) == names
 
 
 @pytest.mark.parametrize("form", [str, lambda name: json.dumps({"name": name, "createTime": "x"})])
@@ -405,6 +445,28 @@ def test_serve_leaves_the_key_of_another_account(
     assert main(["serve", "--directory", str(tmp_path)]) == 1
     assert "choose another directory" in capsys.readouterr().err
     assert key.read_text() == '{"project_id": "mine"}'
+
+
+def test_serve_goes_on_after_its_terminal_is_gone(tmp_path: Path) -> None:
+    """Under `nohup`, which has SIGHUP ignored; the folder is a new one."""
+    program = [*_PROGRAM, "serve", "--directory", str(tmp_path / "new")]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with server:
+        try:
+            assert server.stdout is not None
+            told = json.loads(server.stdout.readline())
+            server.send_signal(signal.SIGHUP)
+            arguments = ["--endpoint", told["endpoint"], "--root-certificates", told["rootCertificates"]]
+            environment = {**os.environ, "GOOGLE_APPLICATION_CREDENTIALS": told["GOOGLE_APPLICATION_CREDENTIALS"]}
+            created = subprocess.run([*_PROGRAM, "create", _DATABASE, *arguments], env=environment, timeout=2 * WAIT)
+            assert created.returncode == 0
+        finally:
+            server.terminate()
+        assert server.wait(WAIT) == 0
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from google.auth import _helpers
 from google.rpc import error_details_pb2
 
 from spanner_grpc_sessions.cli import main
+from spanner_grpc_sessions.cli.doctor.network import _VARIABLES
 from spanner_grpc_sessions.local import LocalSpanner
 from spanner_grpc_sessions.testing import Emulator
 from tests.support.certificates import make_authority
@@ -24,6 +26,7 @@ from tests.support.http_proxy import HttpProxy
 from tests.support.measuring import takes
 from tests.support.tls import tls_front
 from tests.support.token_server import TokenServer
+from tests.support.unix_socket import unix_socket
 from tests.support.waiting import until
 
 pytest.importorskip("rich", reason="the extra cli is not installed")
@@ -112,6 +115,44 @@ def test_nothing_is_wrong_with_a_server_that_is_well(ward: Ward) -> None:
     assert 0 < times["p50"] <= times["p90"] <= times["p99"]
     assert sum(call.method == "GetSession" for call in ward.local.calls) == 21
     assert all(session["multiplexed"] for session in ward.local.sessions)
+
+
+def test_unix_socket_is_well(ward: Ward) -> None:
+    """It has no name to resolve, and needs no TLS."""
+    path = ward.folder / "spanner.sock"
+    with LocalSpanner(tls=False) as plain, unix_socket(path, plain.endpoint):
+        status, rows = ward.examine("--endpoint", f"unix:{path}", "--plaintext")
+    assert status == 0
+    assert {step for step, row in rows.items() if row["status"] == "skipped"} == {"DNS", "TLS", "credentials", "token"}
+    assert rows["environment"]["address"] == f"unix:{path}"
+
+
+def test_proxy_with_a_password_is_passed(ward: Ward) -> None:
+    """Before a server whose name is not the one of its certificate: the tunnel is there."""
+    proxy = ward.stack.enter_context(HttpProxy(ward.local.endpoint, user="me:secret"))
+    ward.patch.setenv("https_proxy", proxy.url("me:secret@"))
+    ward.arguments[1] = "spanner.test:443"
+    _, rows = ward.examine()
+    assert rows["TCP"]["status"] == "ok"
+    assert rows["TLS"]["cause"] == "other-host"
+
+
+def test_environment_without_settings_has_none_to_tell(ward: Ward, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not even an empty list."""
+    for name in filter(_VARIABLES.match, tuple(os.environ)):
+        ward.patch.delenv(name)
+    _, rows = ward.examine("--endpoint", "127.0.0.1:1", "--plaintext")
+    assert rows["environment"]["text"] == "127.0.0.1:1, plaintext"
+    assert rows["environment"]["variables"] == []
+
+
+def test_failure_of_the_multiplexed_session_is_told(ward: Ward) -> None:
+    """As that of a call: it is not that the server had none."""
+    ward.local.faults.add("CreateSession", delay=0.001)
+    ward.local.faults.add("CreateSession", status="DATA_LOSS")
+    status, rows = ward.examine()
+    assert status == 1
+    assert (rows["multiplexed"]["status"], rows["multiplexed"]["cause"]) == ("failed", "call")
 
 
 def test_emulator_is_well(
@@ -302,6 +343,25 @@ def _rest_port(ward: Ward) -> None:
     ward.arguments = ["--endpoint", rest.address, "--plaintext"]
 
 
+def _without_http2(ward: Ward) -> None:
+    """A server of TLS that speaks something else."""
+    front = ward.stack.enter_context(tls_front(ward.local.endpoint, protocol="http/1.1"))
+    ward.root.write_bytes(front.root)
+    ward.arguments[1] = front.endpoint
+
+
+def _authorities_of_grpc(ward: Ward) -> None:
+    """None are named: those of gRPC do not know the server's."""
+    ward.patch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)
+    ward.arguments = ["--endpoint", ward.local.endpoint]
+
+
+def _rejected_user(ward: Ward) -> None:
+    """The login of a user, whose token the server does not know; there is no other way to ask for one."""
+    tokens = ward.stack.enter_context(TokenServer())
+    ward.use_federation(tokens)
+
+
 def _client_certificate(ward: Ward) -> None:
     front = ward.stack.enter_context(tls_front(ward.local.endpoint, make_authority()))
     ward.root.write_bytes(front.root)
@@ -342,6 +402,9 @@ _FAILURES: list[tuple[Callable[[Ward], None], str, str, str]] = [
     (_plaintext_client, "HTTP/2", "tls-expected", "leave --plaintext out"),
     (_rest_port, "HTTP/2", "no-http2", "the emulator's is 9010"),
     (_client_certificate, "HTTP/2", "client-certificate", "--client-certificate"),
+    (_without_http2, "TLS", "no-http2", "let HTTP/2 pass"),
+    (_authorities_of_grpc, "TLS", "unknown-authority", "--root-certificates"),
+    (_rejected_user, "first RPC", "token-rejected", "use credentials that it knows"),
 ]
 
 

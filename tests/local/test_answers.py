@@ -64,8 +64,8 @@ def test_answers_with_a_number_of_times_come_first(plain: LocalSpanner, plain_wi
     for value in (1, 2):
         plain.answer("S", columns={"a": "INT64"}, rows=[[value]])
     for value in (3, 4):
-        plain.answer("S", columns={"a": "INT64"}, rows=[[value]], times=1)
-    assert [run(plain_wire, session, "S").rows[0][0] for _ in range(4)] == ["3", "4", "2", "2"]
+        plain.answer("S", columns={"a": "INT64"}, rows=[[value]], times=value - 2)
+    assert [run(plain_wire, session, "S").rows[0][0] for _ in range(5)] == ["3", "4", "4", "2", "2"]
     plain.clear_answers()
     assert failure(lambda: run(plain_wire, session, "S")).status == "UNIMPLEMENTED"
 

@@ -159,11 +159,12 @@ def test_open_transactions_are_aborted_on_demand(plain: LocalSpanner, plain_wire
 
 
 def test_commits_count_their_mutations_when_asked(plain: LocalSpanner, plain_wire: Wire) -> None:
-    """A written cell is one, a deleted key is one; the mutations are in the record of the call."""
+    """A written cell is one, a deleted key is one, a mutation of another kind none; the record of the call has them."""
     write = mutation_pb2.Mutation(insert={"table": "T", "columns": ["a", "b"], "values": [{}, {}]})
     delete = mutation_pb2.Mutation(delete={"table": "T", "key_set": {"keys": [{}]}})
+    send = mutation_pb2.Mutation(send={"queue": "Q"})
     answer = Client(plain_wire).commit(
-        single_use_transaction=READ_WRITE, mutations=[write, delete], return_commit_stats=True
+        single_use_transaction=READ_WRITE, mutations=[write, delete, send], return_commit_stats=True
     )
     assert answer.commit_stats.mutation_count == 5
-    assert list(plain.calls[-1].request.mutations) == [write, delete]  # type: ignore[attr-defined]  # of a Commit
+    assert list(plain.calls[-1].request.mutations) == [write, delete, send]  # type: ignore[attr-defined]  # of a Commit

@@ -11,8 +11,9 @@ from uuid import UUID
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Value
 from hypothesis import given, strategies as st
-from spanner_grpc_sessions_pb.type_pb2 import Type
+from spanner_grpc_sessions_pb.type_pb2 import Type, TypeCode
 
 from spanner_grpc_sessions.errors import InvalidType, InvalidValue
 from spanner_grpc_sessions.local.values import decode, encode, parse_type
@@ -70,6 +71,36 @@ def test_what_names_no_type_is_refused(name: str) -> None:
     """With the value, and what would be one."""
     with pytest.raises(InvalidValue, match="a type must be one of BOOL, INT64"):
         parse_type(name)
+
+
+def test_a_type_stands_for_itself() -> None:
+    """Instead of its name, in the messages of the wire."""
+    kind = Type(code=TypeCode.INT64)
+    assert parse_type(kind) is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("FLOAT64", "NaN"), ("FLOAT32", "-Infinity"), ("TIMESTAMP", "2026-11-30T08:00:00.123456789Z")],
+)
+def test_what_python_cannot_hold_is_given_as_text(name: str, text: str) -> None:
+    """It is sent as it stands: a timestamp with nanoseconds, for one."""
+    assert encode(text, parse_type(name)).string_value == text
+
+
+def test_a_type_without_a_form_is_refused() -> None:
+    """A message may leave the type out."""
+    with pytest.raises(InvalidValue, match="values of type TYPE_CODE_UNSPECIFIED cannot be given: use one of BOOL"):
+        encode(1, Type())
+
+
+def test_an_object_of_a_request_is_a_dict() -> None:
+    """Whatever its type was meant to be."""
+    value = Value()
+    value.struct_value.update({"a": 1, "b": [True, None]})
+    decoded = decode(value)
+    assert type(decoded) is dict  # the message equals one too
+    assert decoded == {"a": 1, "b": [True, None]}
 
 
 @given(st.text())

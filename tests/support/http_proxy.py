@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["HttpProxy"]
+__all__ = ["HttpProxy", "tunnel"]
 
 
 @dataclass
@@ -67,15 +67,17 @@ class HttpProxy:
             status = status if headers.get("proxy-authorization") == expected else 407
         client.wfile.write(f"HTTP/1.1 {status} Status\r\n\r\n".encode())
         if status == 200:
-            self._tunnel(client.connection)
+            tunnel(client.connection, self.target)
 
-    def _tunnel(self, client: socket.socket) -> None:
-        address, _, port = self.target.rpartition(":")
-        with socket.create_connection((address, int(port))) as server:
-            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-            back.start()
-            _copy(client, server)
-            back.join()
+
+def tunnel(client: socket.socket, target: str) -> None:
+    """Connect to "address:port", and carry bytes both ways until both sides have ended."""
+    address, _, port = target.rpartition(":")
+    with socket.create_connection((address, int(port))) as server:
+        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+        back.start()
+        _copy(client, server)
+        back.join()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,9 +17,9 @@ import grpc
 import pytest
 from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
-from spanner_grpc_sessions.testing import Emulator, EmulatorUnavailable, running_emulator
+from spanner_grpc_sessions.testing import Emulator, EmulatorUnavailable, OwnEmulator, running_emulator
 from tests.support.colours import Blocking, LoopThread
-from tests.support.waiting import until
+from tests.support.waiting import WAIT, until
 
 
 @pytest.fixture
@@ -87,6 +88,62 @@ def test_gcloud_without_the_emulator_gives_the_reason(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EmulatorUnavailable, match="no component"), running_emulator({}):
         pass
+
+
+def _gcloud_with(gateway: str, folder: Path) -> dict[str, str]:
+    """Return an environment with a Google Cloud CLI whose emulator is a script."""
+    programs = folder / "bin" / "cloud_spanner_emulator"
+    programs.mkdir(parents=True)
+    answer = json.dumps({"installation": {"sdk_root": str(folder), "components": {}}})
+    for file, text in ((folder / "gcloud", f"echo '{answer}'"), (programs / "gateway_main", gateway)):
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    return {"PATH": str(folder)}
+
+
+def test_emulator_that_ends_at_once_tells_what_it_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Instead of a wait for its answer."""
+    environment = _gcloud_with("echo 'no such flag: -grpc_port' >&2; exit 1", tmp_path)
+    monkeypatch.setenv("PATH", environment["PATH"])
+    with pytest.raises(RuntimeError, match=r"(?s)does not answer: .*refused.*no such flag: -grpc_port"):
+        with running_emulator(environment):
+            pass
+
+
+def test_emulator_that_is_named_and_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its time is over; its REST gateway is at the port of Google's image, unless another one is named."""
+    monkeypatch.setattr("spanner_grpc_sessions.testing.emulator._START_TIMEOUT", 0.1)
+    with pytest.raises(RuntimeError, match=r"the emulator at http://127\.1\.1\.1:9020 does not answer: .*refused"):
+        with running_emulator({"SPANNER_EMULATOR_HOST": "127.1.1.1:9010"}):
+            pass
+
+
+def test_emulator_that_refuses_says_why(emulator: Emulator) -> None:
+    """A statement that it cannot read, and a database that cannot be dropped for there is none."""
+    with pytest.raises(RuntimeError, match=r"the emulator refused POST /v1/.*/databases: HTTP 400"):
+        emulator.create_database(["CREATE NONSENSE"])
+    with pytest.raises(RuntimeError, match=r"refused to drop projects/p/instances/none/databases/d: HTTP \d+"):
+        emulator.drop_database("projects/p/instances/none/databases/d")
+
+
+def test_signals_come_to_an_emulator_of_our_own(emulator: Emulator, outer_environment: dict[str, str]) -> None:
+    """While it runs: one that was stopped answers once it goes on; one that was killed gets none."""
+    with OwnEmulator(outer_environment) as own:
+        own.signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            _answer_within(0.2, own.emulator.rest_endpoint)
+        own.signal(signal.SIGCONT)
+        assert _answer_within(WAIT, own.emulator.rest_endpoint)
+        own.kill()
+        own.signal(signal.SIGSTOP)
+        until(lambda: _refuses(own.emulator.rest_endpoint))
+
+
+def _answer_within(seconds: float, endpoint: str) -> bytes:
+    host, _, port = endpoint.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        connection.sendall(b"GET /v1/projects/test-project/instances HTTP/1.0\r\n\r\n")
+        return connection.recv(1)
 
 
 class _Async:

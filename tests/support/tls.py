@@ -33,11 +33,11 @@ class TlsFront:
 
 
 @contextmanager
-def tls_front(target: str, authority: Authority | None = None) -> Iterator[TlsFront]:
+def tls_front(target: str, authority: Authority | None = None, protocol: str = "h2") -> Iterator[TlsFront]:
     """Serve TLS before "host:port"; with an authority, for clients with a certificate of it alone."""
     certificates = make_certificates()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     with TemporaryDirectory() as folder:
         file = Path(folder, "server.pem")
         file.write_bytes(certificates.server + certificates.server_key)

@@ -22,6 +22,7 @@ from spanner_grpc_sessions import (
     google_cloud,
 )
 from tests.support.google_cloud import instance_of
+from tests.support.servers import arrived
 from tests.support.waiting import until_async
 
 if TYPE_CHECKING:
@@ -148,6 +149,66 @@ def test_sessions_come_and_go(plain: LocalSpanner) -> None:
         await adapter.put(second)
         await adapter.clear()
         assert await rows_of(database, "SELECT 1") == [[1]]
+
+    run(DATABASE, test)
+
+
+def test_a_session_is_asked_for_on_the_server(plain: LocalSpanner) -> None:
+    """One that is found missing leaves the pool; another takes its place; what was never created has none to delete."""
+
+    async def test(database: Any, adapter: Any, pool: AsyncSessionPool) -> None:
+        session = await adapter.get()
+        assert await session.exists()
+        plain.forget(session.name)
+        assert not await session.exists()
+        assert not await session.exists()
+        await session.delete()
+        await adapter.put(session)
+        replacement = adapter._new_session()
+        with pytest.raises(ValueError, match="not set"):
+            await replacement.delete()
+        await replacement.create()
+        assert replacement.name != session.name
+        with pytest.raises(ValueError, match="already set"):
+            await replacement.create()
+        await adapter.put(replacement)
+        assert pool.stats().lost == 1
+
+    run(DATABASE, test)
+
+
+def test_the_multiplexed_session_is_asked_for_on_the_server(plain: LocalSpanner) -> None:
+    """If it is missing, it is replaced; what pools of sessions are told to do, is done without a call."""
+
+    async def test(database: Any, adapter: Any, pool: AsyncSessionPool) -> None:
+        session = await adapter.get()
+        await session.create()
+        await adapter.put(session)
+        await adapter.clear()
+        created = arrived(plain, "CreateSession")
+        assert await session.exists()
+        assert await rows_of(database, "SELECT 1") == [[1]]
+        assert arrived(plain, "CreateSession") == created
+        plain.forget(session.name)
+        assert not await session.exists()
+        await until_async(lambda: adapter._session.name != session.name)
+        assert await adapter._new_session().exists()
+
+    run(DATABASE, test, "multiplexed")
+
+
+def test_a_pool_without_a_database_says_so(plain: LocalSpanner) -> None:
+    """`Database(…)` alone does not bind it; a pool without sessions has none to clear."""
+
+    async def test(database: Any, adapter: Any, pool: AsyncSessionPool) -> None:
+        other = google_cloud.AsyncSessionPool(pool)
+        with pytest.raises(PoolError, match="not bound to a Database"):
+            await other.get()
+        await other.clear()
+        assert repr(other) == f"<AsyncSessionPool {pool!r}>"
+        plain.faults.add("BatchCreateSessions", status="PERMISSION_DENIED", message="not you")
+        with pytest.raises(google_exceptions.PermissionDenied, match="not you"):
+            await adapter.get()
 
     run(DATABASE, test)
 

@@ -197,6 +197,18 @@ def test_clear_deletes_idle_sessions_and_leaves_the_pool_open(
     select_1(database)
 
 
+def test_clear_opens_no_pool(client: SessionsClient, plain: LocalSpanner) -> None:
+    """One that has not been used yet has no session to delete."""
+    created = arrived(plain, "BatchCreateSessions")
+    with SessionPool(client, DATABASE, options=PoolOptions(min_size=1)) as unused:
+        unopened = SessionPool(client, DATABASE, options=PoolOptions(min_size=1))
+        google_cloud.SessionPool(unopened).clear()
+        until(lambda: unused.stats().size)
+        assert not unopened._runner.started
+    unopened.close()
+    assert arrived(plain, "BatchCreateSessions") == created + 1
+
+
 def test_a_closed_pool_says_so(pool: SessionPool, adapter: Any, database: Any) -> None:
     """It is the user's: closing the Database leaves it open."""
     database.close()
@@ -345,6 +357,7 @@ def test_the_multiplexed_session_is_shared_and_replaced(client: SessionsClient, 
         until(lambda: shared.name != first.name)
         select_1(database)
         assert not first.exists()
+        assert adapter.get().exists()
 
 
 def test_a_multiplexed_session_that_cannot_be_created_is_googles_exception(

@@ -25,6 +25,7 @@ from spanner_grpc_sessions import (
     ClientOptions,
     CredentialsError,
     PermissionDenied,
+    RetryOptions,
     SessionNotFound,
     SessionsClient,
 )
@@ -196,6 +197,78 @@ def test_a_call_without_a_token_is_an_error_of_grpc_too(local: LocalSpanner, col
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+def test_the_state_of_a_channel_is_told(local: LocalSpanner) -> None:
+    """To what subscribes, until it does so no more; both end with the client."""
+    seen: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    with SessionsClient(local.credentials(), options=local.client_options()) as client:
+        channel: Any = client.channel()
+        channel.subscribe(seen.put, try_to_connect=True)
+        while seen.get(timeout=WAIT) is not grpc.ChannelConnectivity.READY:
+            pass
+        channel.unsubscribe(seen.put)
+    channel.unsubscribe(seen.put)
+    with pytest.raises(ClientClosed):
+        channel.subscribe(seen.put)
+
+
+def test_the_state_of_a_channel_is_told_in_asyncio(local: LocalSpanner) -> None:
+    """By methods, as there gRPC does."""
+
+    async def test(client: AsyncSessionsClient) -> None:
+        channel: Any = client.channel()
+        state = channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            await asyncio.wait_for(channel.wait_for_state_change(state), WAIT)
+            state = channel.get_state()
+        await asyncio.wait_for(channel.channel_ready(), WAIT)
+        async with channel as same:
+            assert same is channel
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
+        await client.close()
+        assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+    in_asyncio(local, test)
+
+
+@pytest.mark.parametrize("retry", [RetryOptions.none(), RetryOptions(initial_delay=0)])
+def test_a_callback_without_arguments_comes_at_the_end_of_a_stream(local: LocalSpanner, retry: RetryOptions) -> None:
+    """As of any RPC of gRPC, also where a stream may be repeated."""
+    with SessionsClient(local.credentials(), options=local.client_options(stub_retry=retry)) as client:
+        query = spanner_pb2.ExecuteSqlRequest(session=client.create_session(_DATABASE)["name"], sql="SELECT 1")
+        ended = threading.Event()
+        stream: Any = client.stub.ExecuteStreamingSql(query)
+        assert stream.add_callback(ended.set)
+        assert len(list(stream)) == 1
+        assert ended.wait(WAIT)
+        assert not stream.add_callback(ended.set)
+
+
+@pytest.mark.parametrize("retry", [RetryOptions.none(), RetryOptions(initial_delay=0)])
+def test_a_call_in_asyncio_tells_its_metadata_and_its_connection(local: LocalSpanner, retry: RetryOptions) -> None:
+    """Those of the last attempt, where a call may be repeated."""
+
+    async def test() -> None:
+        async with AsyncSessionsClient(local.credentials(), options=local.client_options(stub_retry=retry)) as client:
+            request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+            if retry.statuses:
+                local.faults.add("CreateSession", status="UNAVAILABLE")
+            call: Any = client.stub.CreateSession(request)
+            await asyncio.wait_for(call.wait_for_connection(), WAIT)
+            assert (await call.code(), await call.details()) == (grpc.StatusCode.OK, "")
+            assert len(await call.trailing_metadata()) == 0
+            assert (await call).name
+            if retry.statuses:
+                local.faults.add("CreateSession", status="UNAVAILABLE")
+            local.faults.add("CreateSession", status="NOT_FOUND", message="no such database")
+            call = client.stub.CreateSession(request)
+            assert await call.details() == "no such database"
+            with pytest.raises(grpc.RpcError, match="no such database"):
+                await call
+
+    asyncio.run(test())
+    assert len(local.calls) == (4 if retry.statuses else 2)
+
+
 def test_streams_without_a_thread(local: LocalSpanner) -> None:
     """An option of gRPC: a stream is read as without it, to its end, its failure, or until it is cancelled."""
     option = ((grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),)
@@ -272,6 +345,9 @@ def test_every_kind_of_rpc_of_another_service_in_asyncio(channels: int) -> None:
                 await call.read()
             with pytest.raises(PermissionDenied):
                 await many(iter([b"fail"]))
+            # What gRPC says of a wrong use stays as it is.
+            with pytest.raises(grpc.aio.UsageError, match="only valid on secure channels"):
+                await many(iter([b"a"]), credentials=grpc.access_token_call_credentials("t"))
 
     with echo_server() as plain:
         asyncio.run(test(ClientOptions(endpoint=plain.endpoint, plaintext=True, channels=channels)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from spanner_grpc_sessions_pb import spanner_pb2
 
-from spanner_grpc_sessions import InvalidValue, SessionNotFound
+from spanner_grpc_sessions import InvalidValue, RetryOptions, SessionNotFound
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import Colour
 
@@ -49,3 +49,13 @@ def test_the_token_stays_the_clients(local: LocalSpanner, colour: Colour) -> Non
         with pytest.raises(InvalidValue, match="authorization"):
             client.stub.CreateSession(request, metadata=(("authorization", "Bearer own"),))
     assert local.calls == []
+
+
+def test_attempts_follow_a_request_id_of_another_form(local: LocalSpanner, colour: Colour) -> None:
+    """They are counted behind what the caller made up."""
+    retry = RetryOptions(initial_delay=0)
+    with colour.client(local.credentials(), options=local.client_options(stub_retry=retry)) as client:
+        local.faults.add("CreateSession", status="UNAVAILABLE", times=2)
+        request = spanner_pb2.CreateSessionRequest(database=_DATABASE)
+        client.stub.CreateSession(request, metadata=((_REQUEST_ID, "mine.x"),))
+    assert [call.header(_REQUEST_ID) for call in local.calls] == ["mine.x", "mine.x.2", "mine.x.3"]

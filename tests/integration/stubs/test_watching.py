@@ -96,6 +96,16 @@ def test_a_call_that_is_refused_here_is_told(client: SessionsClient, local: Loca
     assert local.calls == []
 
 
+def test_a_stream_that_is_refused_here_is_told(client: SessionsClient, local: LocalSpanner, watcher: Watcher) -> None:
+    """A stream of the client's own, before anything is sent."""
+    path, metadata = f"/v1/{_SESSION}:executeStreamingSql", (("authorization", "mine"),)
+    with pytest.raises(InvalidValue) as caught:
+        list(client.rest("POST", path, {"sql": "SELECT 1"}, metadata=metadata))
+    call = only_call(watcher)
+    assert (call.method, call.attempts, call.error) == ("ExecuteStreamingSql", 0, caught.value)
+    assert local.calls == []
+
+
 def test_a_repeated_call_is_one(local: LocalSpanner, colour: Colour, watcher: Watcher) -> None:
     """All attempts of a call or a stream are told as one call, with the request id of the last."""
     options = local.client_options(observer=watcher, stub_retry=RetryOptions(initial_delay=0))

@@ -93,6 +93,15 @@ def test_each_rpc_has_its_headers_and_no_others(rpc: Rpc, name: str, params: str
     assert headers_of(rpc, name, leader=False) == common
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_end_to_end_tracing_is_a_header_of_every_call(asked: bool) -> None:
+    """Spanner exports its own spans then; without the option there is no header."""
+    headers = Headers(leader_aware_routing=True, end_to_end_tracing=asked)
+    for rpc, name in ((rpcs.CREATE_SESSION, DATABASE), (rpcs.GET_SESSION, SESSION)):
+        found = [value for key, value in headers.of(rpc, name) if key == "x-goog-spanner-end-to-end-tracing"]
+        assert found == ["true"] * asked
+
+
 def test_headers_of_a_resource_are_made_once() -> None:
     """The second call on a name gets the very tuple of the first, and each RPC has its own."""
     headers = Headers(leader_aware_routing=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.oauth2 import credentials as user_credentials
 
 from spanner_grpc_sessions.cli.doctor import diagnosis
 from spanner_grpc_sessions.cli.doctor.finding import Trouble
@@ -109,3 +110,10 @@ def test_credentials_are_told_by_whose_they_are() -> None:
 
     assert diagnosis.described(Account()) == _WHO
     assert diagnosis.described(Token()) == "Token"
+
+
+@pytest.mark.parametrize(("account", "text"), [("ada@example.com", "user ada@example.com"), ("", "the gcloud login")])
+def test_credentials_of_a_user_are_told_by_the_account(account: str, text: str) -> None:
+    """Gcloud writes it into the file of a login, in newer versions."""
+    login = user_credentials.Credentials(None, account=account)
+    assert diagnosis.described(login) == text

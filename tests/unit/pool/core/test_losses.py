@@ -137,6 +137,23 @@ def test_a_session_whose_name_is_given_again_is_not_handed_out() -> None:
     assert pool.tick(pool.now + retry_delay(1, 0.0)) == [Create(1)]
 
 
+def test_a_name_that_was_given_again_a_moment_ago_is_not_used() -> None:
+    """The server would give it to the next create as well; once ten seconds are over it is a name like any other."""
+    pool = Pool(min_size=0, max_size=4)
+    pool.do("acquire", "a")
+    (record,) = pool.answer_creates()
+    pool.accept("a")
+    pool.do("acquire", "b")
+    pool.do("created", 1, [(record.name, None)])
+    pool.do("give_back", record)
+    pool.now = 10.0
+    assert not any(isinstance(effect, Deliver) for effect in pool.do("created", 1, [(record.name, None)]))
+    assert record.name not in pool.core.sessions
+    pool.now = 10.1
+    delivery = next(effect for effect in pool.do("created", 1, [(record.name, None)]) if isinstance(effect, Deliver))
+    assert (delivery.record.name, delivery.waiter) == (record.name, "b")
+
+
 def test_a_loss_found_by_a_ping_makes_the_others_suspect_as_well() -> None:
     """The server restarted while no caller asked for a session."""
     pool = Pool(min_size=2, max_size=2, keep_alive_after=10.0)

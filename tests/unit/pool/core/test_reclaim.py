@@ -50,6 +50,15 @@ def test_a_session_is_deleted_with_its_lease() -> None:
     assert pool.lines == ["a lease was dropped without a release: its session is deleted"]
 
 
+def test_leases_that_are_dropped_at_once_share_a_line() -> None:
+    """With their number."""
+    pool = _pool()
+    for record in (pool.core.idle.pop(), pool.core.idle.pop()):
+        record.holder = _Holder()
+    assert len(pool.tick(pool.now + RECLAIM_QUIET)) == 2
+    assert pool.lines == ["2 leases were dropped without a release: their sessions are deleted"]
+
+
 def test_a_session_that_was_delivered_to_nobody_goes_to_the_next() -> None:
     """The caller was interrupted twice: it came neither to its session nor to its end."""
     pool = _pool(1)
