@@ -60,4 +60,3 @@ from spanner_grpc_sessions.service.types import (
 )
 
 __version__: str
-__all__: list[str]  # noqa: PYI035 - it has every name above, and is made from them

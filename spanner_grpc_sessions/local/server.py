@@ -110,9 +110,8 @@ class LocalSpanner:
         existing = None if databases is None else checks.texts("databases", databases)
         self.faults: Faults = checks.optional("faults", faults, Faults) or Faults()
         self._tls = checks.boolean("tls", tls)
-        if clock is not None:
-            checks.function("clock", clock)
-        self._clock = clock or time.time
+        self._clock = time.time if clock is None else clock
+        checks.function("clock", self._clock)
         self._advanced = 0.0
         self._store = SessionStore(partial(secrets.token_urlsafe, 48), existing)
         self._answers = Answers()

@@ -469,6 +469,24 @@ def test_serve_goes_on_after_its_terminal_is_gone(tmp_path: Path) -> None:
         assert server.wait(WAIT) == 0
 
 
+@pytest.mark.parametrize(
+    ("closed", "command", "status", "output", "errors"),
+    [
+        (">&-", ["create", _DATABASE, "--local"], 2, "", "spanner-sessions: standard output is closed\n"),
+        ("2>&-", ["create", "bad"], 2, "", ""),
+        ("<&-", ["delete", "-", "--local"], 0, "", "for this command only"),
+        ("<&-", ["delete", "--all", _DATABASE, "--local"], 0, "", "0 sessions of"),
+    ],
+)
+def test_standard_streams_may_be_closed(closed: str, command: list[str], status: int, output: str, errors: str) -> None:
+    """A command whose output would be lost does nothing; without the others, it works as with nothing there."""
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *_PROGRAM, *command]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=2 * WAIT)
+    assert (done.returncode, done.stdout) == (status, output)
+    assert errors in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_program_without_its_extra_says_how_to_get_it(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

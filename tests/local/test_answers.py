@@ -226,3 +226,11 @@ def test_a_function_of_rows_that_raises_is_an_internal_error(
     plain.answer("S", columns=COLUMNS, rows=lambda call: call.params["x"])
     error = failure(lambda: run(plain_wire, session, "S"))
     assert (error.status, "the rows of an answer raised KeyError: 'x'" in error.message) == ("INTERNAL", True)
+
+
+def test_a_function_that_chooses_calls_and_raises_is_told(plain: LocalSpanner, plain_wire: Wire, session: str) -> None:
+    """With its error."""
+    plain.answer(lambda call: 1 // 0 > 0, columns={"a": "INT64"}, rows=[])
+    error = failure(lambda: run(plain_wire, session, "S"))
+    assert error.status == "INTERNAL"
+    assert "that chooses calls raised ZeroDivisionError" in error.message

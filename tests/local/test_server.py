@@ -199,6 +199,7 @@ def test_what_exists_only_after_the_start_says_so() -> None:
         ({"token_lifetime": "1 h"}, InvalidType),
         ({"databases": ["nope"]}, InvalidName),
         ({"databases": DATABASE}, InvalidType),
+        ({"clock": 3}, InvalidType),
     ],
 )
 def test_a_wrong_argument_is_refused_at_once(keywords: dict[str, Any], error: type[Exception]) -> None:

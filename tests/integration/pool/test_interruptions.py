@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -103,6 +104,28 @@ def test_what_runs_in_the_background_takes_a_cancellation_at_any_moment(plain: L
             assert keeper.cancelled()
 
     asyncio.run(main())
+
+
+def test_an_opening_that_is_cancelled_is_no_failure_of_the_server(
+    plain: LocalSpanner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has no warning of it."""
+
+    async def main() -> None:
+        plain.faults.add("BatchCreateSessions", drop=True)
+        opening = asyncio.ensure_future(_opened(plain))
+        await until_async(lambda: any(call.method == "BatchCreateSessions" for call in plain.calls))
+        opening.cancel()
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def _opened(plain: LocalSpanner) -> None:
+    async with async_pool(plain, _DATABASE, min_size=1):
+        pass
 
 
 def test_a_cancelled_close_is_taken_up_by_the_next(plain: LocalSpanner) -> None:

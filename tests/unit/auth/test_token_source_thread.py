@@ -13,7 +13,7 @@ from google.auth.exceptions import TransportError
 from spanner_grpc_sessions.auth.token import Token, TokenHeaders
 from spanner_grpc_sessions.auth.token_source import TokenSource
 from tests.support.waiting import until
-from tests.unit.auth.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, token, wait
+from tests.unit.auth.token_endpoints import DEADLINE, FIRST, SECOND, Clock, Endpoint, fail, token, wait
 
 _LOGGER = "spanner_grpc_sessions"
 
@@ -164,6 +164,25 @@ def test_renewals_that_fail_are_logged_once_a_minute(
     assert [(record.levelno, record.getMessage()) for record in caplog.records if record.name == _LOGGER] == [
         (logging.WARNING, "could not renew the token: TransportError: refused")
     ] * 2
+
+
+def test_a_token_that_was_never_there_is_not_renewed(
+    endpoint: Endpoint, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says that there is none."""
+    source = TokenSource(endpoint, clock=clock, draw=lambda: 0.0)
+    source.start()
+    fail(source, endpoint, TransportError("of the first"))
+    endpoint.await_fetch()
+    clock.now = source._renewal.renew_at
+    source._renew()
+    endpoint.await_fetch()
+    endpoint.answer(TransportError("refused"))
+    until(lambda: bool(caplog.records))
+    source.close(timeout=DEADLINE)
+    assert [record.getMessage() for record in caplog.records if record.name == _LOGGER] == [
+        "could not get a token: TransportError: refused"
+    ]
 
 
 def test_the_wait_for_a_token_has_a_bound_of_its_own(
