@@ -94,6 +94,9 @@ def test_the_figures_of_the_readme_are_those_of_the_stored_run() -> None:
     readme = " ".join((_ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"takes {found['one call: over the bare stub with our headers'] - 1:.0%} longer" in readme
     assert f"and {found['one call: over the bare stub'] - 1:.0%} longer than one that sends none" in readme
+    over_ours, over_bare = (f"asyncio, 64 in flight: over the bare stub{which}" for which in (" with our headers", ""))
+    assert f"in flight, {found[over_ours] - 1:.0%} and {found[over_bare] - 1:.0%}." in readme
     assert f"takes {found['one call: times as fast as gapic with its plugin']:.1f} times as long" in readme
+    assert f"and {found['asyncio, 64 in flight: times as fast as gapic']:.1f} times there" in readme
     year, month, day = map(int, stored["date"][:10].split("-"))
     assert f"measured on {date(year, month, day):%-d %B %Y}" in readme
