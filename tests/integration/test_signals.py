@@ -12,6 +12,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from spanner_grpc_sessions import MultiplexedSession, PoolOptions, SessionPool, SessionsClient
 from spanner_grpc_sessions.local import LocalSpanner
+from spanner_grpc_sessions.pool.core.reclaim import RECLAIM_QUIET
 from tests.support.clocks import HandMovedClock
 from tests.support.interrupting import drawn_moments
 from tests.support.pools import query
@@ -84,7 +85,7 @@ def test_what_is_in_use_survives_signals(server: LocalSpanner, elsewhere: Callab
         stopped.set()
         for worker in workers:
             worker.join(WAIT)
-        clock.advance(10.0)
+        clock.advance(RECLAIM_QUIET)
         until(lambda: pool.stats().leased == 0)
         elsewhere(_take_all, pool)
         assert elsewhere(pool.drain)
@@ -101,7 +102,7 @@ def test_first_uses_survive_signals(server: LocalSpanner, elsewhere: Callable[..
         pool = SessionPool(client, _DATABASE, options=_OPTIONS, clock=clock)
         with moment:
             _use(pool, session, client)
-        clock.advance(10.0)
+        clock.advance(RECLAIM_QUIET)
         elsewhere(_use, pool, session, client)
         until(lambda: pool.stats().leased == 0)  # noqa: B023 - called here
         elsewhere(_take_all, pool)
