@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from spanner_grpc_sessions import __version__
@@ -44,12 +45,23 @@ def setup(app: Any) -> None:
     # Before napoleon, which has 500.
     app.connect("autodoc-process-docstring", _keep_colons, priority=400)
     app.connect("autodoc-skip-member", _skip_member)
+    app.connect("autodoc-process-signature", _shorten_types)
 
 
 def _skip_member(_app: Any, _what: str, name: str, member: Any, _skip: bool, _options: Any) -> bool | None:
     if name == "__init__":
         return set(inspect.signature(member).parameters) <= {"self", "args", "kwargs"} or None
-    return name == "__new__" or None
+    # The fields of a named tuple are in its docstring.
+    return name == "__new__" or type(member).__name__ == "_tuplegetter" or None
+
+
+def _shorten_types(
+    _app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """Do what Sphinx leaves undone where a default is a factory: it cannot read such a signature."""
+    if signature is None or "<factory>" not in signature:
+        return None
+    return re.sub(r"~[\w.]*\b(\w+)", r"\1", signature).replace("<factory>", "…"), returned
 
 
 def _keep_colons(_app: Any, what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
