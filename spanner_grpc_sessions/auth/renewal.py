@@ -51,7 +51,7 @@ class Renewal:
         if token.valid_until - now > _FIRST_RETRY:
             self._failures = 0
         else:
-            # It expired on the way, or the clock is ahead: it serves, and another one is asked for ever less often.
+            # It expired on the way, or the clock is ahead: it serves, and the pause before the next request grows.
             self._failures += 1
             pause = backoff(self._failures, _FIRST_RETRY, _LAST_RETRY)
             token = token._replace(renew_at=now + pause, valid_until=now + 2 * pause)

@@ -320,7 +320,6 @@ class TokenSource:
         try:
             while not is_over() and (patience := self._patience(deadline)):
                 await event.wait_within(patience)
-                event.clear()
         finally:
             # Not left to the end of the request: a thousand calls may give up before.
             with self._lock:
@@ -332,7 +331,7 @@ class TokenSource:
         for loop, event in waiters:
             # The loop may have been closed under its waiter.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(event.set)
+                loop.call_soon_threadsafe(event.wake)
 
 
 _beginning: Final = threading.Lock()

@@ -56,7 +56,7 @@ class Answer:
         try:
             return encode_rows(self.rows(call), self.fields)
         except Exception as error:
-            raise RpcStatus("INTERNAL", f"the rows of an answer raised {type(error).__name__}: {error}") from error
+            raise _raised("the rows of an answer", error) from error
 
 
 class Answers:
@@ -113,8 +113,11 @@ def _is_chosen(choose: Callable[[Call], bool], call: Call) -> bool:
     try:
         return bool(call.sql) and bool(choose(call))
     except Exception as error:
-        text = f"the function of an answer that chooses calls raised {type(error).__name__}: {error}"
-        raise RpcStatus("INTERNAL", text) from error
+        raise _raised("the function of an answer that chooses calls", error) from error
+
+
+def _raised(what: str, error: Exception) -> RpcStatus:
+    return RpcStatus("INTERNAL", f"{what} raised {type(error).__name__}: {error}")
 
 
 def fits_table(table: str, index: str) -> Callable[[Call], bool]:

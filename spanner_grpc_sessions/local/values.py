@@ -29,6 +29,7 @@ _SIMPLE: Final = (
 _RULE: Final = f"one of {', '.join(_SIMPLE)}, ARRAY<type> or STRUCT<name type, ...>"
 _TOKEN: Final = re.compile(r"\s*(`[^`]+`|\w+|[<>,]|\(\w+\)|\S)")
 _INT64: Final = range(-(2**63), 2**63)
+_NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 def parse_type(text: str | Type) -> Type:
@@ -178,12 +179,16 @@ def _json(value: Any) -> Value:
         raise InvalidValue(f"a value of type JSON must be JSON: {error}") from error
 
 
+def _is_int64(text: str) -> bool:
+    return str(int(text)) == text and int(text) in _INT64
+
+
 # Whether a text is what the type has on the wire; some raise an error if it is not.
 _TEXTS: Final[dict[str, Callable[[str], bool]]] = {
-    "INT64": lambda text: str(int(text)) == text and int(text) in _INT64,
-    "ENUM": lambda text: str(int(text)) == text and int(text) in _INT64,
-    "FLOAT64": lambda text: text in {"NaN", "Infinity", "-Infinity"},
-    "FLOAT32": lambda text: text in {"NaN", "Infinity", "-Infinity"},
+    "INT64": _is_int64,
+    "ENUM": _is_int64,
+    "FLOAT64": _NOT_FINITE.__contains__,
+    "FLOAT32": _NOT_FINITE.__contains__,
     "TIMESTAMP": lambda text: bool(_datetime(text)),
     "DATE": lambda text: date.fromisoformat(text).isoformat() == text,
     "NUMERIC": lambda text: Decimal(text).is_finite(),

@@ -204,9 +204,7 @@ class AsyncPoolRunner:
             self.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        # The old event wakes all who wait now; a new one is for the next.
-        self._changed.set()
-        self._changed = TimedEvent()
+        self._changed.wake()
 
     def _perform(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:

@@ -77,7 +77,7 @@ class MovableClock(Clock):
         entry = (asyncio.get_running_loop(), event)
         self._events.append(entry)
         try:
-            await event.wait_within(max(self._left(until), 0.0))
+            await event.wait_within(self._left(until))
         finally:
             self._events.remove(entry)
 

@@ -11,6 +11,7 @@ from spanner_grpc_sessions_pb import spanner_pb2, spanner_pb2_grpc
 
 from spanner_grpc_sessions import AsyncSessionPool, AsyncSessionsClient, RetryOptions
 from spanner_grpc_sessions.local import LocalSpanner
+from tests.support.servers import arrived
 from tests.support.waiting import WAIT, until_async
 
 anyio: Any = pytest.importorskip("anyio", reason="anyio is not installed")
@@ -71,10 +72,10 @@ def test_a_scope_takes_the_cancellation_that_it_made(plain: LocalSpanner, use: s
             method = "ExecuteStreamingSql" if use == "stream" else "ExecuteSql"
             for _ in range(5):
                 plain.faults.add(method, drop=True)
-                before = len(plain.calls)
+                before = arrived(plain, method)
                 scope = anyio.CancelScope()
                 using = asyncio.ensure_future(_within(scope, _USES[use](client, name)))
-                await until_async(lambda: any(call.method == method for call in plain.calls[before:]))  # noqa: B023 - called at once
+                await until_async(lambda: arrived(plain, method) > before)  # noqa: B023 - called at once
                 scope.cancel()
                 await using
                 assert scope.cancelled_caught

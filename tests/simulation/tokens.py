@@ -19,6 +19,7 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from spanner_grpc_sessions.auth.token_source import TokenSource
 from spanner_grpc_sessions.auth.worker import Work
+from spanner_grpc_sessions.runtime.clock import TimedEvent
 from tests.simulation.journal import Journal
 from tests.simulation.ordered import OrderedSet
 
@@ -130,7 +131,7 @@ class SimulatedWorker:
     def __init__(self, work: Work, changed: Any, closing: threading.Event) -> None:
         self.process = 0
         self.began: float | None = None
-        self.rung = asyncio.Event()
+        self.rung = TimedEvent()
         self._work = weakref.ref(work)
         self._closing = closing
         changed.listeners.add(self)
@@ -151,7 +152,7 @@ class SimulatedWorker:
                 return
             if pause > 0:
                 del work
-                await _set_within(self.rung, pause)
+                await self.rung.wait_within(pause)
                 continue
             self.began = asyncio.get_running_loop().time()
             await self._answered()
@@ -164,12 +165,4 @@ class SimulatedWorker:
         until = loop.time() + self.endpoint.latency()
         while loop.time() < until and not self._closing.is_set():
             self.rung.clear()
-            await _set_within(self.rung, until - loop.time())
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    timer = asyncio.get_running_loop().call_later(min(seconds, 86_400.0), event.set)
-    try:
-        await event.wait()
-    finally:
-        timer.cancel()
+            await self.rung.wait_within(until - loop.time())

@@ -18,6 +18,7 @@ from spanner_grpc_sessions import (
 from spanner_grpc_sessions.local import LocalSpanner
 from tests.support.colours import SYNC
 from tests.support.pools import Rig, async_pool
+from tests.support.servers import arrived
 from tests.support.waiting import WAIT, until, until_async
 
 _DATABASE = "projects/p/instances/i/databases/d"
@@ -114,7 +115,7 @@ def test_an_opening_that_is_cancelled_is_no_failure_of_the_server(
     async def main() -> None:
         plain.faults.add("BatchCreateSessions", drop=True)
         opening = asyncio.ensure_future(_opened(plain))
-        await until_async(lambda: any(call.method == "BatchCreateSessions" for call in plain.calls))
+        await until_async(lambda: arrived(plain, "BatchCreateSessions") > 0)
         opening.cancel()
         await asyncio.wait([opening])
         assert opening.cancelled()
