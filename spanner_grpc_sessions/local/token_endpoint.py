@@ -105,9 +105,10 @@ class _Server(ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(self, endpoint: TokenEndpoint, port: int) -> None:
-        super().__init__((_HOST, port), _Handler)
         self.endpoint = endpoint
+        # First, for a server that cannot listen closes itself.
         self._connections: set[socket.socket] = set()
+        super().__init__((_HOST, port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)

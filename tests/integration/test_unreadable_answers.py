@@ -88,7 +88,7 @@ def test_a_name_is_checked_before_it_is_believed(colour: Colour, name: str) -> N
         with pytest.raises(Internal, match=r"names no session of .*request id 1\."):
             multiplexed_of(rig.client, rig.database).open()
         with pytest.raises(PoolTimeout) as error:
-            rig.pool(clock=CLOCK).acquire(timeout=0.1)
+            rig.pool(clock=CLOCK).acquire(timeout=1.0)
         assert isinstance(error.value.__cause__, Internal)
         # A caller's own call answers what REST would.
         assert rig.client.create_session(rig.database, multiplexed=True).get("name", "") == name
@@ -108,7 +108,7 @@ def test_an_answer_without_a_message_is_an_internal_error(colour: Colour) -> Non
                 with pytest.raises(Internal, match="request id"):
                     use()
             with pytest.raises(PoolTimeout) as error:
-                rig.pool(clock=CLOCK).acquire(timeout=0.1)
+                rig.pool(clock=CLOCK).acquire(timeout=1.0)
             assert isinstance(error.value.__cause__, Internal)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import stat
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -270,6 +272,18 @@ def test_a_taken_port_is_an_error_and_leaves_nothing(plain: LocalSpanner) -> Non
         other.start()
     assert set(threading.enumerate()) <= before
     assert "stopped" in repr(other)
+
+
+def test_a_taken_port_of_the_token_endpoint_is_an_error_and_leaves_nothing() -> None:
+    """The next start, once the port is free again, has the same one."""
+    spanner = LocalSpanner()
+    with spanner:
+        token_uri = spanner.token_uri
+    with socket.create_server(("127.0.0.1", urlsplit(token_uri).port or 0)), pytest.raises(OSError, match="in use"):
+        spanner.start()
+    assert "stopped" in repr(spanner)
+    with spanner:
+        assert spanner.token_uri == token_uri
 
 
 def test_workers_share_the_store(plain: LocalSpanner) -> None:
